@@ -1,0 +1,30 @@
+# make install: everything into .venv from the pins.  make demo: the embedded data set, end to end.  make test: all checks.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+UV := uv==0.13.8
+
+.PHONY: install demo test
+
+install: $(INSTALLED)
+
+# --no-deps: constraints.txt names every package. Resolving would add opencv-python, which mmcv-lite asks for and which needs the
+# system's OpenGL libraries; opencv-python-headless gives the same module without them.
+$(INSTALLED): constraints.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --requirement constraints.txt
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/snakemake --cores 2 results/sample/seg_miou.json results/sample/examples.png
+	$(BIN)/python -m wsss.cli scores results/sample/seg_miou.json
+
+test: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+	$(BIN)/python -m pytest

@@ -1,0 +1,42 @@
+from snakemake.utils import min_version, validate
+
+from wsss.workflow import Plan, fingerprint
+
+min_version("9.0")
+
+
+configfile: workflow.source_path("config.yaml")
+
+
+validate(config, "rules/config.schema.yaml")
+plan = Plan(config)
+
+
+wildcard_constraints:
+    dataset=plan.pattern("datasets"),
+    seed=plan.seeds(),
+    classifier=plan.pattern("classifiers"),
+    method=plan.pattern("methods"),
+    refiner=plan.pattern("refiners"),
+    segmenter=plan.pattern("segmenters"),
+    inference=plan.pattern("inferences"),
+    network=plan.pattern("pretraining"),
+    split="val|test",
+    shard=r"\d{3}of\d{3}",
+
+
+include: "rules/data.smk"
+include: "rules/classify.smk"
+include: "rules/cam.smk"
+include: "rules/irn.smk"
+include: "rules/pseudo.smk"
+include: "rules/segment.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+
+
+rule demo:
+    default_target: True
+    input:
+        scores="results/sample/seg_miou.json",
+        picture="results/sample/examples.png",

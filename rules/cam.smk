@@ -1,0 +1,24 @@
+rule diffuse_cams:
+    input:
+        manifest="results/{dataset}/manifest.jsonl",
+        cams="results/{dataset}/seed{seed}/{classifier}/cams/{shard}.safetensors",
+        attention="results/{dataset}/seed{seed}/{classifier}/attention/{shard}.safetensors",
+    output:
+        maps="results/{dataset}/seed{seed}/{classifier}/{method}/none/maps/{shard}.safetensors",
+    log:
+        "results/logs/diffuse_cams/{dataset}/seed{seed}/{classifier}/{method}/{shard}.log",
+    benchmark:
+        "results/benchmarks/diffuse_cams/{dataset}/seed{seed}/{classifier}/{method}/{shard}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: plan.shard_threads
+    resources:
+        gpu=plan.gpus,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        code=fingerprint("diffuse_cams"),
+        settings=lookup(dpath="methods/{method}", within=config),
+        shard="{shard}",
+    script:
+        "run_stage.py"

@@ -1,0 +1,75 @@
+rule pretrain_network:
+    output:
+        weights="results/pretrain/{network}.safetensors",
+        history="results/pretrain/{network}.csv",
+    log:
+        "results/logs/pretrain_network/{network}.log",
+    benchmark:
+        "results/benchmarks/pretrain_network/{network}.tsv"
+    conda:
+        "../envs/openmm.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=fingerprint("pretrain_network"),
+        settings=lookup(dpath="pretraining/{network}", within=config),
+    script:
+        "run_stage.py"
+
+
+rule train_classifier:
+    input:
+        manifest="results/{dataset}/manifest.jsonl",
+        initial_file=plan.classifier_file,
+    output:
+        weights="results/{dataset}/seed{seed}/{classifier}/weights.safetensors",
+        history="results/{dataset}/seed{seed}/{classifier}/history.csv",
+    log:
+        "results/logs/train_classifier/{dataset}/seed{seed}/{classifier}.log",
+    benchmark:
+        "results/benchmarks/train_classifier/{dataset}/seed{seed}/{classifier}.tsv"
+    conda:
+        "../envs/openmm.yaml"
+    threads: plan.training_threads
+    resources:
+        gpu=plan.gpus,
+        mem_mb=16000,
+        runtime=720,
+    params:
+        code=fingerprint("train_classifier"),
+        network=lookup(dpath="classifiers/{classifier}/network", within=config),
+        initial=lookup(dpath="classifiers/{classifier}/initial", within=config),
+        training=lookup(dpath="classifiers/{classifier}/training", within=config),
+        seed=plan.seed,
+    script:
+        "run_stage.py"
+
+
+rule extract_maps:
+    input:
+        manifest="results/{dataset}/manifest.jsonl",
+        weights="results/{dataset}/seed{seed}/{classifier}/weights.safetensors",
+    output:
+        cams="results/{dataset}/seed{seed}/{classifier}/cams/{shard}.safetensors",
+        attention="results/{dataset}/seed{seed}/{classifier}/attention/{shard}.safetensors",
+    log:
+        "results/logs/extract_maps/{dataset}/seed{seed}/{classifier}/{shard}.log",
+    benchmark:
+        "results/benchmarks/extract_maps/{dataset}/seed{seed}/{classifier}/{shard}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: plan.shard_threads
+    resources:
+        gpu=plan.gpus,
+        mem_mb=16000,
+        runtime=120,
+    params:
+        code=fingerprint("extract_maps"),
+        network=lookup(dpath="classifiers/{classifier}/network", within=config),
+        views=lookup(dpath="classifiers/{classifier}/views", within=config),
+        shard="{shard}",
+    script:
+        "run_stage.py"

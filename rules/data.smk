@@ -1,0 +1,67 @@
+rule generate_sample:
+    output:
+        source=directory("results/{dataset}/source"),
+    log:
+        "results/logs/generate_sample/{dataset}.log",
+    benchmark:
+        "results/benchmarks/generate_sample/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=plan.datasets("sample"),
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=fingerprint("generate_sample"),
+        settings=plan.data_settings,
+    script:
+        "run_stage.py"
+
+
+rule render_masks:
+    output:
+        source=directory("results/{dataset}/source"),
+    log:
+        "results/logs/render_masks/{dataset}.log",
+    benchmark:
+        "results/benchmarks/render_masks/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=plan.datasets("coco"),
+    conda:
+        "../envs/torch.yaml"
+    threads: plan.shard_threads
+    resources:
+        gpu=0,
+        mem_mb=16000,
+        runtime=120,
+    params:
+        code=fingerprint("render_masks"),
+        settings=plan.data_settings,
+    script:
+        "run_stage.py"
+
+
+rule prepare_manifest:
+    input:
+        source=plan.source,
+    output:
+        manifest="results/{dataset}/manifest.jsonl",
+    log:
+        "results/logs/prepare_manifest/{dataset}.log",
+    benchmark:
+        "results/benchmarks/prepare_manifest/{dataset}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: plan.shard_threads
+    resources:
+        gpu=0,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        code=fingerprint("prepare_manifest"),
+        dataset="{dataset}",
+        settings=plan.data_settings,
+    script:
+        "run_stage.py"

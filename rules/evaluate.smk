@@ -1,0 +1,208 @@
+rule count_seeds:
+    input:
+        manifest="results/{dataset}/manifest.jsonl",
+        maps="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/maps/{shard}.safetensors",
+    output:
+        counts="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_counts/{shard}.safetensors",
+    log:
+        "results/logs/count_seeds/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.log",
+    benchmark:
+        "results/benchmarks/count_seeds/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=0,
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=fingerprint("count_seeds"),
+        thresholds=lookup(dpath="evaluation/thresholds", within=config),
+        shard="{shard}",
+    script:
+        "run_stage.py"
+
+
+rule evaluate_seeds:
+    input:
+        manifest="results/{dataset}/manifest.jsonl",
+        counts=collect(
+            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_counts/{shard}.safetensors",
+            shard=plan.shards,
+            allow_missing=True,
+        ),
+        weights="results/{dataset}/seed{seed}/{classifier}/weights.safetensors",
+        irn_weights=plan.irn_weights,
+    output:
+        scores="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_miou.json",
+        curve="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_curve.csv",
+    log:
+        "results/logs/evaluate_seeds/{dataset}/seed{seed}/{classifier}/{method}/{refiner}.log",
+    benchmark:
+        "results/benchmarks/evaluate_seeds/{dataset}/seed{seed}/{classifier}/{method}/{refiner}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=fingerprint("evaluate_seeds"),
+        fixed_threshold=lookup(dpath="refiners/{refiner}/pseudo/threshold", within=config),
+        settings=plan.map_settings,
+    script:
+        "run_stage.py"
+
+
+rule count_pseudo:
+    input:
+        manifest="results/{dataset}/manifest.jsonl",
+        labels="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo/{shard}",
+        index="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo/{shard}.jsonl",
+    output:
+        counts="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo_counts/{shard}.safetensors",
+    log:
+        "results/logs/count_pseudo/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.log",
+    benchmark:
+        "results/benchmarks/count_pseudo/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=0,
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=fingerprint("count_pseudo"),
+        shard="{shard}",
+    script:
+        "run_stage.py"
+
+
+rule evaluate_pseudo:
+    input:
+        manifest="results/{dataset}/manifest.jsonl",
+        counts=collect(
+            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo_counts/{shard}.safetensors",
+            shard=plan.shards,
+            allow_missing=True,
+        ),
+        weights="results/{dataset}/seed{seed}/{classifier}/weights.safetensors",
+        irn_weights=plan.irn_weights,
+    output:
+        scores="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo_miou.json",
+    log:
+        "results/logs/evaluate_pseudo/{dataset}/seed{seed}/{classifier}/{method}/{refiner}.log",
+    benchmark:
+        "results/benchmarks/evaluate_pseudo/{dataset}/seed{seed}/{classifier}/{method}/{refiner}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=fingerprint("evaluate_pseudo"),
+        settings=lookup(dpath="refiners/{refiner}/pseudo", within=config),
+    script:
+        "run_stage.py"
+
+
+rule count_predictions:
+    input:
+        manifest="results/{dataset}/manifest.jsonl",
+        labels="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/masks/{shard}",
+        index="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/masks/{shard}.jsonl",
+    output:
+        counts="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/counts/{shard}.safetensors",
+    log:
+        "results/logs/count_predictions/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/{shard}.log",
+    benchmark:
+        "results/benchmarks/count_predictions/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/{shard}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=0,
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=fingerprint("count_predictions"),
+        split="{split}",
+        shard="{shard}",
+    script:
+        "run_stage.py"
+
+
+rule evaluate_segmentation:
+    input:
+        manifest="results/{dataset}/manifest.jsonl",
+        counts=collect(
+            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/val/{inference}/counts/{shard}.safetensors",
+            inference=lookup(dpath="datasets/{dataset}/inferences", within=config),
+            shard=plan.shards,
+            allow_missing=True,
+        ),
+        weights="results/{dataset}/seed{seed}/{classifier}/weights.safetensors",
+        irn_weights=plan.irn_weights,
+        segmenter_weights="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/weights.safetensors",
+    output:
+        scores="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/seg_miou.json",
+    log:
+        "results/logs/evaluate_segmentation/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}.log",
+    benchmark:
+        "results/benchmarks/evaluate_segmentation/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=fingerprint("evaluate_segmentation"),
+        inferences=plan.inference_settings,
+        main=lookup(dpath="datasets/{dataset}/main/inference", within=config),
+    script:
+        "run_stage.py"
+
+
+rule summarise_seeds:
+    input:
+        seed_scores=collect(
+            "results/{dataset}/seed{seed}/{main.classifier}/{main.method}/none/seed_miou.json",
+            main=plan.main,
+            seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
+            allow_missing=True,
+        ),
+        refined_scores=collect(
+            "results/{dataset}/seed{seed}/{main.classifier}/{main.method}/{main.refiner}/seed_miou.json",
+            main=plan.main,
+            seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
+            allow_missing=True,
+        ),
+        pseudo_scores=collect(
+            "results/{dataset}/seed{seed}/{main.classifier}/{main.method}/{main.refiner}/pseudo_miou.json",
+            main=plan.main,
+            seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
+            allow_missing=True,
+        ),
+        segmentation=collect(
+            "results/{dataset}/seed{seed}/{main.classifier}/{main.method}/{main.refiner}/{main.segmenter}/seg_miou.json",
+            main=plan.main,
+            seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
+            allow_missing=True,
+        ),
+    output:
+        scores="results/{dataset}/seg_miou.json",
+    log:
+        "results/logs/summarise_seeds/{dataset}.log",
+    benchmark:
+        "results/benchmarks/summarise_seeds/{dataset}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=fingerprint("summarise_seeds"),
+        seeds=lookup(dpath="datasets/{dataset}/seeds", within=config),
+    script:
+        "run_stage.py"

@@ -1,0 +1,95 @@
+rule make_irn_labels:
+    input:
+        manifest="results/{dataset}/manifest.jsonl",
+        maps="results/{dataset}/seed{seed}/{classifier}/{method}/none/maps/{shard}.safetensors",
+    output:
+        labels=directory("results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/labels/{shard}"),
+        index="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/labels/{shard}.jsonl",
+    log:
+        "results/logs/make_irn_labels/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.log",
+    benchmark:
+        "results/benchmarks/make_irn_labels/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.tsv"
+    wildcard_constraints:
+        refiner=plan.walking_refiners(),
+    conda:
+        "../envs/torch.yaml"
+    threads: plan.shard_threads
+    resources:
+        gpu=0,
+        mem_mb=8000,
+        runtime=120,
+    params:
+        code=fingerprint("make_irn_labels"),
+        settings=lookup(dpath="refiners/{refiner}/labels", within=config),
+        shard="{shard}",
+    script:
+        "run_stage.py"
+
+
+rule train_irn:
+    input:
+        manifest="results/{dataset}/manifest.jsonl",
+        initial_file=plan.irn_file,
+        labels=collect(
+            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/labels/{shard}",
+            shard=plan.shards,
+            allow_missing=True,
+        ),
+        indexes=collect(
+            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/labels/{shard}.jsonl",
+            shard=plan.shards,
+            allow_missing=True,
+        ),
+    output:
+        weights="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/irn/weights.safetensors",
+        history="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/irn/history.csv",
+    log:
+        "results/logs/train_irn/{dataset}/seed{seed}/{classifier}/{method}/{refiner}.log",
+    benchmark:
+        "results/benchmarks/train_irn/{dataset}/seed{seed}/{classifier}/{method}/{refiner}.tsv"
+    wildcard_constraints:
+        refiner=plan.walking_refiners(),
+    conda:
+        "../envs/openmm.yaml"
+    threads: plan.training_threads
+    resources:
+        gpu=plan.gpus,
+        mem_mb=24000,
+        runtime=720,
+    params:
+        code=fingerprint("train_irn"),
+        network=lookup(dpath="refiners/{refiner}/network", within=config),
+        initial=lookup(dpath="refiners/{refiner}/initial", within=config),
+        training=lookup(dpath="refiners/{refiner}/training", within=config),
+        seed=plan.seed,
+    script:
+        "run_stage.py"
+
+
+rule walk_cams:
+    input:
+        manifest="results/{dataset}/manifest.jsonl",
+        maps="results/{dataset}/seed{seed}/{classifier}/{method}/none/maps/{shard}.safetensors",
+        weights="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/irn/weights.safetensors",
+    output:
+        walked="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/maps/{shard}.safetensors",
+    log:
+        "results/logs/walk_cams/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.log",
+    benchmark:
+        "results/benchmarks/walk_cams/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.tsv"
+    wildcard_constraints:
+        refiner=plan.walking_refiners(),
+    conda:
+        "../envs/torch.yaml"
+    threads: plan.shard_threads
+    resources:
+        gpu=plan.gpus,
+        mem_mb=8000,
+        runtime=120,
+    params:
+        code=fingerprint("walk_cams"),
+        network=lookup(dpath="refiners/{refiner}/network", within=config),
+        walk=lookup(dpath="refiners/{refiner}/walk", within=config),
+        shard="{shard}",
+    script:
+        "run_stage.py"

@@ -1,0 +1,81 @@
+rule draw_examples:
+    input:
+        manifest="results/{dataset}/manifest.jsonl",
+        cams=collect(
+            "results/{dataset}/seed{seed}/{main.classifier}/cam/none/maps/{shard}.safetensors",
+            main=plan.main,
+            seed=lookup(dpath="datasets/{dataset}/seeds/0", within=config),
+            shard=plan.shards,
+            allow_missing=True,
+        ),
+        maps=collect(
+            "results/{dataset}/seed{seed}/{main.classifier}/{main.method}/none/maps/{shard}.safetensors",
+            main=plan.main,
+            seed=lookup(dpath="datasets/{dataset}/seeds/0", within=config),
+            shard=plan.shards,
+            allow_missing=True,
+        ),
+        walked=collect(
+            "results/{dataset}/seed{seed}/{main.classifier}/{main.method}/{main.refiner}/maps/{shard}.safetensors",
+            main=plan.main_walking,
+            seed=lookup(dpath="datasets/{dataset}/seeds/0", within=config),
+            shard=plan.shards,
+            allow_missing=True,
+        ),
+        pseudo=collect(
+            "results/{dataset}/seed{seed}/{main.classifier}/{main.method}/{main.refiner}/pseudo/{shard}",
+            main=plan.main,
+            seed=lookup(dpath="datasets/{dataset}/seeds/0", within=config),
+            shard=plan.shards,
+            allow_missing=True,
+        ),
+        indexes=collect(
+            "results/{dataset}/seed{seed}/{main.classifier}/{main.method}/{main.refiner}/pseudo/{shard}.jsonl",
+            main=plan.main,
+            seed=lookup(dpath="datasets/{dataset}/seeds/0", within=config),
+            shard=plan.shards,
+            allow_missing=True,
+        ),
+        weights=plan.main_weights,
+    output:
+        figure="results/{dataset}/examples.png",
+    log:
+        "results/logs/draw_examples/{dataset}.log",
+    benchmark:
+        "results/benchmarks/draw_examples/{dataset}.tsv"
+    conda:
+        "../envs/openmm.yaml"
+    resources:
+        gpu=0,
+        mem_mb=8000,
+        runtime=30,
+    params:
+        code=fingerprint("draw_examples"),
+        network=lookup(dpath="segmenters/{main.segmenter}/network", within=config, main=plan.chain),
+        settings=lookup(dpath="inferences/{main.inference}", within=config, main=plan.chain),
+        method=lookup(dpath="datasets/{dataset}/main/method", within=config),
+        examples=6,
+    script:
+        "run_stage.py"
+
+
+rule draw_curves:
+    input:
+        curve="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_curve.csv",
+        scores="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_miou.json",
+    output:
+        figure="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_curve.svg",
+    log:
+        "results/logs/draw_curves/{dataset}/seed{seed}/{classifier}/{method}/{refiner}.log",
+    benchmark:
+        "results/benchmarks/draw_curves/{dataset}/seed{seed}/{classifier}/{method}/{refiner}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=fingerprint("draw_curves"),
+    script:
+        "run_stage.py"

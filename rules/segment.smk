@@ -1,0 +1,98 @@
+rule train_segmenter:
+    input:
+        manifest="results/{dataset}/manifest.jsonl",
+        initial_file=plan.segmenter_file,
+        labels=collect(
+            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo/{shard}",
+            shard=plan.shards,
+            allow_missing=True,
+        ),
+        indexes=collect(
+            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo/{shard}.jsonl",
+            shard=plan.shards,
+            allow_missing=True,
+        ),
+    output:
+        weights="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/weights.safetensors",
+        history="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/history.csv",
+    log:
+        "results/logs/train_segmenter/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}.log",
+    benchmark:
+        "results/benchmarks/train_segmenter/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}.tsv"
+    conda:
+        "../envs/openmm.yaml"
+    threads: plan.training_threads
+    resources:
+        gpu=plan.gpus,
+        mem_mb=32000,
+        runtime=1440,
+    params:
+        code=fingerprint("train_segmenter"),
+        network=lookup(dpath="segmenters/{segmenter}/network", within=config),
+        initial=lookup(dpath="segmenters/{segmenter}/initial", within=config),
+        training=lookup(dpath="segmenters/{segmenter}/training", within=config),
+        seed=plan.seed,
+    script:
+        "run_stage.py"
+
+
+rule predict_masks:
+    input:
+        manifest="results/{dataset}/manifest.jsonl",
+        weights="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/weights.safetensors",
+    output:
+        labels=directory(
+            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/masks/{shard}"
+        ),
+        index="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/masks/{shard}.jsonl",
+    log:
+        "results/logs/predict_masks/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/{shard}.log",
+    benchmark:
+        "results/benchmarks/predict_masks/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/{shard}.tsv"
+    conda:
+        "../envs/openmm.yaml"
+    threads: plan.shard_threads
+    resources:
+        gpu=plan.gpus,
+        mem_mb=16000,
+        runtime=120,
+    params:
+        code=fingerprint("predict_masks"),
+        network=lookup(dpath="segmenters/{segmenter}/network", within=config),
+        settings=lookup(dpath="inferences/{inference}", within=config),
+        split="{split}",
+        shard="{shard}",
+    script:
+        "run_stage.py"
+
+
+rule export_predictions:
+    input:
+        labels=collect(
+            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/test/{inference}/masks/{shard}",
+            shard=plan.shards,
+            allow_missing=True,
+        ),
+        indexes=collect(
+            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/test/{inference}/masks/{shard}.jsonl",
+            shard=plan.shards,
+            allow_missing=True,
+        ),
+    output:
+        submission=directory(
+            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/test/{inference}/submission"
+        ),
+    log:
+        "results/logs/export_predictions/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/test/{inference}.log",
+    benchmark:
+        "results/benchmarks/export_predictions/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/test/{inference}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=0,
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=fingerprint("export_predictions"),
+    script:
+        "run_stage.py"

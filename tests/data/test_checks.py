@@ -1,0 +1,116 @@
+"""Findings about files and lists, and the report of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.build import mask, picture
+from wsss.artefacts import read_image
+from wsss.data.checks import REMEDIES, check_listing, data_error, examine, report
+from wsss.data.records import Entry, Finding, Listing
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> Entry:
+    picture(tmp_path / "a.jpg")
+    mask(tmp_path / "a.png")
+    return Entry("a", tmp_path / "a.jpg", tmp_path / "a.png", (0,), ("train", "seed"))
+
+
+def kinds(entry: Entry, num_classes: int = 2) -> list[str]:
+    return [found.kind for found in examine(entry, num_classes).findings]
+
+
+def test_a_whole_image(entry: Entry) -> None:
+    assert examine(entry, 1) == (6, 8, ())
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tif"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_truncated_images(tmp_path: Path, suffix: str, share: float) -> None:
+    path = tmp_path / f"a{suffix}"
+    picture(path, (64, 64))
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    found = examine(Entry("a", path, None, (), ("train",)), 1).findings
+    assert [one.kind for one in found] == ["unreadable image"]
+    assert str(path) in found[0].detail
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "CMYK", "P", "1"])
+def test_images_of_any_mode_become_rgb(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+    Image.new("RGB", (8, 6), (200, 30, 30)).convert(mode).save(path)
+    assert examine(Entry("a", path, None, (), ("train",)), 1) == (6, 8, ())
+    assert read_image(path).shape == (6, 8, 3)
+
+
+def test_exif_orientation_is_ignored(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg", exif=exif)
+    mask(tmp_path / "a.png", (8, 6))
+    (finding,) = examine(Entry("a", tmp_path / "a.jpg", tmp_path / "a.png", (), ("seed",)), 1).findings
+    assert finding.kind == "mask size"
+    assert "expected 8x6, found 6x8; sides swapped" in finding.detail
+
+
+def test_masks(entry: Entry) -> None:
+    assert entry.mask is not None
+    mask(entry.mask, (6, 7))
+    assert kinds(entry) == ["mask size"]
+    mask(entry.mask, label=255)
+    assert kinds(entry) == []
+    mask(entry.mask, label=3)
+    assert kinds(entry) == ["mask values"]
+    assert kinds(entry, num_classes=3) == []
+    Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(entry.mask)
+    assert kinds(entry) == ["unreadable mask"]
+    entry.mask.write_bytes(b"no image")
+    assert kinds(entry) == ["unreadable mask"]
+    entry.mask.unlink()
+    assert kinds(entry) == ["missing mask"]
+
+
+def test_missing_image(entry: Entry) -> None:
+    entry.image.unlink()
+    assert kinds(entry) == ["missing image"]
+
+
+def listing(*classes: tuple[int, ...], names: tuple[str, ...] = ("cat", "dog")) -> Listing:
+    entries = [Entry(str(at), Path("x"), None, shown, ("train",)) for at, shown in enumerate(classes)]
+    return Listing(names, tuple(entries))
+
+
+def test_empty_classes() -> None:
+    (finding,) = check_listing(listing((0,), ()), False, {})
+    assert finding == Finding("empty class", "class 1 ('dog') of 2")
+    assert check_listing(listing((0,), ()), True, {}) == []
+
+
+def test_counts_name_both_numbers() -> None:
+    (finding,) = check_listing(listing((0, 1)), False, {"train": 10582, "val": 0})
+    assert finding == Finding("wrong count", "split 'train': expected 10582 images, found 1")
+
+
+def test_no_training_image_and_no_class() -> None:
+    assert [found.kind for found in check_listing(Listing(), False, {})] == ["bad settings", "empty split"]
+    many = listing((0,), names=tuple(map(str, range(255))))
+    assert [found.kind for found in check_listing(many, True, {})] == ["bad settings"]
+
+
+def test_the_report_groups_and_counts() -> None:
+    findings = [Finding("missing image", f"i{number}") for number in range(25)]
+    findings.insert(3, Finding("unknown class", "wolf"))
+    lines = report(findings, 20).splitlines()
+    assert lines[0] == f"unknown class, 1 in all ({REMEDIES['unknown class']}):"
+    assert lines[2].startswith("missing image, 25 in all (")
+    assert lines[-2:] == ["  i19", "  ... and 5 more"]
+
+
+def test_the_error_quotes_the_first_findings() -> None:
+    message = str(data_error("pets", [Finding("missing image", f"i{number}") for number in range(5)]))
+    assert message.startswith("data set 'pets' cannot be used, 5 findings; mend them and run again:")
+    assert "i2" in message
+    assert "i3" not in message

@@ -1,0 +1,82 @@
+"""What training reads."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.data.build import mask, picture
+from wsss.artefacts import Record, write_labels
+from wsss.data.datasets import ClassificationDataset, LabelDataset
+from wsss.data.sampler import Sample
+from wsss.files import ArtefactError
+
+COLOURS: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> list[Record]:
+    """Three images of 12x16 pixels: with one class, with two, with none."""
+    for number in range(3):
+        picture(tmp_path / f"{number}.png", (12, 16), number)
+        mask(tmp_path / f"{number}_mask.png", (12, 16))
+    shown = ((1,), (0, 2), ())
+    return [
+        Record(f"part/{number}", str(tmp_path / f"{number}.png"), None, 12, 16, classes, ("train",))
+        for number, classes in enumerate(shown)
+    ]
+
+
+def tagged(records: list[Record], seed: int = 0) -> ClassificationDataset:
+    return ClassificationDataset(records, 3, crop=14, rescale=[8, 20], seed=seed, **COLOURS)
+
+
+@pytest.fixture
+def labelled(records: list[Record], tmp_path: Path) -> LabelDataset:
+    labels = [(record.id, np.full((12, 16), number, np.uint8)) for number, record in enumerate(records)]
+    write_labels(tmp_path / "labels", tmp_path / "labels.jsonl", labels)
+    folders = dict.fromkeys((record.id for record in records), tmp_path / "labels")
+    return LabelDataset(records, folders, crop=14, scale=[0.5, 1.5], seed=0, **COLOURS)
+
+
+def test_tags_are_multi_hot(records: list[Record]) -> None:
+    dataset = tagged(records)
+    assert len(dataset) == 3
+    tags = [dataset[Sample(0, index)]["tags"] for index in range(3)]
+    assert torch.equal(torch.stack(tags), torch.tensor([[0.0, 1, 0], [1, 0, 1], [0, 0, 0]]))
+
+
+def test_images_have_the_crop_size(records: list[Record]) -> None:
+    image = tagged(records)[Sample(5, 1)]["images"]
+    assert image.shape == (3, 14, 14)
+    assert image.dtype == torch.float32
+
+
+def test_a_sample_depends_on_seed_and_position_alone(records: list[Record]) -> None:
+    images = [tagged(records)[Sample(4, 1)]["images"] for _ in range(2)]
+    assert torch.equal(*images)
+    assert not torch.equal(images[0], tagged(records)[Sample(5, 1)]["images"])
+    assert not torch.equal(images[0], tagged(records, seed=1)[Sample(4, 1)]["images"])
+
+
+def test_label_and_image_are_padded_at_the_same_pixels(labelled: LabelDataset) -> None:
+    padded = 0
+    for position in range(20):
+        sample = labelled[Sample(position, 2)]
+        assert sample["images"].shape == (3, 14, 14)
+        assert sample["labels"].shape == (14, 14)
+        assert sample["labels"].dtype == torch.uint8
+        void = sample["labels"] == 255
+        assert set(sample["labels"][~void].unique().tolist()) == {2}
+        assert not sample["images"][:, void].any()
+        padded += int(void.any())
+    assert 0 < padded <= 20
+    assert len(labelled) == 3
+
+
+def test_a_label_map_of_another_size_is_refused_by_name(labelled: LabelDataset, tmp_path: Path) -> None:
+    mask(tmp_path / "labels" / "part" / "1.png", (5, 5))
+    with pytest.raises(ArtefactError, match=r"part/1\.png: expected 16x12 pixels, found 5x5"):
+        labelled[Sample(0, 1)]

@@ -1,0 +1,129 @@
+"""A data set of one's own: names, splits, masks and classes."""
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from tests.data.build import folder_set, mask, picture
+from wsss.data.folder import list_folder
+from wsss.data.image_index import ImageIndex
+from wsss.data.records import Listing
+
+
+def kinds(listing: Listing) -> list[str]:
+    return [found.kind for found in listing.findings]
+
+
+def test_ids_with_and_without_extension_are_one_image(tmp_path: Path) -> None:
+    settings = folder_set(tmp_path, ["a.jpg,dog,cat", "b,cat"])
+    listing = list_folder(settings)
+    assert listing.classes == ("cat", "dog")
+    assert [(entry.id, entry.classes, entry.splits) for entry in listing.entries] == [
+        ("a", (0, 1), ("train", "seed")),
+        ("b", (0,), ("train", "seed")),
+    ]
+    assert listing.entries[0].image == tmp_path / "images" / "a.jpg"
+    assert listing.entries[0].mask == tmp_path / "masks" / "a.png"
+    assert listing.findings == ()
+
+
+@pytest.mark.parametrize("name", ["deep/er/x y.v2", "größe", "Ünï,code'(1)", "x.y.z"])
+def test_any_file_name(tmp_path: Path, name: str) -> None:
+    picture(tmp_path / "images" / f"{name}.PNG")
+    mask(tmp_path / "masks" / f"{name}.png")
+    (tmp_path / "labels.csv").write_text(f'"{name}",cat\n', encoding="utf-8")
+    settings = {"root": str(tmp_path), "images": "images", "labels": "labels.csv", "masks": "masks"}
+    (entry,) = list_folder(settings).entries
+    assert entry.id == name
+    assert entry.mask == tmp_path / "masks" / f"{name}.png"
+
+
+def test_composed_and_decomposed_names_are_the_same(tmp_path: Path) -> None:
+    name = "größe"
+    picture(tmp_path / f"{unicodedata.normalize('NFD', name)}.png")
+    index = ImageIndex(tmp_path)
+    assert index.ids() == [name]
+    assert len(index.find(f"{name}.png")) == 1
+
+
+def test_an_id_that_may_mean_two_files(tmp_path: Path) -> None:
+    settings = folder_set(tmp_path, ["a,cat", "b,cat"])
+    picture(tmp_path / "images" / "a.png")
+    assert kinds(list_folder(settings)) == ["bad id", "id without labels", "id without labels"]
+    (tmp_path / "labels.csv").write_text("a.jpg,cat\na.png,cat\nb,cat\n")
+    mask(tmp_path / "masks" / "a.png.png")
+    listing = list_folder(settings)
+    assert [entry.id for entry in listing.entries] == ["a.jpg", "a.png", "b"]
+    assert [entry.mask.name for entry in listing.entries if entry.mask] == ["a.png", "a.png.png", "b.png"]
+
+
+def test_split_column(tmp_path: Path) -> None:
+    settings = folder_set(tmp_path, ["id,split,class", "a,val,cat", "b,train,cat"])
+    assert [entry.splits for entry in list_folder(settings).entries] == [("val",), ("train", "seed")]
+
+
+def test_split_lists_choose_the_images(tmp_path: Path) -> None:
+    settings = folder_set(tmp_path, ["id,class", "a,cat", "b,cat", "not there,cat"])
+    picture(tmp_path / "images" / "extra.jpg")
+    (tmp_path / "train.txt").write_text("b.jpg\n\n")
+    settings["splits"] = {"train": "train.txt", "val": None}
+    listing = list_folder(settings)
+    assert [entry.id for entry in listing.entries] == ["b"]
+    assert listing.findings == ()
+
+
+def test_an_image_in_two_lists(tmp_path: Path) -> None:
+    settings = folder_set(tmp_path)
+    for split in ("train", "val"):
+        (tmp_path / f"{split}.txt").write_text("a\n")
+    settings["splits"] = {"train": "train.txt", "val": "val.txt"}
+    listing = list_folder(settings)
+    assert kinds(listing) == ["duplicate id"]
+    assert "already in train" in listing.findings[0].detail
+
+
+def test_only_val_must_have_masks(tmp_path: Path) -> None:
+    settings = folder_set(tmp_path, ["id,split,class", "a,val,cat", "b,train,cat"])
+    for name in "ab":
+        (tmp_path / "masks" / f"{name}.png").unlink()
+    a, b = list_folder(settings).entries
+    assert a.mask == tmp_path / "masks" / "a.png"
+    assert (b.mask, b.splits) == (None, ("train",))
+
+
+def test_without_masks(tmp_path: Path) -> None:
+    settings = folder_set(tmp_path) | {"masks": None}
+    assert [(entry.mask, entry.splits) for entry in list_folder(settings).entries] == [(None, ("train",))] * 2
+
+
+def test_class_list_from_a_file_leaves_the_background_out(tmp_path: Path) -> None:
+    settings = folder_set(tmp_path)
+    (tmp_path / "classes.txt").write_text("background\ndog\ncat\n")
+    listing = list_folder(settings | {"classes": "classes.txt"})
+    assert listing.classes == ("dog", "cat")
+    assert [entry.classes for entry in listing.entries] == [(1,), (0,)]
+
+
+@pytest.mark.parametrize("written", ["../a", "/a", "x/../../a"])
+def test_ids_that_lead_out_of_the_folder(tmp_path: Path, written: str) -> None:
+    settings = folder_set(tmp_path, ["a,cat", "b,cat", f"{written},cat"])
+    assert kinds(list_folder(settings)) == ["bad id"]
+
+
+def test_two_rows_for_one_file(tmp_path: Path) -> None:
+    settings = folder_set(tmp_path, ["a,cat", "a.jpg,cat", "b,cat"])
+    assert kinds(list_folder(settings)) == ["duplicate id"]
+
+
+def test_hidden_files_are_no_images(tmp_path: Path) -> None:
+    settings = folder_set(tmp_path)
+    (tmp_path / "images" / "._a.jpg").write_bytes(b"other")
+    (tmp_path / "images" / "notes.txt").write_text("other")
+    assert list_folder(settings).findings == ()
+
+
+def test_unknown_split_names(tmp_path: Path) -> None:
+    settings = folder_set(tmp_path)
+    (tmp_path / "dev.txt").write_text("a\n")
+    assert kinds(list_folder(settings | {"splits": {"dev": "dev.txt"}})) == ["bad settings"]

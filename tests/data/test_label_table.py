@@ -1,0 +1,110 @@
+"""Tables of labels in all their forms."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wsss.data.label_table import LabelTable, Row, read_label_table
+
+Read = Callable[..., LabelTable]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    def reader(text: str, classes: list[str] | None = None, name: str = "labels.csv") -> LabelTable:
+        path = tmp_path / name
+        path.write_bytes(text.encode("utf-8"))
+        return read_label_table(path, classes)
+
+    return reader
+
+
+def details(table: LabelTable) -> list[str]:
+    return [f"{found.kind}: {found.detail.partition(', ')[2] or found.detail}" for found in table.findings]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a,dog,cat\nb,cat\nc\n", "id,class\na,dog,cat\nb,cat\nc\n", "id,cat,dog\na,1,1\nb,1,0\nc,0,0\n"],
+)
+def test_the_forms_mean_the_same(read: Read, text: str) -> None:
+    table = read(text)
+    assert table.classes == ("cat", "dog")
+    assert table.rows == {"a": Row((0, 1), None), "b": Row((0,), None), "c": Row((), None)}
+    assert table.findings == ()
+
+
+def test_the_header_orders_the_classes(read: Read) -> None:
+    assert read("id,dog,cat\na,1,0\n").classes == ("dog", "cat")
+
+
+def test_a_class_list_orders_the_classes(read: Read) -> None:
+    table = read("id,dog,cat\na,1,0\n", ["bird", "cat", "dog"])
+    assert table.classes == ("bird", "cat", "dog")
+    assert table.rows["a"].classes == (2,)
+
+
+def test_names_may_hold_blanks_commas_and_any_letters(read: Read) -> None:
+    table = read('\ufeff"x, y/größe 1.png","red fox",été\r\n')
+    assert table.rows == {"x, y/größe 1.png": Row((0, 1), None)}
+    assert table.classes == ("red fox", "été")
+
+
+def test_split_column_anywhere(read: Read) -> None:
+    flags = read("id,cat,split,dog\na,1,val,0\nb,0,,1\n")
+    assert flags.classes == ("cat", "dog")
+    assert flags.rows == {"a": Row((0,), "val"), "b": Row((1,), None)}
+    names = read("id,split,class\na,test,cat,dog\nb\n")
+    assert names.rows == {"a": Row((0, 1), "test"), "b": Row((), None)}
+
+
+def test_text_files_with_positions(read: Read) -> None:
+    table = read("a 0 14\nb 3\n", [f"name{index}" for index in range(20)], "labels.txt")
+    assert table.rows == {"a": Row((0, 14), None), "b": Row((3,), None)}
+
+
+def test_a_name_goes_before_a_position(read: Read) -> None:
+    assert read("a,1\n", ["1", "0"]).rows["a"].classes == (0,)
+
+
+def test_unknown_names_and_positions(read: Read) -> None:
+    table = read("a,cat,wolf\nb,2\n", ["cat", "dog"])
+    assert details(table) == ["unknown class: line 1: 'wolf' of 'a'", "unknown class: line 2: '2' of 'b'"]
+
+
+def test_cells_that_are_no_flags(read: Read) -> None:
+    table = read("id,cat,dog\na,1,yes\nb,1\n")
+    assert details(table) == [
+        "bad row: line 2: expected 2 cells of 0 or 1, found 'yes'",
+        "bad row: line 3: expected 2 cells of 0 or 1, found 1 cells",
+    ]
+
+
+def test_unknown_splits(read: Read) -> None:
+    assert details(read("id,split,class\na,dev,cat\n")) == [
+        "bad row: line 2: expected the split train, val, test, found 'dev'"
+    ]
+
+
+def test_ids_that_occur_twice(read: Read) -> None:
+    table = read("a,cat\na,dog\n")
+    assert table.rows["a"].classes == (0,)
+    assert [found.kind for found in table.findings] == ["duplicate id"]
+
+
+def test_a_header_that_names_a_class_twice(read: Read) -> None:
+    assert [found.kind for found in read("id,cat,cat\na,1,0\n").findings] == ["bad table"]
+
+
+def test_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_bytes("a,größe\n".encode("latin-1"))
+    (finding,) = read_label_table(path).findings
+    assert finding.kind == "bad table"
+    assert "labels.csv" in finding.detail
+
+
+def test_an_empty_table(read: Read) -> None:
+    table = read("\n")
+    assert (table.classes, table.rows, table.findings) == ((), {}, ())

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import torch
+
+from wsss.methods.labels import IRN, irn_labels, pseudo_labels
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+@pytest.mark.parametrize("wrap", [np.asarray, torch.tensor])
+def test_irn_labels_agree_with_the_recorded_ones(golden, name, wrap):
+    arrays = golden("irn")
+    image, maps, keys = (arrays[f"irlabel_{name}_{part}"] for part in ("rgb", "cam_high_res", "keys"))
+    labels = irn_labels(image, wrap(maps), keys, IRN)
+    assert labels.dtype == np.uint8
+    assert np.array_equal(labels, arrays[f"irlabel_{name}_out"])
+    assert np.array_equal(irn_labels(image, maps, keys, {"foreground": 0.3}), labels)
+
+
+def test_irn_labels_by_hand():
+    image = np.repeat(np.array([0, 90, 180], np.uint8), 6)[None, :, None].repeat(8, 0).repeat(3, 2)
+    maps = np.repeat([0.0, 0.2, 0.9], 6)[None, None].repeat(8, 1)  # background, unsure, object
+    labels = irn_labels(image, maps, [4], {})
+    assert [set(labels[:, i : i + 6].ravel().tolist()) for i in (0, 6, 12)] == [{0}, {255}, {5}]
+
+
+def test_an_image_without_classes_is_background():
+    image = np.zeros((4, 5, 3), np.uint8)
+    assert (irn_labels(image, np.zeros((0, 4, 5)), [], {}) == 0).all()
+    assert (pseudo_labels(np.zeros((0, 4, 5)), [], 0.3) == 0).all()
+
+
+def test_pseudo_labels_by_hand():
+    maps = torch.tensor([[[0.1, 0.5, 0.4]], [[0.2, 0.25, 0.4]]])
+    assert pseudo_labels(maps, [7, 2], 0.25).tolist() == [[0, 8, 8]]
+
+
+def test_background_wins_ties():
+    assert pseudo_labels(np.array([[[0.25, 0.26]]]), [0], 0.25).tolist() == [[0, 1]]
+    assert pseudo_labels(np.zeros((2, 1, 1)), [0, 1], 0.0).tolist() == [[0]]
+
+
+def test_the_threshold_is_compared_in_the_precision_of_the_maps():
+    assert pseudo_labels(np.array([[[0.1]]], np.float32), [0], 0.1).tolist() == [[0]]
+
+
+def test_refuses_bad_input():
+    image = np.zeros((4, 5, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"maps: expected \(2, H, W\), found \(1, 4, 5\)"):
+        pseudo_labels(np.zeros((1, 4, 5)), [0, 1], 0.3)
+    with pytest.raises(ValueError, match=r"classes: expected 0 to 253, found \[254\]"):
+        pseudo_labels(np.zeros((1, 4, 5)), [254], 0.3)
+    with pytest.raises(ValueError, match=r"found \[-1\]"):
+        pseudo_labels(np.zeros((1, 4, 5)), [-1], 0.3)
+    with pytest.raises(ValueError, match=r"image: expected uint8 \(4, 6, 3\), found uint8 \(4, 5, 3\)"):
+        irn_labels(image, np.zeros((1, 4, 6)), [0], {})
+    with pytest.raises(ValueError, match=r"label settings: .* found \['fg'\]"):
+        irn_labels(image, np.zeros((1, 4, 5)), [0], {"fg": 0.3})

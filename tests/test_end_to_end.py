@@ -1,0 +1,213 @@
+"""The sample's chain from nothing to its scores, and what runs again after which change."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+RECORDED = ROOT / "tests" / "golden" / "sample_metrics.json"
+TARGETS = ("results/sample/seg_miou.json", "results/sample/examples.png")
+STAGES = ("seed", "refined", "pseudo", "segmentation")
+BEFORE_DIFFUSION = {"generate_sample", "prepare_manifest", "train_classifier", "extract_maps"}
+FOLLOWING = {
+    "diffuse_cams",
+    "make_irn_labels",
+    "train_irn",
+    "walk_cams",
+    "make_pseudo_labels",
+    "train_segmenter",
+    "predict_masks",
+    "count_seeds",
+    "count_pseudo",
+    "count_predictions",
+    "evaluate_seeds",
+    "evaluate_pseudo",
+    "evaluate_segmentation",
+    "summarise_seeds",
+    "draw_examples",
+}
+NOTHING = "Nothing to be done"
+
+
+def command(checkout: Path, folder: Path, *arguments: str | Path) -> list[str]:
+    snakefile = checkout / "Snakefile"
+    parts = (sys.executable, "-m", "snakemake", "--snakefile", snakefile, "--directory", folder, *arguments)
+    return [str(part) for part in parts]
+
+
+def run(checkout: Path, folder: Path, *arguments: str | Path) -> str:
+    """Run Snakemake on a checkout in a folder, which must succeed; returns what it printed."""
+    result = subprocess.run(
+        command(checkout, folder, *arguments),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout[-5000:]
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a run reads, so that tests may edit it."""
+    copy = tmp_path_factory.mktemp("checkout")
+    for name in ("wsss", "rules", "envs", "profiles", "tests/configs"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, copy / name)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def tiny_runs(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two folders in which the smallest chain was run with the same seed, at the same time."""
+    folders = [tmp_path_factory.mktemp("run") for _ in range(2)]
+    tiny = checkout / "tests" / "configs" / "tiny.yaml"
+    processes = []
+    for folder in folders:
+        with (folder / "output.txt").open("w") as output:
+            parts = command(checkout, folder, "--cores", "1", "--configfile", tiny, "--", *TARGETS)
+            processes.append(subprocess.Popen(parts, cwd=folder, stdout=output, stderr=output))
+    for process, folder in zip(processes, folders, strict=True):
+        assert process.wait() == 0, (folder / "output.txt").read_text()[-5000:]
+    return folders
+
+
+@pytest.fixture
+def plan(checkout: Path, tiny_runs: list[Path]) -> Callable[[], str]:
+    """What a dry run of the finished chain prints."""
+    tiny = checkout / "tests" / "configs" / "tiny.yaml"
+    return lambda: run(checkout, tiny_runs[0], "-n", "--cores", "1", "--configfile", tiny, "--", *TARGETS)
+
+
+@pytest.fixture
+def edit(checkout: Path) -> Callable[[str, str, str], None]:
+    """Replace text in a file of the copied checkout; undone after the test."""
+    originals: dict[Path, str] = {}
+
+    def replace(name: str, old: str, new: str) -> None:
+        path = checkout / name
+        text = path.read_text()
+        originals.setdefault(path, text)
+        assert text.count(old) == 1
+        path.write_text(text.replace(old, new))
+
+    yield replace
+    for path, text in originals.items():
+        path.write_text(text)
+
+
+def planned(output: str) -> set[str]:
+    """Rules in the table of jobs of a dry run."""
+    table = output.split("Job stats:")[1].split("total")[0]
+    return set(re.findall(r"(?m)^(\w+) +\d+$", table))
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """All artefacts of a run; logs and times are none, nor are TensorBoard's events."""
+    files = [path for path in (folder / "results").rglob("*") if path.is_file()]
+    names = {str(path.relative_to(folder)): path for path in files}
+    return {
+        name: path.read_bytes()
+        for name, path in names.items()
+        if not name.startswith(("results/logs/", "results/benchmarks/")) and "tfevents" not in name
+    }
+
+
+def test_the_same_seed_twice_gives_the_same_bytes(tiny_runs: list[Path]) -> None:
+    first, second = map(results, tiny_runs)
+    assert sorted(first) == sorted(second)
+    assert [name for name in first if first[name] != second[name]] == []
+    kinds = {Path(name).suffix for name in first}
+    assert {".json", ".jsonl", ".safetensors", ".png", ".csv"} <= kinds
+
+
+def test_a_second_run_does_nothing(plan: Callable[[], str]) -> None:
+    assert NOTHING in plan()
+
+
+def test_comments_docstrings_layout_and_dates_rerun_nothing(
+    checkout: Path, plan: Callable[[], str], edit: Callable[[str, str, str], None]
+) -> None:
+    edit("wsss/methods/diffusion.py", "def diffuse(", "# A comment.\ndef diffuse(")
+    edit("wsss/stages/train_classifier.py", "def run(", "# Another.\n\n\ndef run(")
+    for path in (checkout / "wsss").rglob("*.py"):
+        os.utime(path)
+    os.utime(checkout / "rules" / "run_stage.py")
+    assert NOTHING in plan()
+
+
+def test_editing_diffuse_reruns_diffuse_cams_and_what_follows(
+    plan: Callable[[], str], edit: Callable[[str, str, str], None]
+) -> None:
+    body = "maps = hand_on(maps, transition)\n    return maps"
+    edit("wsss/methods/diffusion.py", body, body.replace("return maps", "return 2 * maps"))
+    assert planned(plan()) == FOLLOWING
+
+
+def test_editing_a_choice_reruns_its_readers(
+    plan: Callable[[], str], edit: Callable[[str, str, str], None]
+) -> None:
+    edit("tests/configs/tiny.yaml", "lr_step: 2", "lr_step: 3")
+    assert planned(plan()) == {
+        "train_segmenter",
+        "predict_masks",
+        "count_predictions",
+        "evaluate_segmentation",
+        "summarise_seeds",
+        "draw_examples",
+    }
+
+
+def test_cutting_a_data_set_into_other_shards_trains_nothing_again(
+    plan: Callable[[], str], edit: Callable[[str, str, str], None]
+) -> None:
+    edit("tests/configs/tiny.yaml", "shards: 1", "shards: 2")
+    assert planned(plan()).isdisjoint({"generate_sample", "prepare_manifest", "train_classifier"})
+
+
+@pytest.fixture(scope="module")
+def sample_run(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the sample was run as `make demo` does."""
+    folder = tmp_path_factory.mktemp("sample")
+    run(checkout, folder, "--cores", "2", *TARGETS)
+    return folder
+
+
+def test_the_sample_ends_in_scores_and_a_picture(sample_run: Path) -> None:
+    summary = json.loads((sample_run / TARGETS[0]).read_text())
+    assert summary["dataset"] == "sample"
+    assert summary["seeds"] == [0]
+    assert summary["pixel_labels_used"] is False
+    assert set(summary["stages"]) == set(STAGES)
+    for stage in STAGES:
+        scores = summary["stages"][stage]
+        assert 0 < scores["miou"]["mean"] < 1
+        assert len(scores["per_class"]) == 6
+    assert summary["stages"]["segmentation"]["images"] == 60
+    assert (sample_run / TARGETS[1]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_sample_logs_and_times_every_stage(sample_run: Path) -> None:
+    logs = {path.name for path in (sample_run / "results" / "logs").iterdir()}
+    assert logs == {path.name for path in (sample_run / "results" / "benchmarks").iterdir()}
+    assert logs == BEFORE_DIFFUSION | FOLLOWING
+
+
+@pytest.mark.skipif(not RECORDED.is_file(), reason="no scores of the sample are recorded yet")
+def test_the_sample_scores_as_recorded(sample_run: Path) -> None:
+    summary = json.loads((sample_run / TARGETS[0]).read_text())
+    recorded = json.loads(RECORDED.read_text())
+    for stage in STAGES:
+        for name, value in recorded["stages"][stage].items():
+            found = summary["stages"][stage][name]["mean"]
+            assert found == pytest.approx(value, abs=recorded["tolerance"]), f"{stage} {name}"

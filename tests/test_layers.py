@@ -1,0 +1,63 @@
+"""Each layer knows only those below it."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "wsss"
+PURE = sorted([*PACKAGE.glob("methods/**/*.py"), *PACKAGE.glob("models/**/*.py")])
+ABOVE = (
+    "wsss.stages",
+    "wsss.artefacts",
+    "wsss.workflow",
+    "wsss.training",
+    "wsss.device",
+    "wsss.cli",
+    "snakemake",
+)
+FILE_HANDLING = ("pathlib", "logging", "shutil", "safetensors")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full names of all that a module imports, relative imports resolved."""
+    parents = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(parents[: -node.level]) + "." if node.level else ""
+            yield from (f"{base}{node.module or ''}.{name.name}" for name in node.names)
+
+
+def within(name: str, packages: tuple[str, ...]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def test_there_are_pure_modules() -> None:
+    assert len(PURE) > 10
+
+
+@pytest.mark.parametrize("path", PURE, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_methods_and_models_import_nothing_from_above(path: Path) -> None:
+    assert [name for name in imports(path) if within(name, ABOVE)] == []
+
+
+@pytest.mark.parametrize("path", PURE, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_methods_and_models_open_no_files_and_write_no_logs(path: Path) -> None:
+    assert [name for name in imports(path) if within(name, FILE_HANDLING)] == []
+
+
+def test_only_the_runner_sees_snakemake() -> None:
+    modules = sorted(PACKAGE.glob("**/*.py"))
+    assert [
+        path.name for path in modules if any(within(name, ("snakemake",)) for name in imports(path))
+    ] == []
+
+
+def test_planning_imports_no_torch() -> None:
+    code = "import sys, wsss.workflow; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

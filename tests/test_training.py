@@ -1,0 +1,301 @@
+"""The training engine: learning, determinism, resuming, schedules and what it leaves behind."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tests.golden import assert_close_to_golden
+from wsss.artefacts import read_table
+from wsss.data.sampler import Sample
+from wsss.training import Schedule, TrainingError, train, work_folder
+from wsss.training.checkpoints import newest_whole
+from wsss.training.schedule import PolynomialLR, epochs_to_iterations, polynomial
+
+
+class Points(torch.utils.data.Dataset[dict[str, Tensor]]):
+    """Twelve points in five dimensions; which side of a plane they lie on is to be learnt."""
+
+    def __init__(self) -> None:
+        generator = np.random.default_rng(7)
+        self.inputs = torch.from_numpy(generator.normal(size=(12, 5)).astype(np.float32))
+        self.targets = (self.inputs @ torch.tensor([1.0, -2.0, 0.5, 0.0, 1.0]) > 0).float()
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, sample: Sample) -> dict[str, Tensor]:
+        noise = np.random.default_rng([3, sample.position]).normal(scale=0.01, size=5).astype(np.float32)
+        return {
+            "inputs": self.inputs[sample.index] + torch.from_numpy(noise),
+            "targets": self.targets[sample.index],
+        }
+
+
+def toy(*, dropout: float = 0.3, norm: bool = True) -> nn.Module:
+    torch.manual_seed(0)
+    middle = [nn.BatchNorm1d(8)] if norm else []
+    return nn.Sequential(nn.Linear(5, 8), *middle, nn.ReLU(), nn.Dropout(dropout), nn.Linear(8, 1))
+
+
+def toy_losses(network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    logits = network(batch["inputs"])[:, 0]
+    hits = (logits > 0) == (batch["targets"] > 0)
+    return {
+        "toy_loss": F.binary_cross_entropy_with_logits(logits, batch["targets"]),
+        "share": hits.float().mean(),
+    }
+
+
+def groups(network: Any, lr: float = 0.05) -> list[dict[str, Any]]:
+    return [
+        {"name": "first", "params": network[0].parameters(), "lr": lr, "weight_decay": 1e-4, "power": 0.0},
+        {
+            "name": "rest",
+            "params": network[1:].parameters(),
+            "lr": 2 * lr,
+            "weight_decay": 0.0,
+            "power": 0.9,
+        },
+    ]
+
+
+def fit(
+    folder: Path,
+    schedule: Schedule,
+    *,
+    losses: Any = toy_losses,
+    network: Any = None,
+    seed: int = 1,
+    lr: float = 0.05,
+) -> nn.Module:
+    network = toy() if network is None else network
+    work = folder / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    return train(
+        network,
+        losses,
+        Points(),
+        groups(network, lr),
+        schedule,
+        seed=seed,
+        work=work,
+        history=folder / "history.csv",
+        events=folder / "events",
+    )
+
+
+def state_bytes(network: nn.Module) -> dict[str, bytes]:
+    return {name: tensor.numpy().tobytes() for name, tensor in network.state_dict().items()}
+
+
+class _Killed(BaseException):
+    """Stands for a kill: nothing in between may catch it."""
+
+
+def killer(after: int) -> Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]]:
+    """The toy's losses, until the given number of forward passes is over."""
+    left = iter(range(after))
+
+    def losses(network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        if next(left, None) is None:
+            raise _Killed
+        return toy_losses(network, batch)
+
+    return losses
+
+
+SHORT = Schedule(iterations=12, batch=4, accumulate=2, checkpoints=4)  # checkpoints after 3, 6, 9 and 12
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_the_loss_falls_and_the_network_comes_back_in_eval_mode(tmp_path: Path, optimizer: Any) -> None:
+    network = fit(tmp_path, Schedule(iterations=60, batch=6, optimizer=optimizer))
+    history = read_table(tmp_path / "history.csv")
+    assert history["toy_loss"][-10:].mean() < 0.5 * history["toy_loss"][:10].mean()
+    assert not network.training
+
+
+def test_the_history_has_a_row_an_iteration_and_no_time(tmp_path: Path) -> None:
+    fit(tmp_path, SHORT)
+    history = read_table(tmp_path / "history.csv")
+    assert list(history) == ["iteration", "loss", "toy_loss", "share", "first_lr", "rest_lr"]
+    assert history["iteration"].tolist() == list(range(1, 13))
+    assert (history["loss"] == history["toy_loss"]).all()
+    assert (history["first_lr"] == 0.05).all()
+    expected = [polynomial(0.1, i, 12, 0.9) for i in range(12)]
+    np.testing.assert_allclose(history["rest_lr"], expected, rtol=1e-9)
+
+
+def test_tensorboard_events_are_written(tmp_path: Path) -> None:
+    fit(tmp_path, SHORT)
+    (events,) = (tmp_path / "events").iterdir()
+    assert "tfevents" in events.name and events.stat().st_size > 500
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(tmp_path: Path) -> None:
+    first, second = fit(tmp_path / "a", SHORT), fit(tmp_path / "b", SHORT)
+    other = fit(tmp_path / "c", SHORT, seed=2)
+    assert state_bytes(first) == state_bytes(second)
+    assert state_bytes(first) != state_bytes(other)
+    assert (tmp_path / "a/history.csv").read_bytes() == (tmp_path / "b/history.csv").read_bytes()
+
+
+def test_accumulated_half_batches_equal_whole_batches(tmp_path: Path) -> None:
+    def plain() -> nn.Module:
+        return toy(dropout=0.0, norm=False)
+
+    whole = fit(tmp_path / "a", Schedule(iterations=10, batch=6), network=plain())
+    halves = fit(tmp_path / "b", Schedule(iterations=10, batch=3, accumulate=2), network=plain())
+    for one, other in zip(whole.parameters(), halves.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("passes", [1, 7, 13, 21])
+def test_a_killed_training_resumes_to_the_uninterrupted_bytes(tmp_path: Path, passes: int) -> None:
+    with pytest.raises(_Killed):
+        fit(tmp_path / "killed", SHORT, losses=killer(passes))
+    seen: list[int] = []
+
+    def counted(network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        seen.append(1)
+        return toy_losses(network, batch)
+
+    resumed = fit(tmp_path / "killed", SHORT, losses=counted)
+    whole = fit(tmp_path / "whole", SHORT)
+    assert len(seen) == 24 - passes // 6 * 6  # what lies before the last checkpoint is not done again
+    assert state_bytes(resumed) == state_bytes(whole)
+    assert (tmp_path / "killed/history.csv").read_bytes() == (tmp_path / "whole/history.csv").read_bytes()
+
+
+@pytest.mark.parametrize("left", [0, 100, -1])
+def test_a_cut_checkpoint_is_skipped_for_the_one_before(tmp_path: Path, left: int) -> None:
+    with pytest.raises(_Killed):
+        fit(tmp_path / "killed", SHORT, losses=killer(21))
+    work = tmp_path / "killed/work"
+    newest = work / "iteration-00000009.pth"
+    newest.write_bytes(newest.read_bytes()[:left])
+    before = newest_whole(work)
+    assert before is not None and before.name == "iteration-00000006.pth"
+    whole = fit(tmp_path / "whole", SHORT)
+    assert state_bytes(fit(tmp_path / "killed", SHORT)) == state_bytes(whole)
+
+
+def test_a_checkpoint_with_overwritten_bytes_is_skipped(tmp_path: Path) -> None:
+    fit(tmp_path, SHORT)
+    newest = newest_whole(tmp_path / "work")
+    assert newest is not None
+    content = bytearray(newest.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 256] = bytes(256)  # longer than the padding between two parts
+    newest.write_bytes(content)
+    assert newest_whole(tmp_path / "work") != newest
+
+
+def test_two_checkpoints_are_kept_and_nothing_unfinished(tmp_path: Path) -> None:
+    fit(tmp_path, SHORT)
+    files = sorted(path.name for path in (tmp_path / "work").iterdir() if path.is_file())
+    assert [name for name in files if not name.endswith(".py")] == [
+        "iteration-00000009.pth",
+        "iteration-00000012.pth",
+    ]
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path) -> None:
+    def broken(network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"toy_loss": toy_losses(network, batch)["toy_loss"] * float("nan")}
+
+    with pytest.raises(TrainingError, match=r"loss is nan at iteration 1: .* lower the learning rate"):
+        fit(tmp_path, SHORT, losses=broken)
+
+
+def test_progress_is_a_few_plain_lines_without_a_terminal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    fit(tmp_path, Schedule(iterations=100, batch=2))
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 20 and lines[-1].startswith("pass 100 of 100: loss ")
+    assert "".join(capfd.readouterr()) == ""
+
+
+# ------------------------------------------------------------------------------------------------ schedules
+
+
+@pytest.mark.parametrize(("name", "total"), [("polylr_voc12", 20000), ("polylr_imagenet", 30000)])
+def test_deeplab_schedule(golden: Any, name: str, total: int) -> None:
+    rows = golden("deeplab")[name]
+    rates = [
+        [polynomial(base, int(i), total, 0.9, 10) for base in (2.5e-4, 2.5e-3, 5e-3)] for i in rows[:, 0]
+    ]
+    for column in range(3):
+        assert_close_to_golden(np.array(rates)[:, column], rows[:, column + 1], 1e-9)
+
+
+def test_irn_optimiser_trace(golden: Any) -> None:
+    """SGD whose momentum is 1e-4 under the polynomial of seven steps; the last rate stays."""
+    one = nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
+    two = nn.Parameter(torch.tensor([0.5, 3.0], dtype=torch.float64))
+    settings = {"weight_decay": 1e-4, "power": 0.9}
+    optimizer = torch.optim.SGD(
+        [{"params": [one], "lr": 0.1, **settings}, {"params": [two], "lr": 1.0, **settings}], momentum=1e-4
+    )
+    scheduler = PolynomialLR(optimizer, total=7)
+    trace = []
+    for step in range(9):
+        optimizer.zero_grad()
+        (0.5 * (one**2).sum() + 0.1 * (two[0] - two[1]) ** 2).backward()
+        rates = [group["lr"] for group in optimizer.param_groups]
+        optimizer.step()
+        trace.append([*rates, *one.tolist(), *two.tolist()])
+        if step < 6:
+            scheduler.step()
+    expected = golden("irn")["polyopt_trace"]
+    for column in range(6):
+        assert_close_to_golden(np.array(trace)[:, column], expected[:, column], 1e-9)
+
+
+def test_the_schedule_counts_optimiser_steps_not_passes() -> None:
+    optimizer = torch.optim.SGD([{"params": [nn.Parameter(torch.zeros(1))], "lr": 1.0, "power": 1.0}])
+    scheduler = PolynomialLR(optimizer, total=4, step=2, accumulate=3)
+    rates = []
+    for _ in range(12):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates == [1.0] * 6 + [0.5] * 6
+
+
+def test_epochs_are_rounded_up_to_whole_iterations() -> None:
+    assert epochs_to_iterations(3, 33, 16) == 9
+    with pytest.raises(ValueError, match="found none"):
+        epochs_to_iterations(3, 0, 16)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("iterations", 0), ("accumulate", 0), ("optimizer", "adam"), ("precision", "half")]
+)
+def test_the_schedule_refuses(field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{field}: expected .*, found {value!r}"):
+        Schedule(**{"iterations": 1, "batch": 1, field: value})
+
+
+# ---------------------------------------------------------------------------------------------- work folder
+
+
+def test_the_work_folder_is_kept_on_failure_and_removed_on_success(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    with pytest.raises(_Killed), work_folder(weights, {"seed": 1}) as first:
+        raise _Killed
+    with pytest.raises(_Killed), work_folder(weights, {"seed": 2}) as other:
+        raise _Killed
+    assert first.is_dir() and other.is_dir() and first != other
+    with work_folder(weights, {"seed": 1}) as again:
+        assert again == first
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,380 @@
+"""How every stage's file looks inside: the only module that reads and writes artefacts.
+
+Forms: a JSONL manifest, safetensors shards, folders of palette PNG label maps with a JSONL index, JSON
+for one result, CSV for tables. Each is written under a temporary name and renamed, so a file that exists is
+whole; the same content gives the same bytes (sorted keys, no dates, no host names, no pickles). Each carries
+its form's version, the parameters that made it and the SHA-256 of its inputs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from wsss.files import ArtefactError, PathLike, atomic_file, atomic_folder, digest, readable_mode
+
+if TYPE_CHECKING:  # a second of every job's start, for the few stages that read tables
+    import pandas as pd
+
+Inputs: TypeAlias = Mapping[str, PathLike | Sequence[PathLike]]
+Labels: TypeAlias = NDArray[np.uint8]
+
+VERSIONS = {"manifest": 1, "weights": 1, "views": 1, "attention": 1, "maps": 1, "counts": 1, "labels": 1}
+METADATA_KEY = "wsss"
+
+
+def _digests(inputs: Inputs) -> dict[str, Any]:
+    return {
+        name: digest(value) if isinstance(value, str | os.PathLike) else [digest(path) for path in value]
+        for name, value in inputs.items()
+    }
+
+
+def _header(kind: str, params: Mapping[str, Any], inputs: Inputs, **more: Any) -> dict[str, Any]:
+    return {
+        "form": kind,
+        "version": VERSIONS[kind],
+        "params": dict(params),
+        "inputs": _digests(inputs),
+        **more,
+    }
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def _check_header(path: PathLike, header: Any, kind: str) -> dict[str, Any]:
+    found = (header.get("form"), header.get("version")) if isinstance(header, dict) else (None, None)
+    if found != (kind, VERSIONS[kind]):
+        raise ArtefactError(
+            f"{path}: expected form {kind!r} version {VERSIONS[kind]}, found form {found[0]!r} "
+            f"version {found[1]}; remove it and let its rule make it anew"
+        )
+    return dict(header)
+
+
+def _read_lines(path: PathLike, kind: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Header and records of a JSONL file, whose header states how many records follow."""
+    try:
+        # only at "\n": splitlines also cuts at characters that JSON leaves as they are, such as U+2028
+        text = Path(path).read_text(encoding="utf-8")
+        lines = [json.loads(line) for line in text.removesuffix("\n").split("\n")]
+    except FileNotFoundError as error:
+        raise ArtefactError(f"{path}: no such file; its rule has not run") from error
+    except (OSError, ValueError) as error:
+        raise ArtefactError(
+            f"{path}: not a readable {kind} file ({error}); remove it and run again"
+        ) from error
+    header = _check_header(path, lines[0] if lines else None, kind)
+    if header.get("records") != len(lines) - 1:
+        raise ArtefactError(
+            f"{path}: expected {header.get('records')} records, found {len(lines) - 1}: "
+            "the file was cut; remove it and run again"
+        )
+    return header, lines[1:]
+
+
+def _write_lines(path: PathLike, header: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> None:
+    lines = [_dump({**header, "records": len(records)}), *map(_dump, records)]
+    with atomic_file(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------------------------- manifest
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image: its files, size in pixels, 0-based foreground classes and the splits it belongs to."""
+
+    id: str
+    image: str
+    mask: str | None
+    height: int
+    width: int
+    classes: tuple[int, ...]
+    splits: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A data set: its name, foreground class names and records.
+
+    Splits: ``train`` (image labels are trained on, maps and pseudo labels are made for it), ``seed`` (the
+    part of ``train`` with masks, on which maps and pseudo labels are scored), ``val`` and ``test``.
+    """
+
+    dataset: str
+    classes: tuple[str, ...]
+    records: tuple[Record, ...]
+
+    @property
+    def num_classes(self) -> int:
+        """Number of foreground classes C."""
+        return len(self.classes)
+
+    def split(self, name: str) -> list[Record]:
+        """Records of one split, in the manifest's order."""
+        return [record for record in self.records if name in record.splits]
+
+    def shard(self, split: str, shard: str) -> list[Record]:
+        """Every n-th record of a split; ``shard`` is written ``002of048`` for the third of 48."""
+        index, _, count = shard.partition("of")
+        if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+            raise ArtefactError(f"shard {shard!r}: expected a name such as 002of048")
+        return self.split(split)[int(index) :: int(count)]
+
+
+def write_manifest(path: PathLike, manifest: Manifest) -> None:
+    """Write a manifest as JSONL: a header, then a line a record."""
+    ids = [record.id for record in manifest.records]
+    if len(set(ids)) != len(ids):
+        raise ArtefactError(f"{path}: {len(ids) - len(set(ids))} ids occur twice")
+    header = {**_header("manifest", {}, {}), "dataset": manifest.dataset, "classes": manifest.classes}
+    _write_lines(path, header, [asdict(record) for record in manifest.records])
+
+
+def read_manifest(path: PathLike) -> Manifest:
+    """Read a manifest written by :func:`write_manifest`."""
+    header, lines = _read_lines(path, "manifest")
+    records = [
+        Record(**{**line, "classes": tuple(line["classes"]), "splits": tuple(line["splits"])})
+        for line in lines
+    ]
+    return Manifest(header["dataset"], tuple(header["classes"]), tuple(records))
+
+
+# --------------------------------------------------------------------------------------------------- images
+
+
+def _decode(path: PathLike) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except FileNotFoundError as error:
+        raise ArtefactError(f"{path}: no such file") from error
+    # Pillow reports damage by all of these, depending on the format.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ArtefactError(f"{path}: not a whole image ({error}); replace or remove it") from error
+
+
+def read_image(source: PathLike | Record) -> Labels:
+    """Decode a picture to RGB, uint8 (H, W, 3); EXIF orientation is ignored, as masks know nothing of it."""
+    path = source.image if isinstance(source, Record) else source
+    image = np.array(_decode(path).convert("RGB"))
+    if isinstance(source, Record) and image.shape[:2] != (source.height, source.width):
+        raise ArtefactError(
+            f"{path}: expected {source.width}x{source.height} pixels as in the manifest, found "
+            f"{image.shape[1]}x{image.shape[0]}; the file was replaced: make the manifest anew"
+        )
+    return image
+
+
+def read_mask(path: PathLike) -> Labels:
+    """Decode a label map, a palette or grey PNG of class indices, to uint8 (H, W)."""
+    image = _decode(path)
+    if image.mode not in ("P", "L", "1"):
+        raise ArtefactError(
+            f"{path}: expected a palette or 8-bit grey label map, found mode {image.mode}; "
+            "store class indices, not colours"
+        )
+    return np.array(image, dtype=np.uint8)
+
+
+# -------------------------------------------------------------------------------------------------- tensors
+
+
+class TensorShard:
+    """An open safetensors file; tensors are read one by one."""
+
+    def __init__(self, path: PathLike, kind: str, file: Any) -> None:
+        self.path = Path(path)
+        self._file = file
+        try:
+            header = json.loads((file.metadata() or {}).get(METADATA_KEY, "null"))
+        except ValueError as error:
+            raise ArtefactError(f"{path}: unreadable metadata; remove it and run again") from error
+        header = _check_header(path, header, kind)
+        self.params: dict[str, Any] = header["params"]
+        self.inputs: dict[str, Any] = header["inputs"]
+        self._keys = frozenset(file.keys())
+
+    def keys(self) -> list[str]:
+        """Names of all tensors, sorted: an image's id, which may hold slashes, a slash and what it is."""
+        return sorted(self._keys)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def get(self, key: str) -> Tensor:
+        """Read one tensor."""
+        if key not in self._keys:
+            raise ArtefactError(
+                f"{self.path}: no tensor {key!r}; it was made for other images, remove it and run again"
+            )
+        tensor: Tensor = self._file.get_tensor(key)
+        return tensor
+
+
+@contextmanager
+def open_tensors(path: PathLike, kind: str) -> Iterator[TensorShard]:
+    """Open a safetensors artefact of one form and check its version."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield TensorShard(path, kind, file)
+    except FileNotFoundError as error:
+        raise ArtefactError(f"{path}: no such file; its rule has not run") from error
+    except SafetensorError as error:
+        raise ArtefactError(
+            f"{path}: not a whole safetensors file ({error}); remove it and run again"
+        ) from error
+
+
+def read_tensors(path: PathLike, kind: str) -> dict[str, Tensor]:
+    """Read all tensors of an artefact."""
+    with open_tensors(path, kind) as shard:
+        return {key: shard.get(key) for key in shard.keys()}  # noqa: SIM118 (not a mapping)
+
+
+def write_tensors(
+    path: PathLike,
+    kind: str,
+    tensors: Mapping[str, Tensor],
+    params: Mapping[str, Any] | None = None,
+    inputs: Inputs | None = None,
+) -> None:
+    """Write tensors as safetensors with form, parameters and input digests as one metadata string."""
+    metadata = {METADATA_KEY: _dump(_header(kind, params or {}, inputs or {}))}
+    # Clones, because safetensors refuses tensors that share memory.
+    whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with atomic_file(path) as temporary:
+        try:
+            save_file(whole, temporary, metadata)
+            temporary.chmod(readable_mode())  # safetensors lets nobody but the owner read
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+
+# --------------------------------------------------------------------------------------------------- labels
+
+
+@dataclass(frozen=True)
+class LabelIndex:
+    """What a folder of label maps holds and how it was made."""
+
+    ids: tuple[str, ...]
+    params: dict[str, Any]
+    inputs: dict[str, Any]
+
+
+def palette() -> NDArray[np.uint8]:
+    """The PASCAL VOC colours of labels 0..255, (256, 3): three bits of the label a colour bit."""
+    labels = np.arange(256)[:, None]
+    channels = np.arange(3)
+    bits = [((labels >> (3 * step + channels)) & 1) << (7 - step) for step in range(8)]
+    return np.bitwise_or.reduce(bits).astype(np.uint8)
+
+
+def label_path(folder: PathLike, image_id: str) -> Path:
+    """Where an image's label map lies in a folder; refuses ids that lead out of it."""
+    parts = PurePosixPath(image_id).parts
+    if not parts or ".." in parts or image_id.startswith("/"):
+        raise ArtefactError(f"image id {image_id!r}: expected a relative name without '..'")
+    return Path(folder) / f"{image_id}.png"
+
+
+def write_mask(path: PathLike, label: Labels) -> None:
+    """Write one label map, uint8 (H, W), as a palette PNG."""
+    image = Image.fromarray(np.ascontiguousarray(label, dtype=np.uint8))
+    image.putpalette(palette().tobytes())
+    with atomic_file(path) as temporary:
+        image.save(temporary, format="PNG")
+
+
+def write_labels(
+    folder: PathLike,
+    index: PathLike,
+    labels: Iterable[tuple[str, Labels]],
+    params: Mapping[str, Any] | None = None,
+    inputs: Inputs | None = None,
+) -> None:
+    """Write a stream of (id, label map) as a folder of palette PNGs, then its JSONL index."""
+    records = []
+    with atomic_folder(folder) as temporary:
+        for image_id, label in labels:
+            path = label_path(temporary, image_id)
+            write_mask(path, label)
+            height, width = label.shape
+            records.append({"id": image_id, "height": height, "width": width, "sha256": digest(path)})
+    _write_lines(index, _header("labels", params or {}, inputs or {}), records)
+
+
+def read_label_index(path: PathLike) -> LabelIndex:
+    """Read the index of a folder of label maps."""
+    header, records = _read_lines(path, "labels")
+    return LabelIndex(tuple(record["id"] for record in records), header["params"], header["inputs"])
+
+
+def read_label(folder: PathLike, image_id: str, size: tuple[int, int]) -> Labels:
+    """Read one label map and check its size (H, W)."""
+    path = label_path(folder, image_id)
+    label = read_mask(path)
+    if label.shape != size:
+        raise ArtefactError(
+            f"{path}: expected {size[1]}x{size[0]} pixels, found {label.shape[1]}x{label.shape[0]}; "
+            "remove its folder and run again"
+        )
+    return label
+
+
+# ------------------------------------------------------------------------------------------ results, tables
+
+
+def write_json(path: PathLike, value: Mapping[str, Any]) -> None:
+    """Write one result as strict JSON with sorted keys."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=2)
+    with atomic_file(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: PathLike) -> dict[str, Any]:
+    """Read one result."""
+    try:
+        value: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ArtefactError(f"{path}: no such file; its rule has not run") from error
+    except ValueError as error:
+        raise ArtefactError(f"{path}: not a JSON file ({error}); remove it and run again") from error
+    return value
+
+
+def write_table(path: PathLike, table: pd.DataFrame) -> None:
+    """Write a tidy table as CSV."""
+    with atomic_file(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
+
+
+def read_table(path: PathLike) -> pd.DataFrame:
+    """Read a table written by :func:`write_table`."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path)
+    except FileNotFoundError as error:
+        raise ArtefactError(f"{path}: no such file; its rule has not run") from error
+    except ValueError as error:
+        raise ArtefactError(f"{path}: not a CSV table ({error}); remove it and run again") from error

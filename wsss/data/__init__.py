@@ -1,0 +1,1 @@
+"""Data sets: their listings and checks, the generated sample, and what training reads from them."""

@@ -1,0 +1,162 @@
+"""Everything that can be wrong with a data set, found before anything trains, in one report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsss.artefacts import read_image, read_mask
+from wsss.data.records import DataError, Entry, Finding, Listing
+from wsss.files import ArtefactError
+from wsss.methods.void import VOID
+
+MAX_CLASSES = 254  # 0 is the background, 255 the ignored pixel, and label maps have 8 bits
+SHOWN = 20  # findings of a kind in the report
+QUOTED = 3  # findings of a kind in the error
+
+REMEDIES: Mapping[str, str] = {
+    "missing folder": "not there: get it, or correct the path in the config",
+    "missing file": "not there: get it, or correct the path in the config",
+    "bad settings": "correct the data set's entry in the config",
+    "bad table": "expected a UTF-8 CSV table `id,class,class,...` or `id,<class names as 0/1 columns>`",
+    "bad row": "correct the row; a table of class names instead of 0/1 has the header `id,class,class,...`",
+    "bad annotations": "the file is damaged or of another form: get it again",
+    "bad id": "ids are names relative to the image folder, without '..'",
+    "duplicate id": "every image has one id, one row and one split: remove the others",
+    "id without labels": "add its labels; an image that shows no class has a row with no class",
+    "unknown class": "correct the name, or add it to the data set's class list",
+    "empty class": "no training image shows it: add one, drop it, or set allow_empty_classes",
+    "empty split": "list images for it in the table's split column or in a list file",
+    "wrong count": "the data set is incomplete or of another edition: compare its lists, or correct `counts`",
+    "missing image": "restore the image or take its id out of the lists",
+    "unreadable image": "truncated or no image: restore it or take its id out of the lists",
+    "missing mask": "restore the mask; without masks at all set the mask folder to null",
+    "unreadable mask": "expected a whole PNG, palette or 8-bit grey, of class indices",
+    "mask size": "a mask has its image's width and height (EXIF orientation is ignored)",
+    "mask values": "a mask holds 0 for background, 1..C for the classes in their order, and 255 for ignored",
+}
+
+
+class Examined(NamedTuple):
+    """An image's height and width (0 if unreadable) and the findings about its files."""
+
+    height: int
+    width: int
+    findings: tuple[Finding, ...]
+
+
+def examine(entry: Entry, num_classes: int) -> Examined:
+    """Decode an entry's image and mask completely.
+
+    Args:
+        entry: The image to look at.
+        num_classes: Number of foreground classes C.
+
+    Returns:
+        Size and findings; a process pool maps this over all entries.
+    """
+    if not entry.image.is_file():
+        return Examined(0, 0, (Finding("missing image", f"{entry.id!r}: {entry.image}"),))
+    try:
+        height, width = read_image(str(entry.image)).shape[:2]
+    except ArtefactError as error:
+        return Examined(0, 0, (Finding("unreadable image", f"{entry.id!r}: {error}"),))
+    return Examined(height, width, tuple(_examine_mask(entry, (height, width), num_classes)))
+
+
+def _examine_mask(entry: Entry, size: tuple[int, int], num_classes: int) -> list[Finding]:
+    if entry.mask is None:
+        return []
+    if not entry.mask.is_file():
+        return [Finding("missing mask", f"{entry.id!r}: {entry.mask}")]
+    try:
+        mask = read_mask(str(entry.mask))
+    except ArtefactError as error:
+        return [Finding("unreadable mask", f"{entry.id!r}: {error}")]
+    return [*_check_size(entry, mask, size), *_check_values(entry, mask, num_classes)]
+
+
+def _check_size(entry: Entry, mask: NDArray[np.uint8], size: tuple[int, int]) -> list[Finding]:
+    if mask.shape == size:
+        return []
+    hint = "; sides swapped: was the image turned by an EXIF tag only?" if mask.shape == size[::-1] else ""
+    found = f"expected {size[1]}x{size[0]}, found {mask.shape[1]}x{mask.shape[0]}"
+    return [Finding("mask size", f"{entry.id!r}: {entry.mask}: {found}{hint}")]
+
+
+def _check_values(entry: Entry, mask: NDArray[np.uint8], num_classes: int) -> list[Finding]:
+    values = np.unique(mask)
+    wrong = values[(values > num_classes) & (values != VOID)]
+    if wrong.size == 0:
+        return []
+    found = f"expected 0..{num_classes} and {VOID}, found {', '.join(map(str, wrong[:5]))}"
+    return [Finding("mask values", f"{entry.id!r}: {entry.mask}: {found}")]
+
+
+def check_listing(listing: Listing, allow_empty_classes: bool, counts: Mapping[str, int]) -> list[Finding]:
+    """Findings about the lists as a whole: sizes of splits, classes that no training image shows, ids.
+
+    Args:
+        listing: What the data set's reader found.
+        allow_empty_classes: Accept classes without a training image.
+        counts: Expected number of images a split; splits that are not named may have any number.
+
+    Returns:
+        The reader's findings and these.
+    """
+    findings = list(listing.findings)
+    if not listing.entries and findings:  # the cause is known; nothing else can be said
+        return findings
+    if len(listing.classes) > MAX_CLASSES or not listing.classes:
+        text = f"expected 1 to {MAX_CLASSES} classes, found {len(listing.classes)}"
+        findings.append(Finding("bad settings", text))
+    findings += _check_splits(listing.entries, counts)
+    if not allow_empty_classes:
+        findings += _check_classes(listing)
+    return findings
+
+
+def _check_splits(entries: Iterable[Entry], counts: Mapping[str, int]) -> list[Finding]:
+    sizes = Counter(split for entry in entries for split in entry.splits)  # also of names that are no split
+    found = [] if sizes["train"] else [Finding("empty split", "no image is in the split 'train'")]
+    return found + [
+        Finding("wrong count", f"split {split!r}: expected {expected} images, found {sizes[split]}")
+        for split, expected in counts.items()
+        if sizes[split] != expected
+    ]
+
+
+def _check_classes(listing: Listing) -> list[Finding]:
+    shown = {index for entry in listing.entries if "train" in entry.splits for index in entry.classes}
+    return [
+        Finding("empty class", f"class {index} ({name!r}) of {len(listing.classes)}")
+        for index, name in enumerate(listing.classes)
+        if index not in shown
+    ]
+
+
+def report(findings: Iterable[Finding], shown: int) -> str:
+    """All findings grouped by kind: their number, how to mend them, and the first ``shown`` of them."""
+    groups: dict[str, list[str]] = {}
+    for finding in findings:
+        groups.setdefault(finding.kind, []).append(finding.detail)
+    lines = []
+    for kind in REMEDIES:
+        details = groups.get(kind, [])
+        if details:
+            lines.append(f"{kind}, {len(details)} in all ({REMEDIES[kind]}):")
+            lines += [f"  {detail}" for detail in details[:shown]]
+            lines += [f"  ... and {len(details) - shown} more"] if len(details) > shown else []
+    return "\n".join(lines)
+
+
+def data_error(dataset: str, findings: list[Finding]) -> DataError:
+    """The error that stops a run whose data set has findings."""
+    return DataError(
+        f"data set {dataset!r} cannot be used, {len(findings)} findings; mend them and run again:\n"
+        + report(findings, QUOTED)
+    )

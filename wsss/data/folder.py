@@ -1,0 +1,187 @@
+"""A data set of one's own: a folder of images, a table of labels, optional masks, optional split lists.
+
+Settings: ``images``, ``labels``, optional ``masks``, ``classes`` (a list of names, or a text file with a name
+a line; a first name ``background`` is left out) and ``splits`` (a list file of ids a split). Paths are
+relative to ``root``, by default the folder Snakemake runs in. Ids are paths relative to the image folder,
+with or without extension. Without list files the table's column ``split`` tells train, val and test apart,
+and without that column all images are train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from wsss.data.image_index import ImageIndex
+from wsss.data.label_table import LabelTable, Row, read_label_table
+from wsss.data.records import SPLITS, Entry, Finding, Listing, duplicates, missing, read_ids
+
+HINT = "named by the data set's entry in the config (paths are relative to its root)"
+
+
+class _Paths(NamedTuple):
+    images: Path
+    labels: Path
+    masks: Path | None
+    classes: Path | None
+    splits: dict[str, Path]
+
+
+class _Members(NamedTuple):
+    """Images of the data set: splits and table rows by id."""
+
+    splits: dict[str, str]
+    rows: dict[str, Row]
+    findings: list[Finding]
+
+
+def list_folder(settings: Mapping[str, Any], source: Path | None = None) -> Listing:
+    """List a data set of the kind ``folder``.
+
+    Args:
+        settings: The data set's entry in the config.
+        source: Not used; all kinds share this signature.
+
+    Returns:
+        Entries sorted by id, and findings.
+    """
+    paths = _paths(settings)
+    absent = _check_paths(paths)
+    if absent:
+        return Listing(findings=tuple(absent))
+    names, findings = read_classes(settings.get("classes"), paths.classes)
+    table = read_label_table(paths.labels, names)
+    if any(found.kind == "bad table" for found in table.findings):
+        return Listing(findings=(*findings, *table.findings))
+    index = ImageIndex(paths.images)
+    members = _members(paths, table, index)
+    entries = _entries(members, paths, index)
+    unlabelled = _without_labels(members, index, paths)
+    findings = [*findings, *table.findings, *members.findings, *unlabelled]
+    return Listing(table.classes, tuple(entries), tuple(findings))
+
+
+def list_sample(settings: Mapping[str, Any], source: Path | None = None) -> Listing:
+    """List the generated data set, which is a ``folder`` data set in ``source``."""
+    return list_folder({"root": source, "images": "images", "masks": "masks", "labels": "labels.csv"})
+
+
+def _paths(settings: Mapping[str, Any]) -> _Paths:
+    root = Path(settings.get("root") or ".")
+    masks, classes = settings.get("masks"), settings.get("classes")
+    return _Paths(
+        root / settings["images"],
+        root / settings["labels"],
+        root / masks if masks else None,
+        root / classes if isinstance(classes, str) else None,
+        {split: root / path for split, path in (settings.get("splits") or {}).items() if path},
+    )
+
+
+def _check_paths(paths: _Paths) -> list[Finding]:
+    folders = [paths.images, *([paths.masks] if paths.masks else [])]
+    files = [paths.labels, *([paths.classes] if paths.classes else []), *paths.splits.values()]
+    return missing(folders, files, HINT) + [
+        Finding("bad settings", f"splits: expected {', '.join(SPLITS)}, found {split!r}")
+        for split in sorted(set(paths.splits) - set(SPLITS))
+    ]
+
+
+def read_classes(classes: Any, path: Path | None) -> tuple[tuple[str, ...] | None, list[Finding]]:
+    """Foreground class names of a config.
+
+    Args:
+        classes: The config's value: a list of names, or None to leave them to the table of labels.
+        path: A text file with a name a line, used instead of ``classes``.
+
+    Returns:
+        The names without a leading ``background``, or None; and findings.
+    """
+    names = read_ids(path) if path else [str(name) for name in classes or []]
+    names = names[1:] if names and names[0].lower() == "background" else names
+    twice = duplicates(names, "the class list")
+    return tuple(names) or None, [Finding("bad settings", f"classes: {found.detail}") for found in twice]
+
+
+def _resolve(written: str, index: ImageIndex, where: str) -> tuple[str | None, list[Finding]]:
+    """The id of the image that is meant, or why it cannot be told."""
+    if ".." in PurePosixPath(written).parts or written.startswith("/") or not written:
+        return None, [Finding("bad id", f"{written!r} in {where}")]
+    names = index.find(written)
+    if len(names) == 1:
+        return index.id(names[0]), []
+    if not names:
+        return None, [Finding("missing image", f"{written!r} in {where}: not found in {index.folder}")]
+    return None, [Finding("bad id", f"{written!r} in {where}: may mean {' or '.join(names)}")]
+
+
+def _members(paths: _Paths, table: LabelTable, index: ImageIndex) -> _Members:
+    rows, findings = _rows(paths, table, index)
+    if not paths.splits:
+        return _Members({name: row.split or "train" for name, row in rows.items()}, rows, findings)
+    # Rows of images that no list names are no part of the data set, whatever is wrong with them.
+    splits, findings = _listed(paths, index)
+    return _Members(splits, rows, findings)
+
+
+def _rows(paths: _Paths, table: LabelTable, index: ImageIndex) -> tuple[dict[str, Row], list[Finding]]:
+    """The table's rows by the ids of their images."""
+    rows: dict[str, Row] = {}
+    findings: list[Finding] = []
+    for written, row in table.rows.items():
+        name, found = _resolve(written, index, str(paths.labels))
+        findings += found
+        if name in rows:
+            findings.append(Finding("duplicate id", f"{written!r} in {paths.labels}: image of another row"))
+        elif name is not None:
+            rows[name] = row
+    return rows, findings
+
+
+def _listed(paths: _Paths, index: ImageIndex) -> tuple[dict[str, str], list[Finding]]:
+    """The split of each image that a list file names."""
+    splits: dict[str, str] = {}
+    findings: list[Finding] = []
+    for split, path in paths.splits.items():
+        for written in read_ids(path):
+            name, found = _resolve(written, index, str(path))
+            findings += found
+            if name in splits:
+                findings.append(Finding("duplicate id", f"{written!r} in {path}: already in {splits[name]}"))
+            elif name is not None:
+                splits[name] = split
+    return splits, findings
+
+
+def _entries(members: _Members, paths: _Paths, index: ImageIndex) -> list[Entry]:
+    masks = ImageIndex(paths.masks) if paths.masks else None
+    entries = []
+    for name, split in sorted(members.splits.items()):
+        mask = _mask(name, split, masks)
+        splits = ("train", "seed") if split == "train" and mask else (split,)
+        classes = members.rows[name].classes if name in members.rows else ()
+        entries.append(Entry(name, index.folder / index.find(name)[0], mask, classes, splits))
+    return entries
+
+
+def _mask(name: str, split: str, masks: ImageIndex | None) -> Path | None:
+    """Where an image's mask lies; only the split val must have masks for all its images."""
+    if masks is None:
+        return None
+    stem = str(PurePosixPath(name).with_suffix(""))
+    found = masks.find(f"{name}.png") or masks.find(name) or masks.find(stem)
+    names = [path for path in found if path.lower().endswith(".png")]
+    if names:
+        return masks.folder / names[0]
+    return masks.folder / f"{name}.png" if split == "val" else None
+
+
+def _without_labels(members: _Members, index: ImageIndex, paths: _Paths) -> list[Finding]:
+    """Training images, or without list files any images, that the table does not name."""
+    known = set(members.splits) if paths.splits else set(index.ids())
+    return [
+        Finding("id without labels", f"{name!r} has no row in {paths.labels}")
+        for name in sorted(known - set(members.rows))
+        if members.splits.get(name, "train") == "train"
+    ]

@@ -1,0 +1,150 @@
+"""Tables of image labels, in any of their three forms.
+
+- ``id,class,class,...``: a row an image, as many class names as it shows, none if it shows nothing. The
+  header (``id,class,...``) is optional unless there is a column ``split``.
+- ``id,<class names>`` with a 0 or 1 a class; the header names the classes.
+- a ``.txt`` file: the first form with blanks instead of commas.
+
+Where the class list is known, a number that is no class name stands for the class with that 0-based position.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from wsss.data.records import SPLITS, Finding, duplicates
+
+NAME_COLUMNS = {"class", "classes", "label", "labels", ""}
+
+
+class Row(NamedTuple):
+    """Labels of one image: class indices, and its split where the table has that column."""
+
+    classes: tuple[int, ...]
+    split: str | None
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """A read table: class names, rows by image id, and what is wrong with it."""
+
+    classes: tuple[str, ...]
+    rows: dict[str, Row]
+    findings: tuple[Finding, ...]
+
+
+class _Line(NamedTuple):
+    number: int
+    id: str
+    split: str | None
+    names: list[str]
+
+
+def read_label_table(path: Path, classes: Sequence[str] | None = None) -> LabelTable:
+    """Read a table of image labels.
+
+    Args:
+        path: A CSV file, or a ``.txt`` file with blanks between the columns; UTF-8.
+        classes: Foreground class names; by default the header's, or the sorted names that occur.
+
+    Returns:
+        The table; of an id that occurs twice the first row stays.
+    """
+    try:
+        cells = _read_cells(path)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return LabelTable(tuple(classes or ()), {}, (Finding("bad table", f"{path}: {error}"),))
+    header, lines, findings = _parse(path, cells)
+    names = tuple(classes or header or sorted({name for line in lines for name in line.names}))
+    rows: dict[str, Row] = {}
+    for line in lines:
+        indices, unknown = _indices(line.names, names)
+        findings += [
+            Finding("unknown class", f"{path}, line {line.number}: {name!r} of {line.id!r}")
+            for name in unknown
+        ]
+        rows.setdefault(line.id, Row(indices, line.split))
+    findings += duplicates([line.id for line in lines], str(path))
+    return LabelTable(names, rows, tuple(findings))
+
+
+def _read_cells(path: Path) -> list[tuple[int, list[str]]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        if path.suffix.lower() == ".txt":
+            numbered = [(number, line.split()) for number, line in enumerate(file, start=1)]
+        else:
+            reader = csv.reader(file)
+            numbered = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    return [(number, row) for number, row in numbered if any(row)]
+
+
+def _parse(path: Path, cells: list[tuple[int, list[str]]]) -> tuple[list[str], list[_Line], list[Finding]]:
+    """Class names of a 0/1 header (or none), the lines with their class names, and findings."""
+    if not cells or cells[0][1][0].lower() != "id":
+        return [], [_Line(number, row[0], None, _filled(row[1:])) for number, row in cells], []
+    columns = cells[0][1][1:]
+    at = columns.index("split") if "split" in columns else None
+    header = [name for name in columns if name != "split"]
+    lines = [
+        _Line(number, row[0], _split_cell(row[1:], at), _without(row[1:], at)) for number, row in cells[1:]
+    ]
+    findings = [
+        Finding(
+            "bad row",
+            f"{path}, line {line.number}: expected the split {', '.join(SPLITS)}, found {line.split!r}",
+        )
+        for line in lines
+        if line.split not in (None, *SPLITS)
+    ]
+    if {name.lower() for name in header} <= NAME_COLUMNS:
+        return [], [line._replace(names=_filled(line.names)) for line in lines], findings
+    return _parse_flags(path, header, lines, findings)
+
+
+def _parse_flags(
+    path: Path, header: list[str], lines: list[_Line], findings: list[Finding]
+) -> tuple[list[str], list[_Line], list[Finding]]:
+    """Turn rows of 0 and 1 into rows of names."""
+    if len(set(header)) != len(header) or "" in header:
+        findings.append(Finding("bad table", f"{path}: class names of the header are empty or occur twice"))
+    parsed = []
+    for line in lines:
+        if len(line.names) != len(header) or not set(line.names) <= {"0", "1"}:
+            wrong = sorted(set(line.names) - {"0", "1"})
+            found = f"found {wrong[0]!r}" if wrong else f"found {len(line.names)} cells"
+            findings.append(
+                Finding(
+                    "bad row", f"{path}, line {line.number}: expected {len(header)} cells of 0 or 1, {found}"
+                )
+            )
+        names = [name for name, flag in zip(header, line.names, strict=False) if flag == "1"]
+        parsed.append(line._replace(names=names))
+    return header, parsed, findings
+
+
+def _filled(cells: list[str]) -> list[str]:
+    return [cell for cell in cells if cell]
+
+
+def _split_cell(cells: list[str], at: int | None) -> str | None:
+    # An empty cell means the default, as does a row that ends before the column.
+    return (cells[at] or None) if at is not None and at < len(cells) else None
+
+
+def _without(cells: list[str], at: int | None) -> list[str]:
+    return [cell for column, cell in enumerate(cells) if column != at]
+
+
+def _indices(names: Sequence[str], classes: Sequence[str]) -> tuple[tuple[int, ...], list[str]]:
+    """Sorted class indices of one image, and the names that are no class."""
+    positions = {name: index for index, name in enumerate(classes)}
+    numbers = {str(index): index for index in range(len(classes))}
+    known = {**numbers, **positions}
+    return (
+        tuple(sorted({known[name] for name in names if name in known})),
+        [name for name in names if name not in known],
+    )

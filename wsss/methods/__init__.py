@@ -1,0 +1,1 @@
+"""The published methods as pure functions: tensors and numbers in, tensors out."""

@@ -1,0 +1,184 @@
+"""Co-neighbour refinement of attention, and diffusion of class maps along it (AD-CAM, section 3.3)."""
+
+import torch
+from torch import Tensor
+
+from wsss.methods.attention import normalise_rows
+from wsss.methods.sparse import compressed_columns
+
+ROWS = 1024  # rows of the similarity matrix held at a time: bounds memory, does not change the result
+
+
+def coneighbour_similarity(A: Tensor) -> Tensor:
+    """Similarity of tokens by what they attend to: S_ij = sum_k sqrt(A_ik A_jk) (AD-CAM, Eq. 6).
+
+    Args:
+        A: Row-stochastic attention among patches, (N, N).
+
+    Returns:
+        Symmetric similarity in [0, 1], (N, N).
+    """
+    root = _square("A", A).sqrt()
+    return root @ root.t()
+
+
+def refine_attention(A: Tensor, k: float, *, soft: bool = False) -> Tensor:
+    """Keep each token's attention to its ``k`` most similar tokens only: NORM(TOP(S, k) * A) (AD-CAM, Eq. 7).
+
+    A token is always among its own co-neighbours. A row left without attention becomes the identity row.
+
+    Args:
+        A: Row-stochastic attention among patches, (N, N).
+        k: Number of co-neighbours, at most N of them used; below one, a fraction of N.
+        soft: TOP keeps the similarity values instead of ones.
+
+    Returns:
+        Refined attention, rows sum to one, (N, N).
+    """
+    index, values = nearest_coneighbours(A, token_count(k, len(A)))
+    if soft:
+        values = values * coneighbour_similarity(A).gather(1, index)
+    return transition_from_neighbours(index, values, index.shape[1]).to_dense()
+
+
+def nearest_coneighbours(A: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """List each token's most similar tokens and its attention to them, block by block of rows.
+
+    Args:
+        A: Row-stochastic attention among patches, (N, N).
+        count: Length of the lists, m; at most N of them used.
+
+    Returns:
+        Token indices, the token itself first, then by falling similarity (the lower index first among
+        equals), int64 (N, m), and the attention A to each, (N, m).
+    """
+    root = _square("A", A).sqrt()
+    m = token_count(count, len(A))
+    blocks = [
+        _most_similar(root[start : start + ROWS] @ root.t(), start, m) for start in range(0, len(A), ROWS)
+    ]
+    index = torch.cat(blocks)
+    return index, A.gather(1, index)
+
+
+def transition_from_neighbours(index: Tensor, values: Tensor, k: float) -> Tensor:
+    """Rebuild :func:`refine_attention` from the lists of :func:`nearest_coneighbours`.
+
+    Args:
+        index: Co-neighbours of each token, most similar first, (N, m).
+        values: Attention to each, (N, m).
+        k: Number of co-neighbours, as in :func:`refine_attention`.
+
+    Returns:
+        Refined attention, sparse CSC (N, N) with k entries a row.
+    """
+    if index.ndim != 2 or index.shape != values.shape:
+        expected = "two tensors (N, m)"
+        raise ValueError(f"expected {expected}, found {tuple(index.shape)} and {tuple(values.shape)}")
+    tokens, cached = index.shape
+    k = token_count(k, tokens)
+    if k > cached:
+        raise ValueError(f"k: expected at most the {cached} cached co-neighbours, found {k}")
+    kept = values[:, :k].clone()
+    kept[kept.sum(1) == 0, 0] = 1  # the first co-neighbour is the token itself: the identity row
+    column, order = index[:, :k].long().flatten().sort(stable=True)
+    starts = torch.searchsorted(column, torch.arange(tokens + 1, device=index.device))
+    entries = normalise_rows(kept).flatten()[order]
+    return compressed_columns(starts, order // k, entries, (tokens, tokens))
+
+
+def hand_on(maps: Tensor, transition: Tensor) -> Tensor:
+    """One step: each token hands its activation on along its row; the sum of a map is conserved.
+
+    Args:
+        maps: Class maps, (K, N).
+        transition: Row-stochastic matrix, dense or sparse, (N, N).
+
+    Returns:
+        Maps after the step, (K, N).
+    """
+    return (_matching(maps, transition).t() @ maps.t()).t()
+
+
+def gather(maps: Tensor, transition: Tensor) -> Tensor:
+    """One step of the rival direction: each token takes the mean of its co-neighbours; arguments as above."""
+    return (_matching(maps, transition) @ maps.t()).t()
+
+
+def diffuse(maps: Tensor, transition: Tensor, steps: int) -> Tensor:
+    """Spread class maps along refined attention: M(i) <- sum_j A_ji M(j), ``steps`` times (AD-CAM, Eq. 8).
+
+    Args:
+        maps: Class maps, (K, N) with N = h * w.
+        transition: Row-stochastic matrix, dense or sparse, (N, N).
+        steps: Number of steps T; 0 returns ``maps`` unchanged.
+
+    Returns:
+        Spread maps, (K, N).
+    """
+    _matching(maps, transition)
+    for _ in range(_steps(steps)):
+        maps = hand_on(maps, transition)
+    return maps
+
+
+def attended(maps: Tensor, A: Tensor, steps: int) -> Tensor:
+    """Class maps after each of 1 .. ``steps`` steps along the attention itself, without refinement.
+
+    Args:
+        maps: Class maps, (K, N).
+        A: Row-stochastic attention among patches, (N, N).
+        steps: Number of steps S.
+
+    Returns:
+        The maps after every step, (S, K, N).
+    """
+    after = [maps]
+    for _ in range(_steps(steps)):
+        after.append(hand_on(after[-1], A))
+    return torch.stack(after)[1:]
+
+
+def token_count(k: float, tokens: int) -> int:
+    """Number of co-neighbours that ``k``, a number or a fraction, means on a grid of N ``tokens``."""
+    if isinstance(k, float) and 0 < k < 1:
+        return max(1, round(k * tokens))
+    if isinstance(k, float) or k < 1:  # 1.0 could mean one token or all of them
+        raise ValueError(f"k: expected a whole number from 1, or a fraction between 0 and 1, found {k!r}")
+    return min(int(k), tokens)
+
+
+def _most_similar(similarity: Tensor, start: int, m: int) -> Tensor:
+    """Columns of the ``m`` largest of each row, self first, then falling, the lower index first among equals.
+
+    ``start`` is the token of the first row. Any smaller ``m`` gives a prefix of the same lists, int64 (R, m).
+    """
+    own = torch.arange(start, start + len(similarity), device=similarity.device)[:, None]
+    ranked = similarity.scatter(1, own, torch.inf)
+    value, column = ranked.topk(min(m + 1, ranked.shape[1]))
+    column = column[:, :m].sort().values
+    tied = (value[:, m - 1 : m] == value[:, m:]).any(1)  # topk may choose any of the equals
+    if tied.any():
+        column[tied] = ranked[tied].sort(descending=True, stable=True).indices[:, :m].sort().values
+    return column.gather(1, ranked.gather(1, column).sort(descending=True, stable=True).indices)
+
+
+def _square(name: str, matrix: Tensor) -> Tensor:
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"{name}: expected (N, N), found {tuple(matrix.shape)}")
+    return matrix
+
+
+def _matching(maps: Tensor, transition: Tensor) -> Tensor:
+    if maps.ndim != 2:
+        raise ValueError(f"maps: expected (K, N), found {tuple(maps.shape)}")
+    if transition.shape != (maps.shape[1], maps.shape[1]):
+        expected = (maps.shape[1], maps.shape[1])
+        raise ValueError(f"transition: expected (N, N) = {expected}, found {tuple(transition.shape)}")
+    return transition
+
+
+def _steps(steps: int) -> int:
+    if steps < 0:
+        raise ValueError(f"steps: expected 0 or more, found {steps}")
+    return steps

@@ -1,0 +1,1 @@
+"""Networks: pure computation, tensors in, tensors out; no paths, no logging."""

@@ -1,0 +1,61 @@
+"""Build a classifier from its ``network`` section of the configuration."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from wsss.models.conformer import conformer_base, conformer_nano, conformer_small, conformer_tiny
+from wsss.models.resnet_cam import ResNetCam
+from wsss.models.timm_classifier import TimmClassifier
+
+Settings = Mapping[str, Any]
+
+VARIANTS = {
+    "small": conformer_small,
+    "tiny": conformer_tiny,
+    "base": conformer_base,
+    "nano": conformer_nano,
+}
+INPUT_KEYS = {"kind", "mean", "std"}  # read by the stages that prepare images
+
+
+def _conformer(settings: Settings, num_classes: int) -> nn.Module:
+    options = dict(settings)
+    variant = _pick(VARIANTS, options.pop("variant", None), "variant")
+    return variant(num_classes, **options)
+
+
+def _resnet50(settings: Settings, num_classes: int) -> nn.Module:
+    return ResNetCam(num_classes, **settings)
+
+
+def _timm(settings: Settings, num_classes: int) -> nn.Module:
+    return TimmClassifier(num_classes=num_classes, **settings)
+
+
+CLASSIFIERS: dict[str, Callable[[Settings, int], nn.Module]] = {
+    "conformer": _conformer,
+    "resnet50": _resnet50,
+    "timm": _timm,
+}
+
+
+def build_classifier(network: Settings, num_classes: int) -> nn.Module:
+    """Build the classifier ``network`` describes, with random parameters.
+
+    Args:
+        network: ``kind`` (a key of ``CLASSIFIERS``) and its options; ``mean`` and ``std`` are left to others.
+        num_classes: Foreground classes C.
+
+    Returns:
+        A module that follows ``wsss.models.outputs.Classifier``.
+    """
+    build = _pick(CLASSIFIERS, network.get("kind"), "kind")
+    return build({key: value for key, value in network.items() if key not in INPUT_KEYS}, num_classes)
+
+
+def _pick(choices: Mapping[str, Any], name: Any, what: str) -> Any:
+    if name not in choices:
+        raise ValueError(f"network {what}: expected one of {sorted(choices)}, found {name!r}")
+    return choices[name]

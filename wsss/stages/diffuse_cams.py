@@ -1,0 +1,172 @@
+"""Turn the classifier's stored views into one class map a class: plain, coupled or diffused."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from wsss.artefacts import (
+    ArtefactError,
+    PathLike,
+    Record,
+    TensorShard,
+    open_tensors,
+    read_manifest,
+    write_tensors,
+)
+from wsss.data.transforms import scaled_size
+from wsss.device import device
+from wsss.methods.cam import merge_views, normalise
+from wsss.methods.diffusion import diffuse, gather, token_count, transition_from_neighbours
+from wsss.stages.class_maps import MAP_STRIDE, check_classes, grid_size, size_of
+from wsss.stages.common import progress
+
+log = logging.getLogger(__name__)
+
+
+class View(NamedTuple):
+    """One stored view of one image, read lazily: the two open files, the image's id and the view's number."""
+
+    cams: TensorShard
+    attention: TensorShard
+    image: str
+    number: int
+
+    def cam(self) -> Tensor:
+        """Activation of the present classes, not negative, (K, h, w)."""
+        return self._read(self.cams, "cam").relu()
+
+    def attended(self) -> Tensor:
+        """Activation after 1..S steps of unrefined attention, (S, K, h, w)."""
+        return self._read(self.cams, "attended")
+
+    def of_attention(self, name: str) -> Tensor:
+        """Read ``neighbours``, ``values``, ``similarities`` (N, m) or ``token`` (N,)."""
+        return self._read(self.attention, name)
+
+    def _read(self, shard: TensorShard, name: str) -> Tensor:
+        key = f"{self.image}/{name}{self.number}"
+        if key not in shard:
+            raise ArtefactError(
+                f"{shard.path}: no {key!r}; the method needs what this classifier does not have "
+                "(attention) or its `views` do not store"
+            )
+        tensor = shard.get(key)  # widened here: few operations know the stored types
+        return (tensor.float() if tensor.is_floating_point() else tensor.long()).to(device())
+
+
+def _gather(maps: Tensor, transition: Tensor, steps: int) -> Tensor:
+    for _ in range(steps):
+        maps = gather(maps, transition)
+    return maps
+
+
+DIRECTIONS = {"hand_on": diffuse, "gather": _gather}
+Method = Callable[[View, Mapping[str, Any]], Tensor]
+
+
+def cam(view: View, settings: Mapping[str, Any]) -> Tensor:
+    """The classifier's own maps, (K, h, w)."""
+    return view.cam()
+
+
+def tscam(view: View, settings: Mapping[str, Any]) -> Tensor:
+    """Maps times the class token's attention to each token (TS-CAM), (K, h, w)."""
+    maps = view.cam()
+    return maps * view.of_attention("token").reshape(maps.shape[1:])
+
+
+def attention_diffusion(view: View, settings: Mapping[str, Any]) -> Tensor:
+    """Maps diffused over the unrefined attention, which ``extract_maps`` did while it held it, (K, h, w)."""
+    steps = settings["steps"]
+    if steps == 0:
+        return view.cam()
+    stored = view.attended()
+    if steps > len(stored):
+        raise ArtefactError(
+            f"{view.cams.path}: attention diffusion of {steps} steps is asked for, {len(stored)} are stored; "
+            "raise the classifier's views.attention_steps"
+        )
+    return stored[steps - 1]
+
+
+def adcam(view: View, settings: Mapping[str, Any]) -> Tensor:
+    """Maps diffused over each token's co-neighbours (AD-CAM, Eq. 7 and 8), (K, h, w)."""
+    maps = view.cam()
+    indices, values = view.of_attention("neighbours"), view.of_attention("values")
+    count = token_count(settings["neighbours"], len(values))
+    if count > values.shape[1]:
+        raise ArtefactError(
+            f"{view.attention.path}: {count} co-neighbours are asked for, {values.shape[1]} are stored; "
+            "lower the method's neighbours or raise the classifier's views.cached_neighbours"
+        )
+    if settings.get("soft", False):
+        values = values * view.of_attention("similarities")
+    transition = transition_from_neighbours(indices, values, count)
+    spread = DIRECTIONS[settings.get("direction", "hand_on")](maps.flatten(1), transition, settings["steps"])
+    return spread.reshape(maps.shape)
+
+
+METHODS: dict[str, Method] = {
+    "cam": cam,
+    "tscam": tscam,
+    "attention_diffusion": attention_diffusion,
+    "adcam": adcam,
+}
+
+
+def run(
+    *,
+    manifest: PathLike,
+    cams: PathLike,
+    attention: PathLike,
+    maps: PathLike,
+    settings: Mapping[str, Any],
+    shard: str,
+) -> None:
+    """Write one shard's class maps by one of :data:`METHODS`.
+
+    Args:
+        manifest: The data set.
+        cams: The views' class maps, from ``extract_maps``.
+        attention: The views' co-neighbours and class attention.
+        maps: Where to write the maps, float16 (K, h, w) in [0, 1], a quarter of the image's size.
+        settings: ``kind``, one of :data:`METHODS`, and what that method asks for; optional
+            ``normalise_views``: divide each view's maps by their maximum before the views are added, too.
+        shard: Which part of the split ``train``, such as ``002of048``.
+    """
+    records = read_manifest(manifest).shard("train", shard)
+    tensors: dict[str, Tensor] = {}
+    with ExitStack() as stack:
+        views = stack.enter_context(open_tensors(cams, "views"))
+        neighbours = stack.enter_context(open_tensors(attention, "attention"))
+        for record in progress(records, len(records), f"class maps by {settings['kind']}"):
+            tensors[f"{record.id}/classes"] = check_classes(views, record)
+            tensors[f"{record.id}/maps"] = _maps(views, neighbours, record, settings).half()
+    params = {"stride": MAP_STRIDE, "settings": settings, "views": views.params}
+    write_tensors(maps, "maps", tensors, params, {"manifest": manifest, "cams": cams, "attention": attention})
+    log.info("%s: maps of %d images by %s", shard, len(records), settings["kind"])
+
+
+def _maps(views: TensorShard, neighbours: TensorShard, record: Record, settings: Mapping[str, Any]) -> Tensor:
+    """Maps of one image, merged over its views, (K, ceil(H/4), ceil(W/4))."""
+    if not record.classes:
+        return torch.zeros(0, *grid_size(record))
+    size = size_of(record)
+    flips = (False, True) if views.params["mirror"] else (False,)
+    kinds = [(scale, flip) for scale in views.params["scales"] for flip in flips]
+    maps = [_view(View(views, neighbours, record.id, number), settings) for number in range(len(kinds))]
+    sizes = [scaled_size(size, scale) for scale, _ in kinds]
+    mirrored = [flip for _, flip in kinds]
+    stride = views.params["stride"]
+    return merge_views(maps, sizes, mirrored, size, stride=stride, grid=MAP_STRIDE).cpu()
+
+
+def _view(view: View, settings: Mapping[str, Any]) -> Tensor:
+    maps = METHODS[settings["kind"]](view, settings)
+    return normalise(maps) if settings.get("normalise_views", False) else maps

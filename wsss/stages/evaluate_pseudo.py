@@ -1,0 +1,48 @@
+"""Score pseudo labels against the masks of the training images that have one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wsss.artefacts import PathLike, read_manifest, write_json
+from wsss.stages.count_pseudo import SPLIT
+from wsss.stages.evaluate_seeds import FIXED
+from wsss.stages.scoring import add_counts, chain_weights, score_fields, statement, view_scales
+
+
+def run(
+    *,
+    manifest: PathLike,
+    counts: Sequence[PathLike],
+    weights: PathLike,
+    scores: PathLike,
+    settings: Mapping[str, Any],
+    irn_weights: PathLike | None = None,
+) -> None:
+    """Derive the scores of all shards' counts.
+
+    Args:
+        manifest: The data set.
+        counts: Counts of all shards.
+        weights: The classifier's weights; all weights are read for what they started from.
+        scores: Where to write the metrics.
+        settings: ``threshold`` and ``crf`` that made the labels.
+        irn_weights: IRNet's weights, where one refined the maps.
+    """
+    data = read_manifest(manifest)
+    total = add_counts(counts)
+    result = statement(data, SPLIT, total.images, chain_weights(weights, irn_weights))
+    write_json(
+        scores,
+        {
+            **result,
+            "measured": "pseudo labels, classes restricted to the image's labels; void counted as background",
+            "maps": total.params["labels"]["maps"],
+            "scales": view_scales(total.params["labels"]["maps"]),
+            "threshold": settings["threshold"],
+            "threshold_chosen": FIXED,
+            "crf": settings["crf"],
+            **score_fields(total.matrices[0], result["classes"]),
+        },
+    )

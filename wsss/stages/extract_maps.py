@@ -1,0 +1,174 @@
+"""Run the classifier over scaled and mirrored views; store class maps and the attention diffusion needs."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wsss.artefacts import ArtefactError, PathLike, Record, read_image, read_manifest, write_tensors
+from wsss.data.transforms import normalise, rescale, scaled_size, to_tensor
+from wsss.device import device
+from wsss.methods.attention import aggregate_attention, class_attention
+from wsss.methods.diffusion import attended, coneighbour_similarity, nearest_coneighbours
+from wsss.models.classifiers import build_classifier
+from wsss.models.outputs import Classifier
+from wsss.stages.class_maps import size_of
+from wsss.stages.common import load_network, progress
+
+# What one forward pass may take, by the estimate of `_batch_size`. It is a constant, never the memory at
+# hand, so that the same images meet in a batch on every machine and the bytes stay the same.
+BATCH_BYTES = 256 * 2**20
+ATTENTION_BYTES = 4 * 12  # float32, for each of about twelve blocks, for each pair of tokens
+PIXEL_BYTES = 1024  # activations of the convolutions, for each pixel
+MAX_TOKENS = 2**16  # neighbours are stored as uint16
+
+log = logging.getLogger(__name__)
+
+
+class Batch(NamedTuple):
+    """Images of one size at one scale: the scale's number in the list of scales, and the images' records."""
+
+    scale: int
+    records: Sequence[Record]
+
+
+def run(
+    *,
+    manifest: PathLike,
+    weights: PathLike,
+    cams: PathLike,
+    attention: PathLike,
+    network: Mapping[str, Any],
+    views: Mapping[str, Any],
+    shard: str,
+) -> None:
+    """Write the views' raw class maps and attention of one shard of the split ``train``.
+
+    Images without any class get no maps, only an empty list of classes. A network without attention gets an
+    attention file without tensors.
+
+    Args:
+        manifest: The data set.
+        weights: The trained classifier.
+        cams: Where to write the class maps (kind ``views``).
+        attention: Where to write co-neighbours and class attention.
+        network: The classifier's configuration, with ``mean`` and ``std``.
+        views: ``scales``, ``mirror``, ``cached_neighbours`` (a number, or a fraction of a view's tokens),
+            ``attention_steps``; optional ``per_block`` (see :func:`aggregate_attention`) and
+            ``cache_similarity``, which AD-CAM's ``soft`` variant reads.
+        shard: Which part of the split, such as ``002of048``.
+    """
+    data = read_manifest(manifest)
+    records = data.shard("train", shard)
+    built = load_network(build_classifier(network, data.num_classes), weights, data)
+    model = cast(Classifier, built)
+    maps = {f"{record.id}/classes": torch.tensor(record.classes, dtype=torch.int64) for record in records}
+    neighbours: dict[str, Tensor] = {}
+    mapped = [record for record in records if record.classes]
+    if model.token_stride is not None:
+        _check_tokens(mapped, views["scales"], model.token_stride)
+    batches = _batches(mapped, views["scales"], model.token_stride or model.stride)
+    for batch in progress(batches, len(batches), "extracting maps"):
+        of_maps, of_attention = _extract(model, batch, network, views)
+        maps.update(of_maps)
+        neighbours.update(of_attention)
+    inputs = {"manifest": manifest, "weights": weights}
+    params = {"stride": model.stride, **views}
+    write_tensors(cams, "views", maps, params, inputs)
+    write_tensors(attention, "attention", neighbours, params, inputs)
+    log.info("%s: maps of %d images in %d batches", shard, len(records), len(batches))
+
+
+def _check_tokens(records: Sequence[Record], scales: Sequence[float], stride: int) -> None:
+    """Refuse views whose tokens cannot be numbered, before the first one takes its memory."""
+    for record in records:
+        for scale in scales:
+            tokens = _token_count(*scaled_size(size_of(record), scale), stride)
+            if tokens > MAX_TOKENS:
+                gigabytes = ATTENTION_BYTES * tokens**2 / 1e9
+                raise ArtefactError(
+                    f"{record.image}: expected at most {MAX_TOKENS} tokens a view, found {tokens} tokens at "
+                    f"scale {scale}, whose attention would take about {gigabytes:.0f} GB; take smaller scales"
+                )
+
+
+def _token_count(height: int, width: int, stride: int) -> int:
+    return math.ceil(height / stride) * math.ceil(width / stride)
+
+
+def _batches(records: Sequence[Record], scales: Sequence[float], stride: int) -> list[Batch]:
+    """Group images of one size, in the manifest's order, for each scale into batches that fit the budget."""
+    groups: dict[tuple[int, int], list[Record]] = {}
+    for record in records:
+        groups.setdefault(size_of(record), []).append(record)
+    batches: list[Batch] = []
+    for group in groups.values():
+        for number, scale in enumerate(scales):
+            size = _batch_size(*scaled_size(size_of(group[0]), scale), stride)
+            parts = (group[start : start + size] for start in range(0, len(group), size))
+            batches.extend(Batch(number, part) for part in parts)
+    return batches
+
+
+def _batch_size(height: int, width: int, stride: int) -> int:
+    tokens = _token_count(height, width, stride)
+    return max(1, BATCH_BYTES // (ATTENTION_BYTES * tokens**2 + PIXEL_BYTES * height * width))
+
+
+@torch.inference_mode()
+def _extract(
+    model: Classifier, batch: Batch, network: Mapping[str, Any], views: Mapping[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """All stored tensors of a batch: those of the class maps' file and those of the attention's."""
+    pictures = [_load(record, views["scales"][batch.scale], network) for record in batch.records]
+    images = torch.stack(pictures).to(device())  # (B, 3, H, W)
+    maps: dict[str, Tensor] = {}
+    neighbours: dict[str, Tensor] = {}
+    flips = (False, True) if views["mirror"] else (False,)
+    for flip in flips:
+        output = model(images.flip(-1) if flip else images)
+        view = batch.scale * len(flips) + flip
+        for row, record in enumerate(batch.records):
+            cam = output.class_maps[row, list(record.classes)].float()  # (K, h, w)
+            maps[f"{record.id}/cam{view}"] = _half(cam, record)
+            if output.attention is not None:
+                blocks = output.attention[row].float()  # (L, N+1, N+1)
+                matrix = aggregate_attention(blocks, per_block=views.get("per_block", True))  # (N, N)
+                stack = attended(cam.relu().flatten(1), matrix, views["attention_steps"])  # (S, K, N)
+                maps[f"{record.id}/attended{view}"] = _half(stack.unflatten(2, cam.shape[1:]), record)
+                neighbours[f"{record.id}/token{view}"] = _half(class_attention(blocks), record)
+                found = _neighbours(matrix, views, record)
+                neighbours.update((f"{record.id}/{name}{view}", tensor) for name, tensor in found.items())
+    return maps, neighbours
+
+
+def _load(record: Record, scale: float, network: Mapping[str, Any]) -> Tensor:
+    image: NDArray[np.uint8] = read_image(record)
+    return to_tensor(normalise(rescale(image, scale), network["mean"], network["std"]))
+
+
+def _neighbours(matrix: Tensor, views: Mapping[str, Any], record: Record) -> dict[str, Tensor]:
+    """Each token's most similar tokens, most similar first, with the attention paid to them."""
+    indices, values = nearest_coneighbours(matrix, views["cached_neighbours"])
+    found = {"neighbours": indices.to("cpu", torch.uint16), "values": _half(values, record)}
+    if views.get("cache_similarity", False):
+        similarity = coneighbour_similarity(matrix).gather(1, indices.long())
+        found["similarities"] = _half(similarity, record)
+    return found
+
+
+def _half(tensor: Tensor, record: Record) -> Tensor:
+    half = tensor.half().cpu()
+    if not bool(half.isfinite().all()):
+        raise ArtefactError(
+            f"{record.image}: the classifier's maps are not finite numbers; its training diverged, "
+            "train it with a lower rate"
+        )
+    return half

@@ -1,0 +1,76 @@
+"""Cut class maps into the label maps that the segmentation network learns from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wsss.artefacts import PathLike, open_tensors, read_image, read_manifest, write_labels
+from wsss.methods.crf import dense_crf
+from wsss.methods.labels import pseudo_labels
+from wsss.stages.class_maps import ImageMaps, stream_maps
+from wsss.stages.common import parallel_map, progress
+
+FLOOR = 1e-5  # least score that a plane has before the CRF
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    *,
+    manifest: PathLike,
+    maps: PathLike,
+    labels: PathLike,
+    index: PathLike,
+    settings: Mapping[str, Any],
+    shard: str,
+) -> None:
+    """Write one shard's label maps: 0 is background, then the classes; an image without any is background.
+
+    Args:
+        manifest: The data set.
+        maps: Class maps, walked or straight from any method.
+        labels: Folder to write the label maps to.
+        index: Where to write the folder's index.
+        settings: ``threshold``, the background's score, and ``crf``, null or the dense CRF's settings.
+        shard: Which part of the split ``train``, such as ``002of048``.
+    """
+    records = read_manifest(manifest).shard("train", shard)
+    inputs = {"manifest": manifest, "maps": maps}
+    with open_tensors(maps, "maps") as source:
+        items = stream_maps(source, records)
+        made = parallel_map(partial(_label, settings), items, torch.get_num_threads())
+        made = progress(made, len(records), "making pseudo labels")
+        write_labels(labels, index, made, {"settings": settings, "maps": source.params}, inputs)
+    log.info("%s: pseudo labels of %d images", shard, len(records))
+
+
+def _label(settings: Mapping[str, Any], item: ImageMaps) -> tuple[str, NDArray[np.uint8]]:
+    scores, classes = item.upsampled(), item.record.classes
+    if settings["crf"] is None or not classes:
+        return item.record.id, pseudo_labels(scores, classes, settings["threshold"])
+    planes = probabilities(scores, settings["threshold"])  # (K+1, H, W)
+    refined = dense_crf(read_image(item.record), planes, settings["crf"])
+    return item.record.id, np.array([0, *(name + 1 for name in classes)], np.uint8)[refined.argmax(0)]
+
+
+def probabilities(scores: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
+    """Scores of background and of the present classes as shares of their sum, for the CRF.
+
+    Args:
+        scores: Class scores, (K, H, W).
+        threshold: Score of the background, everywhere.
+
+    Returns:
+        Shares with background first, (K+1, H, W); none is 0, for a score of nothing is no certainty.
+    """
+    planes = np.pad(scores, ((1, 0), (0, 0), (0, 0)), constant_values=threshold)
+    planes = np.maximum(planes, FLOOR)
+    shares: NDArray[np.float32] = planes / planes.sum(0)
+    return shares

@@ -1,0 +1,123 @@
+"""Gather a chain's scores over its seeds: mean, deviation and each run, stage by stage."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wsss.artefacts import ArtefactError, PathLike, read_json, write_json
+from wsss.stages.scoring import MEANS, VERSION
+
+Document = Mapping[str, Any]
+# What a summary takes over from the runs' files; it is the same in all runs of one chain.
+SAME = ("measured", "split", "images", "truth", "crf", "scales", "mirror", "threshold_chosen", "inference")
+
+
+def run(
+    *,
+    seeds: Sequence[int],
+    seed_scores: Sequence[PathLike],
+    refined_scores: Sequence[PathLike],
+    pseudo_scores: Sequence[PathLike],
+    segmentation: Sequence[PathLike],
+    scores: PathLike,
+) -> None:
+    """Summarise the runs; the segmentation's scores stand at the top of the file, too.
+
+    Args:
+        seeds: The runs' seeds.
+        seed_scores: Metrics of the maps before refinement, a file a seed, in the seeds' order.
+        refined_scores: Metrics of the maps after refinement; the same files where nothing refines.
+        pseudo_scores: Metrics of the pseudo labels.
+        segmentation: Metrics of the segmentation networks.
+        scores: Where to write the summary.
+    """
+    files = {
+        "seed": seed_scores,
+        "refined": refined_scores,
+        "pseudo": pseudo_scores,
+        "segmentation": segmentation,
+    }
+    runs = {name: _read_runs(paths, seeds) for name, paths in files.items()}
+    last = runs["segmentation"]
+    shared = ("dataset", "unit", "classes", "truth_ignored", "means", *SAME)
+    write_json(
+        scores,
+        {
+            "form": "summary",
+            "version": VERSION,
+            "seeds": list(seeds),
+            "deviation": "sample standard deviation over the runs; null for one run",
+            **{key: last[0][key] for key in shared if key in last[0]},
+            "initial_supervision": _supervision(runs),
+            "pixel_labels_used": any(
+                document["pixel_labels_used"] for documents in runs.values() for document in documents
+            ),
+            **_over_runs(last),
+            "stages": {name: _stage(documents) for name, documents in runs.items()},
+        },
+    )
+
+
+def _read_runs(paths: Sequence[PathLike], seeds: Sequence[int]) -> list[Document]:
+    if len(paths) != len(seeds) or not seeds:
+        raise ValueError(f"expected a file for each of the seeds {list(seeds)}, found {list(paths)}")
+    documents: list[Document] = [read_json(path) for path in paths]
+    for path, document, seed in zip(paths, documents, seeds, strict=True):
+        if document["seed"] != seed:
+            raise ArtefactError(f"{path}: expected the scores of seed {seed}, found {document['seed']}")
+    return documents
+
+
+def _supervision(runs: Mapping[str, Sequence[Document]]) -> dict[str, list[str]]:
+    """What the initial weights of each of the chain's networks had seen, over all runs."""
+    pairs = {
+        pair
+        for documents in runs.values()
+        for document in documents
+        for pair in document["initial_supervision"].items()
+    }
+    return {role: sorted(seen for name, seen in pairs if name == role) for role, _ in sorted(pairs)}
+
+
+def _stage(documents: Sequence[Document]) -> dict[str, Any]:
+    """One stage's summary, with the scores at the fixed threshold or of the other inferences beside it."""
+    first = documents[0]
+    result = {key: first[key] for key in SAME if key in first} | _over_runs(documents)
+    if "fixed" in first:
+        fixed = [document["fixed"] for document in documents]
+        result["fixed"] = {"threshold_chosen": fixed[0]["threshold_chosen"], **_over_runs(fixed)}
+    if "inferences" in first:
+        result["inferences"] = {
+            name: {key: settings[key] for key in SAME if key in settings}
+            | _over_runs([document["inferences"][name] for document in documents])
+            for name, settings in first["inferences"].items()
+        }
+    return result
+
+
+def _over_runs(documents: Sequence[Document]) -> dict[str, Any]:
+    result: dict[str, Any] = {name: spread([document[name] for document in documents]) for name in MEANS}
+    result["per_class"] = [
+        {"class": row["class"]}
+        | {
+            name: spread([document["per_class"][label][name] for document in documents])["mean"]
+            for name in ("iou", "fp", "fn")
+        }
+        for label, row in enumerate(documents[0]["per_class"])
+    ]
+    if "threshold" in documents[0]:
+        result["threshold"] = [document["threshold"] for document in documents]
+    return result
+
+
+def spread(values: Sequence[float | None]) -> dict[str, Any]:
+    """Mean, sample standard deviation and the values; null where a value is missing or there is but one."""
+    known = [value for value in values if value is not None]
+    whole = len(known) == len(values)
+    return {
+        "mean": statistics.fmean(known) if whole else None,
+        "deviation": statistics.stdev(known) if whole and len(known) > 1 else None,
+        "runs": list(values),
+    }

@@ -1,0 +1,101 @@
+"""Train the classifier on image labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from wsss.artefacts import read_manifest
+from wsss.data.datasets import ClassificationDataset
+from wsss.files import PathLike
+from wsss.initial_weights import load_initial
+from wsss.models.classifiers import build_classifier
+from wsss.stages.training_run import Product, fit
+from wsss.training import Schedule, seed_everything
+from wsss.training.schedule import epochs_to_iterations
+
+
+def run(
+    *,
+    manifest: PathLike,
+    weights: PathLike,
+    history: PathLike,
+    network: Mapping[str, Any],
+    initial: Mapping[str, Any],
+    training: Mapping[str, Any],
+    seed: int,
+) -> None:
+    """Read images and their labels, write the trained classifier and its history."""
+    data = read_manifest(manifest)
+    seed_everything(seed)
+    classifier = build_classifier(network, data.num_classes)
+    params = {
+        "network": network,
+        "initial": load_initial(classifier, initial),
+        "training": training,
+        "seed": seed,
+        "classes": data.classes,
+    }
+    dataset = ClassificationDataset(
+        data.split("train"),
+        data.num_classes,
+        crop=training["crop"],
+        rescale=training["rescale"],
+        mean=network["mean"],
+        std=network["std"],
+        seed=seed,
+    )
+    product = Product("train_classifier", weights, history, params, {"manifest": manifest})
+    fit(
+        classifier,
+        tag_losses,
+        dataset,
+        branch_groups(classifier, training),
+        schedule(training, len(dataset)),
+        product,
+    )
+
+
+def schedule(training: Mapping[str, Any], images: int) -> Schedule:
+    """AdamW for so many epochs over the images."""
+    batch, accumulate = training["batch"], training["accumulate"]
+    iterations = epochs_to_iterations(training["epochs"], images, batch * accumulate)
+    return Schedule(iterations, batch, accumulate, "adamw", precision=training["precision"])
+
+
+def tag_losses(classifier: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Binary cross-entropy of both branches against the image's labels (AD-CAM, section 3.2).
+
+    Args:
+        classifier: Returns a ``ClassifierOutput``.
+        batch: ``images`` (B, 3, H, W) and ``tags`` (B, C).
+
+    Returns:
+        ``cnn_loss`` and, for a network with a class token, ``vit_loss``.
+    """
+    output = classifier(batch["images"], attention=False)
+    logits = {"cnn_loss": output.cnn_logits, "vit_loss": output.vit_logits}
+    return {
+        name: F.binary_cross_entropy_with_logits(value, batch["tags"])
+        for name, value in logits.items()
+        if value is not None
+    }
+
+
+def branch_groups(classifier: nn.Module, training: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Parameter groups of the two branches, each with its own rate and fall of the rate."""
+    branches: dict[str, list[nn.Parameter]] = classifier.parameter_groups()  # type: ignore[operator]
+    return [
+        {
+            "name": name,
+            "params": params,
+            "lr": training[f"{name}_lr"],
+            "power": training[f"{name}_power"],
+            "weight_decay": training["weight_decay"],
+        }
+        for name, params in branches.items()
+        if params
+    ]

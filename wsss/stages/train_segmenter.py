@@ -1,0 +1,80 @@
+"""Train the segmentation network on pseudo labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from wsss.artefacts import read_manifest
+from wsss.data.datasets import LabelDataset
+from wsss.files import PathLike
+from wsss.initial_weights import load_initial
+from wsss.models.deeplabv2 import MultiScaleEncoderDecoder, build_segmenter
+from wsss.stages.training_run import Product, fit, pseudo_labelled
+from wsss.training import Schedule, seed_everything
+
+GROUPS = ("backbone", "head", "head_bias")
+
+
+def run(
+    *,
+    manifest: PathLike,
+    labels: Sequence[PathLike],
+    indexes: Sequence[PathLike],
+    weights: PathLike,
+    history: PathLike,
+    network: Mapping[str, Any],
+    initial: Mapping[str, Any],
+    training: Mapping[str, Any],
+    seed: int,
+) -> None:
+    """Read images and pseudo labels, write the trained network and its history."""
+    data = read_manifest(manifest)
+    seed_everything(seed)
+    segmenter = build_segmenter(network, data.num_classes + 1)
+    params = {
+        "network": network,
+        "initial": load_initial(segmenter.backbone, initial),
+        "training": training,
+        "seed": seed,
+        "classes": data.classes,
+    }
+    records, folders = pseudo_labelled(data, labels, indexes)
+    dataset = LabelDataset(
+        records,
+        folders,
+        crop=training["crop"],
+        scale=training["scale"],
+        mean=network["mean"],
+        std=network["std"],
+        seed=seed,
+    )
+    product = Product("train_segmenter", weights, history, params, {"manifest": manifest, "labels": indexes})
+    fit(segmenter, _losses, dataset, _groups(segmenter, training), _schedule(training), product)
+
+
+def _losses(segmenter: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    losses: dict[str, Tensor] = segmenter.losses(batch["images"], batch["labels"])  # type: ignore[operator]
+    return losses
+
+
+def _groups(segmenter: MultiScaleEncoderDecoder, training: Mapping[str, Any]) -> list[dict[str, Any]]:
+    groups = segmenter.parameter_groups(training["lr"], training["weight_decay"])
+    return [
+        {**group, "name": name, "power": training["power"]}
+        for name, group in zip(GROUPS, groups, strict=True)
+    ]
+
+
+def _schedule(training: Mapping[str, Any]) -> Schedule:
+    return Schedule(
+        training["iterations"],
+        training["batch"],
+        training["accumulate"],
+        "sgd",
+        training["momentum"],
+        training["lr_step"],
+        training["precision"],
+    )

@@ -1,0 +1,107 @@
+"""What the training stages share: their inputs, the training itself and the weights artefact."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from wsss.artefacts import Inputs, Manifest, Record, read_label_index, write_tensors
+from wsss.files import ArtefactError, PathLike, digest
+from wsss.fingerprint import fingerprint
+from wsss.training import Schedule, train, work_folder
+from wsss.training.engine import Losses
+
+
+@dataclass(frozen=True)
+class Product:
+    """Where a training's results go and what they are made from.
+
+    Attributes:
+        stage: Name of the stage, whose code shapes the result.
+        weights: Weights artefact to write.
+        history: CSV to write.
+        params: All settings, the provenance of the initial weights and the seed, for the artefact.
+        inputs: Files read, by name, whose digests go into the artefact.
+    """
+
+    stage: str
+    weights: PathLike
+    history: PathLike
+    params: Mapping[str, Any]
+    inputs: Inputs = field(default_factory=dict)
+
+    def shape(self) -> dict[str, Any]:
+        """All that shapes the training, as plain values."""
+        files = {name: digest(path) for name, path in _flat(self.inputs)}
+        return {"params": dict(self.params), "inputs": files, "code": fingerprint(self.stage)}
+
+
+def _flat(inputs: Inputs) -> list[tuple[str, PathLike]]:
+    lists = {
+        name: [value] if isinstance(value, str | os.PathLike) else value for name, value in inputs.items()
+    }
+    return [(f"{name}{place}", path) for name, paths in lists.items() for place, path in enumerate(paths)]
+
+
+def fit(
+    network: nn.Module,
+    losses: Losses,
+    dataset: Dataset[dict[str, Tensor]],
+    groups: Sequence[Mapping[str, Any]],
+    schedule: Schedule,
+    product: Product,
+    finish: Callable[[nn.Module], None] = lambda network: None,
+    weights_of: Callable[[nn.Module], Mapping[str, Tensor]] = nn.Module.state_dict,
+) -> None:
+    """Train a network and write its weights and history; an interrupted training goes on where it was.
+
+    Args:
+        network: Holds its initial weights.
+        losses: See :func:`wsss.training.train`.
+        dataset: See :func:`wsss.training.train`.
+        groups: See :func:`wsss.training.train`.
+        schedule: How long and how.
+        product: What is written and where.
+        finish: Called with the trained network before its weights are written.
+        weights_of: Takes what is to be written from the network.
+    """
+    weights, seed = Path(product.weights), product.params["seed"]
+    with work_folder(weights, product.shape()) as work:
+        paths = {"history": Path(product.history), "events": weights.parent / "events" / work.name}
+        train(network, losses, dataset, groups, schedule, seed=seed, work=work, **paths)
+        finish(network)
+        write_tensors(weights, "weights", weights_of(network), product.params, product.inputs)
+
+
+def pseudo_labelled(
+    manifest: Manifest, labels: Sequence[PathLike], indexes: Sequence[PathLike]
+) -> tuple[list[Record], dict[str, Path]]:
+    """The training images and, by image id, the folder of label maps that holds the image's.
+
+    Args:
+        manifest: The data set.
+        labels: Folders of label maps, one a shard.
+        indexes: The folders' indexes, in the same order.
+
+    Returns:
+        Records of the split ``train``, and the folders.
+    """
+    folders = {
+        image_id: Path(folder)
+        for folder, index in zip(labels, indexes, strict=True)
+        for image_id in read_label_index(index).ids
+    }
+    records = manifest.split("train")
+    missing = [record.id for record in records if record.id not in folders]
+    if missing:
+        raise ArtefactError(
+            f"{indexes[0]} and the other indexes: expected a label map for each of {len(records)} training "
+            f"images, found none for {len(missing)}, for instance {missing[0]!r}; remove them and run again"
+        )
+    return records, folders

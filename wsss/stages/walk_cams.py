@@ -1,0 +1,75 @@
+"""Spread class maps up to the object borders that IRNet found, by a random walk."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wsss.artefacts import PathLike, Record, open_tensors, read_image, read_manifest, write_tensors
+from wsss.data.transforms import normalise, to_tensor
+from wsss.device import device
+from wsss.methods.affinity import random_walk
+from wsss.methods.cam import upsample_maps
+from wsss.models.irnet import IRNet, build_irnet, edge_map
+from wsss.stages.class_maps import MAP_STRIDE, check_classes, read_maps, size_of
+from wsss.stages.common import load_network, progress
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    *,
+    manifest: PathLike,
+    maps: PathLike,
+    weights: PathLike,
+    walked: PathLike,
+    network: Mapping[str, Any],
+    walk: Mapping[str, Any],
+    shard: str,
+) -> None:
+    """Write one shard's class maps after the walk, on the same grid.
+
+    Images keep their size; the walk knows nothing of the classes, so an image's maps walk
+    together and stay comparable: they are divided by one maximum, that of the maps drawn at the image's size.
+
+    Args:
+        manifest: The data set.
+        maps: Class maps of any method.
+        weights: The trained IRNet.
+        walked: Where to write the maps, float16 (K, h, w).
+        network: IRNet's configuration, with ``mean`` and ``std``.
+        walk: ``radius`` in cells of the maps' grid, ``beta`` and ``log2_steps``; optional ``pad_to``, the
+            side up to which the picture is padded before the network sees it, as IRN does with 512.
+        shard: Which part of the split ``train``, such as ``002of048``.
+    """
+    data = read_manifest(manifest)
+    records = data.shard("train", shard)
+    model = load_network(build_irnet(network), weights, data)
+    tensors: dict[str, Tensor] = {}
+    with open_tensors(maps, "maps") as source:
+        params = {**source.params, "walk": walk}
+        for record in progress(records, len(records), "walking"):
+            scores = read_maps(source, record).float()
+            tensors[f"{record.id}/classes"] = check_classes(source, record)
+            tensors[f"{record.id}/maps"] = _walk(model, record, scores, network, walk).half()
+    write_tensors(walked, "maps", tensors, params, {"manifest": manifest, "maps": maps, "weights": weights})
+    log.info("%s: walked the maps of %d images", shard, len(records))
+
+
+@torch.inference_mode()
+def _walk(
+    model: IRNet, record: Record, scores: Tensor, network: Mapping[str, Any], walk: Mapping[str, Any]
+) -> Tensor:
+    """Walked maps of one image, (K, h, w); their largest value at the image's size is 1."""
+    if not len(scores):
+        return scores
+    image = to_tensor(normalise(read_image(record), network["mean"], network["std"])).to(device())
+    edge = edge_map(model, image, pad_to=walk.get("pad_to"))  # (h, w)
+    steps = {name: walk[name] for name in ("radius", "beta", "log2_steps")}
+    result = random_walk(scores.to(device()), edge, **steps)
+    highest = upsample_maps(result, MAP_STRIDE, size_of(record)).max()
+    return (result / highest.clamp_min(1e-5)).cpu()

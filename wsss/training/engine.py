@@ -1,0 +1,243 @@
+"""Trains any network of this project on mmengine's Runner; the same inputs give the same bytes on a CPU."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.logging import MMLogger
+from mmengine.model import BaseDataPreprocessor, BaseModel
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.runner import IterBasedTrainLoop, Runner, set_random_seed
+from mmengine.visualization import TensorboardVisBackend, Visualizer
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+from torch.utils.data import DataLoader, Dataset
+
+from wsss.artefacts import write_table
+from wsss.data.sampler import PositionSampler
+from wsss.device import device
+from wsss.training.checkpoints import WholeCheckpoints, iteration_of, newest_whole
+from wsss.training.hooks import History, Progress, Reseed, TrainingError
+from wsss.training.schedule import PolynomialLR, Schedule
+
+__all__ = ["Losses", "TrainingError", "seed_everything", "train"]
+
+Losses = Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]]
+
+# What mmengine remarks on by habit: a data set without drawing colours, batch norm (frozen or not) under
+# accumulated gradients, its own use of its own old file client.
+REMARKS = (
+    "has no metainfo",
+    "Gradient accumulative may",
+    '"FileClient" will be',
+    '"HardDiskBackend" is the alias',
+)
+
+_runs = itertools.count()  # mmengine keeps its objects by name for the life of the process
+
+
+def seed_everything(seed: int) -> None:
+    """Seed all generators and ask for deterministic algorithms; call before a network is built."""
+    # cuBLAS reads this once, when it starts.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    set_random_seed(seed)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Filling every new tensor first is for finding reads of memory that nobody wrote, and takes time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def train(
+    network: nn.Module,
+    losses: Losses,
+    dataset: Dataset[dict[str, Tensor]],
+    groups: Sequence[Mapping[str, Any]],
+    schedule: Schedule,
+    *,
+    seed: int,
+    work: Path,
+    history: Path,
+    events: Path,
+) -> nn.Module:
+    """Train a network in place, resuming from the newest whole checkpoint in ``work``.
+
+    Args:
+        network: Holds its initial weights.
+        losses: Called with the network and a batch on the network's device; returns scalars by name. Those
+            whose name contains ``loss`` are summed and minimised, others are only recorded.
+        dataset: Has a length; items, dicts of tensors of equal shape, are asked for by ``Sample``.
+        groups: Parameter groups, each with ``name``, ``params``, ``lr``, ``weight_decay`` and ``power``.
+        schedule: How long and how.
+        seed: Of the order of the samples and of everything random inside the network.
+        work: Folder of the checkpoints.
+        history: CSV to write: a row an iteration.
+        events: Folder for TensorBoard.
+
+    Returns:
+        The network, in eval mode.
+    """
+    seed_everything(seed)
+    checkpoint = newest_whole(work)
+    if checkpoint is None:
+        shutil.rmtree(events, ignore_errors=True)  # curves of an earlier run would overlap this one's
+    network.to(device())
+    optimizer = _optimizer(groups, schedule)
+    record = History(optimizer, schedule.accumulate, tolerant=_is_mixed(schedule))
+    hooks = [
+        Reseed(seed),
+        record,
+        Progress(),
+        WholeCheckpoints(work, schedule.checkpoint_every, schedule.accumulate),
+    ]
+    with _quiet():
+        _runner(network, losses, dataset, optimizer, schedule, seed, work, events, checkpoint, hooks).train()
+    write_table(history, record.table())
+    return network.eval()
+
+
+def _is_mixed(schedule: Schedule) -> bool:
+    return schedule.precision == "mixed" and torch.cuda.is_available()
+
+
+def _optimizer(groups: Sequence[Mapping[str, Any]], schedule: Schedule) -> Optimizer:
+    trained = [{**group, "params": list(group["params"])} for group in groups]
+    if schedule.optimizer == "sgd":
+        return SGD(trained, momentum=schedule.momentum)
+    return AdamW(trained)
+
+
+def _wrap(optimizer: Optimizer, schedule: Schedule) -> OptimWrapper:
+    wrapper = AmpOptimWrapper if _is_mixed(schedule) else OptimWrapper
+    return wrapper(optimizer=optimizer, accumulative_counts=schedule.accumulate)
+
+
+def _loader(
+    dataset: Dataset[dict[str, Tensor]], schedule: Schedule, seed: int, done: int
+) -> DataLoader[dict[str, Tensor]]:
+    """Batches from after ``done`` iterations on, without end.
+
+    On a CPU the cores are busy with the network, and a worker would only take them from it.
+    """
+    on_gpu = torch.cuda.is_available()
+    start = done * schedule.accumulate * schedule.batch
+    return DataLoader(
+        dataset,
+        batch_size=schedule.batch,
+        sampler=PositionSampler(len(dataset), seed, start),  # type: ignore[arg-type]
+        num_workers=torch.get_num_threads() if on_gpu else 0,
+        pin_memory=on_gpu,
+    )
+
+
+def _runner(
+    network: nn.Module,
+    losses: Losses,
+    dataset: Dataset[dict[str, Tensor]],
+    optimizer: Optimizer,
+    schedule: Schedule,
+    seed: int,
+    work: Path,
+    events: Path,
+    checkpoint: Path | None,
+    hooks: list[Any],
+) -> Runner:
+    name = f"{work.name}-{next(_runs)}"
+    done = iteration_of(checkpoint) if checkpoint else 0
+    unused = ("timer", "sampler_seed", "logger", "checkpoint")  # replaced by this project's hooks
+    return _QuietRunner(
+        model=_Trainee(network, losses),
+        work_dir=str(work),
+        train_dataloader=_loader(dataset, schedule, seed, done),
+        train_cfg={"type": _PreparedLoop, "max_iters": schedule.iterations * schedule.accumulate},
+        optim_wrapper=_wrap(optimizer, schedule),
+        param_scheduler=PolynomialLR(optimizer, schedule.iterations, schedule.lr_step, schedule.accumulate),
+        default_hooks=dict.fromkeys(unused),
+        custom_hooks=hooks,
+        load_from=str(checkpoint) if checkpoint else None,
+        resume=checkpoint is not None,
+        visualizer=Visualizer(name, vis_backends=[TensorboardVisBackend(str(events))]),
+        default_scope=None,  # one of its own would hide mmseg's registry from whoever builds a network next
+        randomness={"seed": seed},
+        experiment_name=name,
+    )
+
+
+class _Trainee(BaseModel):
+    """A network and its losses in the form that the Runner trains."""
+
+    def __init__(self, network: nn.Module, losses: Losses) -> None:
+        super().__init__(BaseDataPreprocessor())
+        self.network = network
+        self.losses = losses
+
+    def init_weights(self) -> None:
+        """Nothing: the network comes with its weights, which timm's methods of this name would overwrite."""
+
+    def forward(self, mode: str = "loss", **batch: Tensor) -> dict[str, Tensor]:
+        """The losses of a batch; the Runner asks for no other mode here."""
+        return self.losses(self.network, batch)
+
+
+class _PreparedLoop(IterBasedTrainLoop):
+    """The Runner's loop over a loader that already stands where the checkpoint stopped.
+
+    The parent loads and drops every batch that was trained on before, and sleeps between epochs.
+    """
+
+    def run(self) -> nn.Module:
+        """Train to the end."""
+        self.runner.call_hook("before_train")
+        self.runner.call_hook("before_train_epoch")
+        self.runner.model.train()
+        while self._iter < self._max_iters:
+            self.run_iter(next(self.dataloader_iterator))
+        self.runner.call_hook("after_train_epoch")
+        self.runner.call_hook("after_train")
+        model: nn.Module = self.runner.model
+        return model
+
+
+class _QuietRunner(Runner):
+    """The Runner without its own log file and description of the machine."""
+
+    def _log_env(self, env_cfg: dict[str, Any]) -> None:
+        """Nothing: it would start half a dozen programs to fill the log with versions."""
+
+    def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **_: Any) -> MMLogger:
+        logger = MMLogger.get_instance(self.experiment_name, log_level="WARNING")
+        logger.handlers[:] = [_ToStandardLogging(logging.WARNING)]
+        return logger
+
+    def load_checkpoint(self, *arguments: Any, **keywords: Any) -> dict[str, Any]:
+        with redirect_stdout(io.StringIO()):  # mmengine prints the path past all loggers
+            checkpoint: dict[str, Any] = super().load_checkpoint(*arguments, **keywords)
+        return checkpoint
+
+
+class _ToStandardLogging(logging.Handler):
+    """Hands mmengine's warnings to Python's logging, which the stage's log file listens to."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not any(remark in record.getMessage() for remark in REMARKS):
+            logging.getLogger(record.name).handle(record)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back warnings about the insides of mmengine that nobody here can act on."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        # With accumulated gradients its schedulers step before the optimiser does, as they should.
+        warnings.filterwarnings("ignore", message="Detected call of `scheduler.step")
+        yield
