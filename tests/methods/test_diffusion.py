@@ -165,11 +165,17 @@ def test_equals_are_ranked_by_index_after_the_token(count):
     assert index.tolist() == expected
 
 
-def test_blocks_of_rows_do_not_change_the_lists(attention, monkeypatch):
-    whole = nearest_coneighbours(attention, 12)
+def test_blocks_of_rows_do_not_change_the_ranking(attention, dtype, monkeypatch):
+    whole, _ = nearest_coneighbours(attention, 12)
     monkeypatch.setattr(diffusion, "ROWS", 16)
-    for found, expected in zip(nearest_coneighbours(attention, 12), whole, strict=True):
-        assert torch.equal(found, expected)
+    blocked, values = nearest_coneighbours(attention, 12)
+    # A product of another shape is rounded otherwise: tokens nearer than that may change places.
+    similarity = coneighbour_similarity(attention)
+    tolerance = 4 * torch.finfo(dtype).eps
+    expected = similarity.gather(1, whole)
+    torch.testing.assert_close(similarity.gather(1, blocked), expected, rtol=0, atol=tolerance)
+    assert torch.equal(values, attention.gather(1, blocked))
+    assert (blocked == whole).float().mean() > 0.95
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from torch import Tensor
 from wsss.methods.attention import normalise_rows
 from wsss.methods.sparse import compressed_columns
 
-ROWS = 1024  # rows of the similarity matrix held at a time: bounds memory, does not change the result
+ROWS = 1024  # rows of the similarity matrix held at a time: bounds memory, changes no more than rounding
 
 
 def coneighbour_similarity(A: Tensor) -> Tensor:
