@@ -6,8 +6,10 @@ loading processes nor an interruption changes it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from torch.utils.data import Dataset
 from wsss.artefacts import Record, read_image, read_label
 from wsss.data.sampler import Sample
 from wsss.data.transforms import (
+    Pixels,
     normalise,
     random_crop,
     random_flip,
@@ -25,53 +28,106 @@ from wsss.data.transforms import (
     to_tensor,
 )
 
+Source = TypeVar("Source")
 
-class ClassificationDataset(Dataset[dict[str, Tensor]]):
-    """Images and their tags, augmented as IRN trains its classifier: long side, mirror, padded crop."""
+
+class AugmentedDataset(Dataset[dict[str, Tensor]], ABC, Generic[Source]):
+    """Sources of images, each augmented anew in every epoch; a subclass says how, in :meth:`augmented`."""
 
     def __init__(
-        self,
-        records: Sequence[Record],
-        num_classes: int,
-        *,
-        crop: int,
-        rescale: Sequence[int],
-        mean: Sequence[float],
-        std: Sequence[float],
-        seed: int,
+        self, sources: Sequence[Source], *, mean: Sequence[float], std: Sequence[float], seed: int
     ) -> None:
+        """Keep the sources.
+
+        Args:
+            sources: What each image is made from.
+            mean: Mean of red, green and blue, on the scale 0..1.
+            std: Deviation of red, green and blue, on the scale 0..1.
+            seed: Seed of the augmentation.
+        """
+        self.sources, self.seed = list(sources), seed
+        self.mean, self.std = tuple(mean), tuple(std)
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.sources)
+
+    def __getitem__(self, sample: Sample) -> dict[str, Tensor]:
+        """The sample's tensors, see :meth:`augmented`."""
+        rng = np.random.default_rng([self.seed, sample.position])
+        return self.augmented(self.sources[sample.index], rng)
+
+    @abstractmethod
+    def augmented(self, source: Source, rng: np.random.Generator) -> dict[str, Tensor]:
+        """One sample's tensors by name, with all chance from ``rng``."""
+
+    def whole(self, image: Pixels) -> Tensor:
+        """An image, uint8 (H, W, 3), as it is but normalised, float32 (3, H, W)."""
+        return to_tensor(normalise(image, self.mean, self.std))
+
+    def cropped(
+        self, image: Pixels, label: Pixels | None, size: int, rng: np.random.Generator
+    ) -> tuple[Tensor, Pixels | None]:
+        """An image and its label map, mirrored in half of the cases and cut to a square.
+
+        Args:
+            image: Picture, uint8 (H, W, 3).
+            label: Label map, uint8 (H, W), or None.
+            size: Side of the square in pixels.
+            rng: Source of chance.
+
+        Returns:
+            Normalised picture, float32 (3, size, size), and label map, uint8 (size, size), or None.
+        """
+        image, label = random_flip(image, label, rng)
+        square, labels = random_crop(normalise(image, self.mean, self.std), label, size, rng)
+        return to_tensor(square), labels
+
+
+class RescaledDataset(AugmentedDataset[Source]):
+    """Images augmented as IRN trains its classifier: long side, mirror, padded crop."""
+
+    def __init__(
+        self, sources: Sequence[Source], *, crop: int, rescale: Sequence[int], **common: Any
+    ) -> None:
+        """Keep the sources and the augmentation's settings.
+
+        Args:
+            sources: What each image is made from.
+            crop: Side of the square crop in pixels.
+            rescale: Shortest and longest long side in pixels.
+            common: See :class:`AugmentedDataset`.
+        """
+        super().__init__(sources, **common)
+        self.crop, self.rescale = crop, (int(rescale[0]), int(rescale[1]))
+
+    def view(self, image: Pixels, rng: np.random.Generator) -> Tensor:
+        """A random view of an image, float32 (3, crop, crop)."""
+        rescaled, _ = random_rescale_long(image, None, *self.rescale, rng)
+        return self.cropped(rescaled, None, self.crop, rng)[0]
+
+
+class ClassificationDataset(RescaledDataset[Record]):
+    """Images and their tags."""
+
+    def __init__(self, records: Sequence[Record], num_classes: int, **common: Any) -> None:
         """Keep the records and the augmentation's settings.
 
         Args:
             records: Training images.
             num_classes: Number of foreground classes C.
-            crop: Side of the square crop in pixels.
-            rescale: Shortest and longest long side in pixels.
-            mean: Mean of red, green and blue, on the scale 0..1.
-            std: Deviation of red, green and blue, on the scale 0..1.
-            seed: Seed of the augmentation.
+            common: See :class:`RescaledDataset`.
         """
-        self.records, self.num_classes = list(records), num_classes
-        self.crop, self.rescale = crop, (int(rescale[0]), int(rescale[1]))
-        self.mean, self.std, self.seed = tuple(mean), tuple(std), seed
+        super().__init__(records, **common)
+        self.num_classes = num_classes
 
-    def __len__(self) -> int:
-        """Number of images."""
-        return len(self.records)
-
-    def __getitem__(self, sample: Sample) -> dict[str, Tensor]:
-        """``images`` float32 (3, crop, crop) and ``tags`` float32 (C,), 1 for each class shown."""
-        rng = np.random.default_rng([self.seed, sample.position])
-        record = self.records[sample.index]
-        image, _ = random_rescale_long(read_image(record), None, *self.rescale, rng)
-        image, _ = random_flip(image, None, rng)
-        cropped, _ = random_crop(normalise(image, self.mean, self.std), None, self.crop, rng)
-        tags = torch.zeros(self.num_classes)
-        tags[list(record.classes)] = 1
-        return {"images": to_tensor(cropped), "tags": tags}
+    def augmented(self, source: Record, rng: np.random.Generator) -> dict[str, Tensor]:
+        """``images`` float32 (3, crop, crop) and ``tags`` float32 (C,)."""
+        images = self.view(read_image(source), rng)
+        return {"images": images, "tags": multi_hot(source.classes, self.num_classes)}
 
 
-class LabelDataset(Dataset[dict[str, Tensor]]):
+class LabelDataset(AugmentedDataset[Record]):
     """Images and label maps, scaled, mirrored and cropped together."""
 
     def __init__(
@@ -81,9 +137,7 @@ class LabelDataset(Dataset[dict[str, Tensor]]):
         *,
         crop: int,
         scale: Sequence[float],
-        mean: Sequence[float],
-        std: Sequence[float],
-        seed: int,
+        **common: Any,
     ) -> None:
         """Keep the records and the augmentation's settings.
 
@@ -92,24 +146,22 @@ class LabelDataset(Dataset[dict[str, Tensor]]):
             label_paths: Folder of label maps that holds the image's, by image id.
             crop: Side of the square crop in pixels.
             scale: Smallest and largest factor of the size.
-            mean: Mean of red, green and blue, on the scale 0..1.
-            std: Deviation of red, green and blue, on the scale 0..1.
-            seed: Seed of the augmentation.
+            common: See :class:`AugmentedDataset`.
         """
-        self.records, self.label_paths = list(records), dict(label_paths)
+        super().__init__(records, **common)
+        self.label_paths = dict(label_paths)
         self.crop, self.scale = crop, (float(scale[0]), float(scale[1]))
-        self.mean, self.std, self.seed = tuple(mean), tuple(std), seed
 
-    def __len__(self) -> int:
-        """Number of images."""
-        return len(self.records)
-
-    def __getitem__(self, sample: Sample) -> dict[str, Tensor]:
+    def augmented(self, source: Record, rng: np.random.Generator) -> dict[str, Tensor]:
         """``images`` float32 (3, crop, crop) and ``labels`` uint8 (crop, crop), 255 void or padding."""
-        rng = np.random.default_rng([self.seed, sample.position])
-        record = self.records[sample.index]
-        whole = read_label(self.label_paths[record.id], record.id, (record.height, record.width))
-        image, label = random_scale(read_image(record), whole, *self.scale, rng)
-        image, label = random_flip(image, label, rng)
-        cropped, labels = random_crop(normalise(image, self.mean, self.std), label, self.crop, rng)
-        return {"images": to_tensor(cropped), "labels": torch.from_numpy(labels)}
+        whole = read_label(self.label_paths[source.id], source.id, (source.height, source.width))
+        image, label = random_scale(read_image(source), whole, *self.scale, rng)
+        images, labels = self.cropped(image, label, self.crop, rng)
+        return {"images": images, "labels": torch.from_numpy(labels)}
+
+
+def multi_hot(classes: Sequence[int], num_classes: int) -> Tensor:
+    """Tags of an image, float32 (C,): 1 for each class shown."""
+    tags = torch.zeros(num_classes)
+    tags[list(classes)] = 1
+    return tags

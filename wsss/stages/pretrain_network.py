@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 
+from wsss.data.datasets import RescaledDataset
 from wsss.data.generated import PRETRAIN_CLASSES, pretrain_images
-from wsss.data.sampler import Sample
-from wsss.data.transforms import normalise, random_crop, random_flip, random_rescale_long, to_tensor
+from wsss.data.transforms import Pixels
 from wsss.files import PathLike
 from wsss.models.backbone_classifier import BackboneClassifier
 from wsss.models.classifiers import build_classifier
@@ -41,8 +40,8 @@ def run(*, weights: PathLike, history: PathLike, settings: Mapping[str, Any]) ->
     network, training, images = settings["network"], settings["training"], settings["images"]
     seed_everything(images["seed"])
     classifier = _build(network)
-    painted = SingleObjects(network, training, images, images["count"], images["seed"])
-    held_out = SingleObjects(network, training, images, HELD_OUT, images["seed"] + 1)
+    painted = _paint(settings, images["count"], images["seed"])
+    held_out = _paint(settings, HELD_OUT, images["seed"] + 1)
     fit(
         classifier,
         _losses,
@@ -55,46 +54,31 @@ def run(*, weights: PathLike, history: PathLike, settings: Mapping[str, Any]) ->
     )
 
 
-class SingleObjects(Dataset[dict[str, Tensor]]):
+class SingleObjects(RescaledDataset[tuple[Pixels, int]]):
     """Generated images of one object each with their class, augmented as a classifier's."""
 
-    def __init__(
-        self,
-        network: Mapping[str, Any],
-        training: Mapping[str, Any],
-        images: Mapping[str, Any],
-        count: int,
-        seed: int,
-    ) -> None:
-        """Paint ``count`` images."""
-        self.painted = list(pretrain_images(count, seed, images["side"]))
-        self.mean, self.std = network["mean"], network["std"]
-        self.crop, (self.shortest, self.longest) = training["crop"], training["rescale"]
-        self.seed = seed
-
-    def __len__(self) -> int:
-        """Number of images."""
-        return len(self.painted)
-
-    def __getitem__(self, sample: Sample) -> dict[str, Tensor]:
+    def augmented(self, source: tuple[Pixels, int], rng: np.random.Generator) -> dict[str, Tensor]:
         """``images`` float32 (3, crop, crop) and ``classes`` int64."""
-        rng = np.random.default_rng([self.seed, sample.position])
-        image, index = self.painted[sample.index]
-        image, _ = random_rescale_long(image, None, self.shortest, self.longest, rng)
-        image, _ = random_flip(image, None, rng)
-        cropped, _ = random_crop(normalise(image, self.mean, self.std), None, self.crop, rng)
-        return {"images": to_tensor(cropped), "classes": torch.tensor(index)}
-
-    def whole(self, index: int) -> tuple[Tensor, int]:
-        """An image as it was painted, (3, H, W), and its class."""
-        image, label = self.painted[index]
-        return to_tensor(normalise(image, self.mean, self.std)), label
+        image, label = source
+        return {"images": self.view(image, rng), "classes": torch.tensor(label)}
 
 
 def _build(network: Mapping[str, Any]) -> nn.Module:
     if "backbone" in network:
         return BackboneClassifier(network["backbone"], PRETRAIN_CLASSES)
     return build_classifier(network, PRETRAIN_CLASSES)
+
+
+def _paint(settings: Mapping[str, Any], count: int, seed: int) -> SingleObjects:
+    network, training = settings["network"], settings["training"]
+    return SingleObjects(
+        list(pretrain_images(count, seed, settings["images"]["side"])),
+        crop=training["crop"],
+        rescale=training["rescale"],
+        mean=network["mean"],
+        std=network["std"],
+        seed=seed,
+    )
 
 
 def _heads(classifier: nn.Module, images: Tensor) -> Sequence[Tensor]:
@@ -114,9 +98,9 @@ def _losses(classifier: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor
 def _log_accuracy(classifier: nn.Module, held_out: SingleObjects) -> None:
     device = next(classifier.parameters()).device
     hits: list[list[bool]] = []
-    for position in range(len(held_out)):
-        image, label = held_out.whole(position)
-        hits.append([int(logits.argmax()) == label for logits in _heads(classifier, image[None].to(device))])
+    for picture, label in held_out.sources:
+        image = held_out.whole(picture)[None].to(device)
+        hits.append([int(logits.argmax()) == label for logits in _heads(classifier, image)])
     log.info("accuracy of each head on %d held-out images: %s", len(held_out), np.mean(hits, axis=0))
 
 
