@@ -18,6 +18,8 @@ from wsss.data.transforms import Pixels
 from wsss.files import PathLike
 from wsss.models.backbone_classifier import BackboneClassifier
 from wsss.models.classifiers import build_classifier
+from wsss.models.conformer import Conformer
+from wsss.models.weights import timm_network
 from wsss.stages.train_classifier import branch_groups
 from wsss.stages.train_classifier import schedule as classifier_schedule
 from wsss.stages.training_run import Product, fit
@@ -32,7 +34,7 @@ def run(*, weights: PathLike, history: PathLike, settings: Mapping[str, Any]) ->
     """Paint images and write a network trained on them, rounded to 16 bits, and its history.
 
     Args:
-        weights: Weights artefact to write; names are the Conformer's own, or timm's for a backbone.
+        weights: Weights artefact to write; names are the Conformer's own, or timm's.
         history: CSV to write.
         settings: ``network`` (a classifier's, or one with a ``backbone``), ``images`` (``count``, ``seed``,
             ``side``) and ``training`` (a classifier's).
@@ -106,7 +108,7 @@ def _log_accuracy(classifier: nn.Module, held_out: SingleObjects) -> None:
 
 def _rounded(classifier: nn.Module) -> Mapping[str, Tensor]:
     """Weights of the part that others start from, floating point numbers in 16 bits."""
-    part = classifier.backbone.model if isinstance(classifier, BackboneClassifier) else classifier
+    part = classifier if isinstance(classifier, Conformer) else timm_network(classifier)
     return {
         name: value.half() if value.is_floating_point() else value
         for name, value in part.state_dict().items()
