@@ -108,3 +108,41 @@ def test_another_encoding(tmp_path: Path) -> None:
 def test_an_empty_table(read: Read) -> None:
     table = read("\n")
     assert (table.classes, table.rows, table.findings) == ((), {}, ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id;split;class\nx, y.png;val;cat;dog\nb;;cat\n",
+        '\ufeffID;Split;Class;\r\n"x, y.png";Val;cat;dog\r\nb;;cat;\r\n',
+        'ID,SPLIT,Classes\n"x, y.png",VAL,cat,dog\nb,,cat\n',
+        "Id;cat;SPLIT;dog\nx, y.png;1;val;1\nb;1;;0\n",
+    ],
+    ids=["semicolons", "spreadsheet", "capitals", "flags"],
+)
+def test_what_spreadsheets_make_of_a_table_means_the_same(read: Read, text: str) -> None:
+    table = read(text)
+    assert table.rows == {"x, y.png": Row((0, 1), "val"), "b": Row((0,), None)}
+    assert (table.classes, table.findings) == (("cat", "dog"), ())
+
+
+def test_commas_separate_wherever_they_can(read: Read) -> None:
+    assert read('"b;2"\na,cat;s\n').rows == {"b;2": Row((), None), "a": Row((0,), None)}
+
+
+@pytest.mark.parametrize(("header", "place"), [("split,id,class", 2), ("class;ID", 2), ("Label,Split,Id", 3)])
+def test_a_header_whose_first_column_is_not_the_id_is_refused(read: Read, header: str, place: int) -> None:
+    table = read(f"{header}\ntrain,a,cat\n")
+    assert details(table) == [
+        f"bad table: line 1: expected the column 'id' first, found it as column {place}"
+    ]
+    assert table.rows == {}
+
+
+def test_a_class_may_be_called_id(read: Read) -> None:
+    assert read("a,dog,id\n").classes == ("dog", "id")
+
+
+def test_two_split_columns_are_refused(read: Read) -> None:
+    table = read("id,split,class,Split\na,val,cat,train\n")
+    assert details(table) == ["bad table: line 1: expected one column 'split', found several"]

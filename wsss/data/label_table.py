@@ -5,6 +5,8 @@
 - ``id,<class names>`` with a 0 or 1 a class; the header names the classes.
 - a ``.txt`` file: the first form with blanks instead of commas.
 
+A spreadsheet's semicolons between the columns are read too, and capitals in ``id`` and ``split``.
+
 Where the class list is known, a number that is no class name stands for the class with that 0-based position.
 """
 
@@ -74,21 +76,32 @@ def read_label_table(path: Path, classes: Sequence[str] | None = None) -> LabelT
 
 def _read_cells(path: Path) -> list[tuple[int, list[str]]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        if path.suffix.lower() == ".txt":
-            numbered = [(number, line.split()) for number, line in enumerate(file, start=1)]
-        else:
-            reader = csv.reader(file)
-            numbered = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+        lines = file.readlines()
+    if path.suffix.lower() == ".txt":
+        numbered = [(number, line.split()) for number, line in enumerate(lines, start=1)]
+    else:
+        reader = csv.reader(lines, delimiter=_delimiter(lines))
+        numbered = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     return [(number, row) for number, row in numbered if any(row)]
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    """Semicolon, as spreadsheets of many countries write, if it alone cuts the first row that is cut."""
+    rows = zip(csv.reader(lines), csv.reader(lines, delimiter=";"), strict=False)
+    cuts = ((len(by_comma), len(by_semicolon)) for by_comma, by_semicolon in rows)
+    return next((";" if comma < 2 else "," for comma, semicolon in cuts if max(comma, semicolon) > 1), ",")
 
 
 def _parse(path: Path, cells: list[tuple[int, list[str]]]) -> tuple[list[str], list[_Line], list[Finding]]:
     """Class names of a 0/1 header (or none), the lines with their class names, and findings."""
-    if not cells or cells[0][1][0].lower() != "id":
+    number, first = cells[0] if cells else (0, [""])
+    columns = [name.lower() for name in first]
+    if fault := _header_fault(columns):
+        return [], [], [Finding("bad table", f"{path}, line {number}: {fault}")]
+    if columns[0] != "id":
         return [], [_Line(number, row[0], None, _filled(row[1:])) for number, row in cells], []
-    columns = cells[0][1][1:]
-    at = columns.index("split") if "split" in columns else None
-    header = [name for name in columns if name != "split"]
+    at = columns.index("split") - 1 if "split" in columns else None
+    header = _without(first[1:], at)
     lines = [
         _Line(number, row[0], _split_cell(row[1:], at), _without(row[1:], at)) for number, row in cells[1:]
     ]
@@ -103,6 +116,15 @@ def _parse(path: Path, cells: list[tuple[int, list[str]]]) -> tuple[list[str], l
     if {name.lower() for name in header} <= NAME_COLUMNS:
         return [], [line._replace(names=_filled(line.names)) for line in lines], findings
     return _parse_flags(path, header, lines, findings)
+
+
+def _header_fault(columns: Sequence[str]) -> str | None:
+    """What keeps a first row, in small letters, from being read if it is a header; None if nothing does."""
+    if columns[0] == "id" and columns.count("split") > 1:
+        return "expected one column 'split', found several"
+    if "id" in columns[1:] and set(columns) <= {"id", "split", *NAME_COLUMNS}:
+        return f"expected the column 'id' first, found it as column {columns.index('id') + 1}"
+    return None
 
 
 def _parse_flags(
@@ -132,7 +154,7 @@ def _filled(cells: list[str]) -> list[str]:
 
 def _split_cell(cells: list[str], at: int | None) -> str | None:
     # An empty cell means the default, as does a row that ends before the column.
-    return (cells[at] or None) if at is not None and at < len(cells) else None
+    return (cells[at].lower() or None) if at is not None and at < len(cells) else None
 
 
 def _without(cells: list[str], at: int | None) -> list[str]:
