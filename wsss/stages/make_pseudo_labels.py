@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from wsss.artefacts import PathLike, open_tensors, read_image, read_manifest, write_labels
+from wsss.artefacts import PathLike, read_image
 from wsss.methods.crf import dense_crf
 from wsss.methods.labels import pseudo_labels
-from wsss.stages.class_maps import ImageMaps, stream_maps
-from wsss.stages.common import parallel_map, progress
+from wsss.stages.class_maps import ImageMaps
+from wsss.stages.map_labels import label_shard
 
 FLOOR = 1e-5  # least score that a plane has before the CRF
-
-log = logging.getLogger(__name__)
 
 
 def run(
@@ -41,23 +36,16 @@ def run(
         settings: ``threshold``, the background's score, and ``crf``, null or the dense CRF's settings.
         shard: Which part of the split ``train``, such as ``002of048``.
     """
-    records = read_manifest(manifest).shard("train", shard)
-    inputs = {"manifest": manifest, "maps": maps}
-    with open_tensors(maps, "maps") as source:
-        items = stream_maps(source, records)
-        made = parallel_map(partial(_label, settings), items, torch.get_num_threads())
-        made = progress(made, len(records), "making pseudo labels")
-        write_labels(labels, index, made, {"settings": settings, "maps": source.params}, inputs)
-    log.info("%s: pseudo labels of %d images", shard, len(records))
+    label_shard(_cut, manifest, maps, labels, index, settings, shard)
 
 
-def _label(settings: Mapping[str, Any], item: ImageMaps) -> tuple[str, NDArray[np.uint8]]:
+def _cut(settings: Mapping[str, Any], item: ImageMaps) -> NDArray[np.uint8]:
     scores, classes = item.upsampled(), item.record.classes
     if settings["crf"] is None or not classes:
-        return item.record.id, pseudo_labels(scores, classes, settings["threshold"])
+        return pseudo_labels(scores, classes, settings["threshold"])
     planes = probabilities(scores, settings["threshold"])  # (K+1, H, W)
     refined = dense_crf(read_image(item.record), planes, settings["crf"])
-    return item.record.id, np.array([0, *(name + 1 for name in classes)], np.uint8)[refined.argmax(0)]
+    return np.array([0, *(name + 1 for name in classes)], np.uint8)[refined.argmax(0)]
 
 
 def probabilities(scores: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:

@@ -1,0 +1,54 @@
+"""Cut a shard of class maps into label maps, in parallel."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wsss.artefacts import PathLike, open_tensors, read_manifest, write_labels
+from wsss.stages.class_maps import ImageMaps, stream_maps
+from wsss.stages.common import parallel_map, progress
+
+log = logging.getLogger(__name__)
+
+Cut: TypeAlias = Callable[[Mapping[str, Any], ImageMaps], NDArray[np.uint8]]
+
+
+def label_shard(
+    cut: Cut,
+    manifest: PathLike,
+    maps: PathLike,
+    labels: PathLike,
+    index: PathLike,
+    settings: Mapping[str, Any],
+    shard: str,
+) -> None:
+    """Write the label maps of one shard of the split ``train``.
+
+    Args:
+        cut: A module-level function of the settings and an image's maps; returns labels, uint8 (H, W).
+        manifest: The data set.
+        maps: Class maps of any method.
+        labels: Folder to write the label maps to.
+        index: Where to write the folder's index.
+        settings: Handed to ``cut`` and kept in the index, with the parameters of the maps.
+        shard: Which part of the split, such as ``002of048``.
+    """
+    records = read_manifest(manifest).shard("train", shard)
+    inputs = {"manifest": manifest, "maps": maps}
+    with open_tensors(maps, "maps") as source:
+        items = stream_maps(source, records)
+        made = parallel_map(partial(_named, cut, settings), items, torch.get_num_threads())
+        made = progress(made, len(records), "making label maps")
+        write_labels(labels, index, made, {"settings": settings, "maps": source.params}, inputs)
+    log.info("%s: label maps of %d images", shard, len(records))
+
+
+def _named(cut: Cut, settings: Mapping[str, Any], item: ImageMaps) -> tuple[str, NDArray[np.uint8]]:
+    return item.record.id, cut(settings, item)
