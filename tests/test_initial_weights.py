@@ -7,14 +7,19 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 
+from wsss.artefacts import open_tensors
 from wsss.files import digest
-from wsss.initial_weights import convert, load_initial, read_state
+from wsss.initial_weights import DATA, convert, load_initial, read_state
+from wsss.models.backbone_classifier import BackboneClassifier
+from wsss.models.classifiers import build_classifier
 from wsss.models.conformer import Conformer, conformer_nano
 from wsss.models.timm_classifier import TimmClassifier
 from wsss.models.weights import WeightsError
 
+PRETRAINING = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text())["pretraining"]
 SEEN = {"supervision": "ImageNet-1k image labels", "pixel_labels": False}
 TINY_VIT = {"depth": 1, "embed_dim": 16, "num_heads": 2, "img_size": 32}
 
@@ -141,3 +146,19 @@ def test_no_way_to_timms_weights_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("wsss.initial_weights.timm.create_model", create)
     with pytest.raises(WeightsError, match=r"no connection\. Without a network give 'file' and 'sha256'"):
         load_initial(model, {"timm": True, **SEEN})
+
+
+@pytest.mark.parametrize("name", PRETRAINING)
+def test_a_shipped_file_is_what_the_configuration_describes_and_loads(name: str) -> None:
+    settings = PRETRAINING[name]
+    path = DATA / "pretrained" / f"{name}.safetensors"
+    with open_tensors(path, "weights") as shipped:
+        assert shipped.params == {**settings, "seed": settings["images"]["seed"]}
+    network = settings["network"]
+    model = (
+        BackboneClassifier(network["backbone"], 2) if "backbone" in network else build_classifier(network, 2)
+    )
+    assert load_initial(model, {"file": f"package:pretrained/{name}.safetensors", **SEEN})[
+        "sha256"
+    ] == digest(path)
+    assert path.stat().st_size < 2.2e6
