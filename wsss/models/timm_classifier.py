@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import timm
 import torch
 from timm.layers import Attention
 from timm.models.vision_transformer import Block, VisionTransformer
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from wsss.models.outputs import ClassifierOutput, check_images, keep_block, pad_to_multiple
+from wsss.models.timm_transformers import create_transformer
 
 
 class TimmClassifier(nn.Module):
@@ -27,7 +27,7 @@ class TimmClassifier(nn.Module):
 
     def __init__(self, model: str, num_classes: int, arguments: Mapping[str, Any] | None = None) -> None:
         super().__init__()
-        self.backbone = _create(model, {"num_classes": 0, "dynamic_img_size": True, **(arguments or {})})
+        self.backbone = _create(model, arguments or {})
         self.stride: int = self.backbone.patch_embed.patch_size[0]
         self.token_stride = self.stride
         self.cam_head = nn.Conv2d(self.backbone.embed_dim, num_classes, 1)
@@ -89,22 +89,9 @@ def _block_attention(block: Block, tokens: Tensor, prefix: int) -> Tensor:
 
 def _create(model: str, arguments: Mapping[str, Any]) -> VisionTransformer:
     """Build the transformer without weights, or say why this model cannot serve."""
-    try:
-        network = timm.create_model(model, pretrained=False, **arguments)
-    except TypeError as error:  # timm hands unknown arguments through to the constructor
-        raise ValueError(f"timm model {model!r} does not take {dict(arguments)}: {error}") from error
-    except RuntimeError as error:
-        raise ValueError(f"timm has no model {model!r}: {error}") from error
-    if not isinstance(network, VisionTransformer):
-        found = type(network).__name__
-        raise ValueError(f"timm model {model!r}: expected a VisionTransformer, found {found}")
-    patch = network.patch_embed.patch_size
-    if patch[0] != patch[1]:
-        raise ValueError(f"timm model {model!r}: expected square patches, found {patch}")
+    network = create_transformer(model, arguments)
     if network.cls_token is None:
         raise ValueError(f"timm model {model!r}: expected a class token, found none")
     if not all(isinstance(block, Block) and isinstance(block.attn, Attention) for block in network.blocks):
         raise ValueError(f"timm model {model!r}: expected plain pre-norm blocks, found another kind")
-    if network.attn_pool is not None or not isinstance(network.patch_drop, nn.Identity):
-        raise ValueError(f"timm model {model!r}: expected neither attention pooling nor patch dropout")
     return network
