@@ -11,9 +11,8 @@ from torch.nn import functional as F
 from wsss.artefacts import read_manifest
 from wsss.data.datasets import ClassificationDataset
 from wsss.files import PathLike
-from wsss.initial_weights import load_initial
 from wsss.models.classifiers import build_classifier
-from wsss.stages.training_run import Product, fit
+from wsss.stages.training_run import Product, fit, start
 from wsss.training import Schedule, seed_everything
 from wsss.training.schedule import epochs_to_iterations
 
@@ -32,13 +31,7 @@ def run(
     data = read_manifest(manifest)
     seed_everything(seed)
     classifier = build_classifier(network, data.num_classes)
-    params = {
-        "network": network,
-        "initial": load_initial(classifier, initial),
-        "training": training,
-        "seed": seed,
-        "classes": data.classes,
-    }
+    params = start(classifier, data, network, initial, training, seed)
     dataset = ClassificationDataset(
         data.split("train"),
         data.num_classes,

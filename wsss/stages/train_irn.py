@@ -10,13 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from wsss.artefacts import Record, read_image, read_manifest
-from wsss.data.datasets import LabelDataset
 from wsss.data.transforms import normalise, to_tensor
 from wsss.files import PathLike
-from wsss.initial_weights import load_initial
 from wsss.methods.affinity_loss import irn_losses
 from wsss.models.irnet import IRNet, build_irnet
-from wsss.stages.training_run import Product, fit, pseudo_labelled
+from wsss.stages.training_run import Product, fit, label_dataset, start
 from wsss.training import Schedule, seed_everything
 from wsss.training.schedule import epochs_to_iterations
 
@@ -37,23 +35,8 @@ def run(
     data = read_manifest(manifest)
     seed_everything(seed)
     irnet = build_irnet(network)
-    params = {
-        "network": network,
-        "initial": load_initial(irnet.backbone, initial),
-        "training": training,
-        "seed": seed,
-        "classes": data.classes,
-    }
-    records, folders = pseudo_labelled(data, labels, indexes)
-    dataset = LabelDataset(
-        records,
-        folders,
-        crop=training["crop"],
-        scale=training["scale"],
-        mean=network["mean"],
-        std=network["std"],
-        seed=seed,
-    )
+    params = start(irnet.backbone, data, network, initial, training, seed)
+    dataset = label_dataset(data, labels, indexes, network, training, seed)
     product = Product("train_irn", weights, history, params, {"manifest": manifest, "labels": indexes})
     fit(
         irnet,
@@ -62,7 +45,7 @@ def run(
         _groups(irnet, training),
         _schedule(training, len(dataset)),
         product,
-        finish=partial(_centre_displacement, records=records, network=network),
+        finish=partial(_centre_displacement, records=dataset.sources, network=network),
     )
 
 

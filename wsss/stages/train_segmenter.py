@@ -8,11 +8,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from wsss.artefacts import read_manifest
-from wsss.data.datasets import LabelDataset
 from wsss.files import PathLike
-from wsss.initial_weights import load_initial
 from wsss.models.deeplabv2 import MultiScaleEncoderDecoder, build_segmenter
-from wsss.stages.training_run import Product, fit, pseudo_labelled
+from wsss.stages.training_run import Product, fit, label_dataset, start
 from wsss.training import Schedule, seed_everything
 
 GROUPS = ("backbone", "head", "head_bias")
@@ -34,23 +32,8 @@ def run(
     data = read_manifest(manifest)
     seed_everything(seed)
     segmenter = build_segmenter(network, data.num_classes + 1)
-    params = {
-        "network": network,
-        "initial": load_initial(segmenter.backbone, initial),
-        "training": training,
-        "seed": seed,
-        "classes": data.classes,
-    }
-    records, folders = pseudo_labelled(data, labels, indexes)
-    dataset = LabelDataset(
-        records,
-        folders,
-        crop=training["crop"],
-        scale=training["scale"],
-        mean=network["mean"],
-        std=network["std"],
-        seed=seed,
-    )
+    params = start(segmenter.backbone, data, network, initial, training, seed)
+    dataset = label_dataset(data, labels, indexes, network, training, seed)
     product = Product("train_segmenter", weights, history, params, {"manifest": manifest, "labels": indexes})
     fit(segmenter, _losses, dataset, _groups(segmenter, training), _schedule(training), product)
 

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from wsss.artefacts import Inputs, Manifest, Record, read_label_index, write_tensors
+from wsss.data.datasets import LabelDataset
 from wsss.files import ArtefactError, PathLike, digest
 from wsss.fingerprint import fingerprint
+from wsss.initial_weights import load_initial
 from wsss.training import Schedule, train, work_folder
 from wsss.training.engine import Losses
 
@@ -77,6 +79,67 @@ def fit(
         train(network, losses, dataset, groups, schedule, seed=seed, work=work, **paths)
         finish(network)
         write_tensors(weights, "weights", weights_of(network), product.params, product.inputs)
+
+
+def start(
+    part: nn.Module,
+    manifest: Manifest,
+    network: Mapping[str, Any],
+    initial: Mapping[str, Any],
+    training: Mapping[str, Any],
+    seed: int,
+) -> dict[str, Any]:
+    """Give a network its initial weights.
+
+    Args:
+        part: The network, or its part that has initial weights.
+        manifest: The data set.
+        network: Its settings.
+        initial: See :func:`wsss.initial_weights.load_initial`.
+        training: Settings of the training.
+        seed: Of all chance.
+
+    Returns:
+        All that shapes the training, see :attr:`Product.params`.
+    """
+    origin = load_initial(part, initial)
+    return {
+        "network": network,
+        "initial": origin,
+        "training": training,
+        "seed": seed,
+        "classes": manifest.classes,
+    }
+
+
+def label_dataset(
+    manifest: Manifest,
+    labels: Sequence[PathLike],
+    indexes: Sequence[PathLike],
+    network: Mapping[str, Any],
+    training: Mapping[str, Any],
+    seed: int,
+) -> LabelDataset:
+    """The training images with their label maps.
+
+    Args:
+        manifest: The data set.
+        labels: Folders of label maps, one a shard.
+        indexes: The folders' indexes, in the same order.
+        network: Its ``mean`` and ``std`` of the colours.
+        training: Its ``crop`` and ``scale``.
+        seed: Of the augmentation.
+    """
+    records, folders = pseudo_labelled(manifest, labels, indexes)
+    return LabelDataset(
+        records,
+        folders,
+        crop=training["crop"],
+        scale=training["scale"],
+        mean=network["mean"],
+        std=network["std"],
+        seed=seed,
+    )
 
 
 def pseudo_labelled(
