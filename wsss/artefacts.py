@@ -66,18 +66,23 @@ def _check_header(path: PathLike, header: Any, kind: str) -> dict[str, Any]:
     return dict(header)
 
 
+@contextmanager
+def _reading(path: PathLike, form: str, *damage: type[Exception]) -> Iterator[None]:
+    """Say of a file that cannot be read as its ``form`` which one it is, and what to do."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ArtefactError(f"{path}: no such file; its rule has not run") from error
+    except damage as error:
+        raise ArtefactError(f"{path}: not a {form} ({error}); remove it and run again") from error
+
+
 def _read_lines(path: PathLike, kind: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Header and records of a JSONL file, whose header states how many records follow."""
-    try:
+    with _reading(path, f"readable {kind} file", OSError, ValueError):
         # only at "\n": splitlines also cuts at characters that JSON leaves as they are, such as U+2028
         text = Path(path).read_text(encoding="utf-8")
         lines = [json.loads(line) for line in text.removesuffix("\n").split("\n")]
-    except FileNotFoundError as error:
-        raise ArtefactError(f"{path}: no such file; its rule has not run") from error
-    except (OSError, ValueError) as error:
-        raise ArtefactError(
-            f"{path}: not a readable {kind} file ({error}); remove it and run again"
-        ) from error
     header = _check_header(path, lines[0] if lines else None, kind)
     if header.get("records") != len(lines) - 1:
         raise ArtefactError(
@@ -233,15 +238,11 @@ class TensorShard:
 @contextmanager
 def open_tensors(path: PathLike, kind: str) -> Iterator[TensorShard]:
     """Open a safetensors artefact of one form and check its version."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            yield TensorShard(path, kind, file)
-    except FileNotFoundError as error:
-        raise ArtefactError(f"{path}: no such file; its rule has not run") from error
-    except SafetensorError as error:
-        raise ArtefactError(
-            f"{path}: not a whole safetensors file ({error}); remove it and run again"
-        ) from error
+    with (
+        _reading(path, "whole safetensors file", SafetensorError),
+        safe_open(path, framework="pt") as file,
+    ):
+        yield TensorShard(path, kind, file)
 
 
 def read_tensors(path: PathLike, kind: str) -> dict[str, Tensor]:
@@ -353,12 +354,8 @@ def write_json(path: PathLike, value: Mapping[str, Any]) -> None:
 
 def read_json(path: PathLike) -> dict[str, Any]:
     """Read one result."""
-    try:
+    with _reading(path, "JSON file", ValueError):
         value: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ArtefactError(f"{path}: no such file; its rule has not run") from error
-    except ValueError as error:
-        raise ArtefactError(f"{path}: not a JSON file ({error}); remove it and run again") from error
     return value
 
 
@@ -372,9 +369,6 @@ def read_table(path: PathLike) -> pd.DataFrame:
     """Read a table written by :func:`write_table`."""
     import pandas as pd
 
-    try:
-        return pd.read_csv(path)
-    except FileNotFoundError as error:
-        raise ArtefactError(f"{path}: no such file; its rule has not run") from error
-    except ValueError as error:
-        raise ArtefactError(f"{path}: not a CSV table ({error}); remove it and run again") from error
+    with _reading(path, "CSV table", ValueError):
+        table = pd.read_csv(path)
+    return table

@@ -26,13 +26,9 @@ def atomic_file(path: PathLike) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        os.replace(temporary, target)
-    except OSError as error:
-        raise ArtefactError(
-            f"{target}: cannot be written ({error.strerror or error}); free disk space or mend "
-            "the permissions, then run again"
-        ) from error
+        with _naming(target):
+            yield temporary
+            os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -44,18 +40,26 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if target.exists():
-            shutil.rmtree(target)
-        os.replace(temporary, target)
+        with _naming(target):
+            temporary.mkdir(parents=True)
+            yield temporary
+            if target.exists():
+                shutil.rmtree(target)
+            os.replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _naming(target: Path) -> Iterator[None]:
+    """Say of any failure to write which artefact it leaves unwritten, and what to do."""
+    try:
+        yield
     except OSError as error:
         raise ArtefactError(
             f"{target}: cannot be written ({error.strerror or error}); free disk space or mend "
             "the permissions, then run again"
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def digest(path: PathLike) -> str:
