@@ -20,7 +20,7 @@ from wsss.models.backbone_classifier import BackboneClassifier
 from wsss.models.classifiers import build_classifier
 from wsss.models.conformer import Conformer
 from wsss.models.weights import timm_network
-from wsss.stages.train_classifier import branch_groups
+from wsss.stages.train_classifier import augmentation, branch_groups
 from wsss.stages.train_classifier import schedule as classifier_schedule
 from wsss.stages.training_run import Product, fit
 from wsss.training import seed_everything
@@ -72,15 +72,8 @@ def _build(network: Mapping[str, Any]) -> nn.Module:
 
 
 def _paint(settings: Mapping[str, Any], count: int, seed: int) -> SingleObjects:
-    network, training = settings["network"], settings["training"]
-    return SingleObjects(
-        list(pretrain_images(count, seed, settings["images"]["side"])),
-        crop=training["crop"],
-        rescale=training["rescale"],
-        mean=network["mean"],
-        std=network["std"],
-        seed=seed,
-    )
+    painted = list(pretrain_images(count, seed, settings["images"]["side"]))
+    return SingleObjects(painted, **augmentation(settings["network"], settings["training"], seed))
 
 
 def _heads(classifier: nn.Module, images: Tensor) -> Sequence[Tensor]:

@@ -33,13 +33,7 @@ def run(
     classifier = build_classifier(network, data.num_classes)
     params = start(classifier, data, network, initial, training, seed)
     dataset = ClassificationDataset(
-        data.split("train"),
-        data.num_classes,
-        crop=training["crop"],
-        rescale=training["rescale"],
-        mean=network["mean"],
-        std=network["std"],
-        seed=seed,
+        data.split("train"), data.num_classes, **augmentation(network, training, seed)
     )
     product = Product("train_classifier", weights, history, params, {"manifest": manifest})
     fit(
@@ -50,6 +44,12 @@ def run(
         schedule(training, len(dataset)),
         product,
     )
+
+
+def augmentation(network: Mapping[str, Any], training: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """What a :class:`wsss.data.datasets.RescaledDataset` takes from a classifier's settings."""
+    taken = {"crop": training["crop"], "rescale": training["rescale"]}
+    return {**taken, "mean": network["mean"], "std": network["std"], "seed": seed}
 
 
 def schedule(training: Mapping[str, Any], images: int) -> Schedule:
