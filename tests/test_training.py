@@ -16,7 +16,7 @@ from wsss.artefacts import read_table
 from wsss.data.sampler import Sample
 from wsss.training import Schedule, TrainingError, train, work_folder
 from wsss.training.checkpoints import newest_whole
-from wsss.training.schedule import PolynomialLR, epochs_to_iterations, polynomial
+from wsss.training.schedule import PolynomialLR, base_rate, epochs_to_iterations, polynomial
 
 
 class Points(torch.utils.data.Dataset[dict[str, Tensor]]):
@@ -114,7 +114,7 @@ def killer(after: int) -> Callable[[nn.Module, dict[str, Tensor]], dict[str, Ten
 SHORT = Schedule(iterations=12, batch=4, accumulate=2, checkpoints=4)  # checkpoints after 3, 6, 9 and 12
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
 def test_the_loss_falls_and_the_network_comes_back_in_eval_mode(tmp_path: Path, optimizer: Any) -> None:
     network = fit(tmp_path, Schedule(iterations=60, batch=6, optimizer=optimizer))
     history = read_table(tmp_path / "history.csv")
@@ -225,7 +225,100 @@ def test_progress_is_a_few_plain_lines_without_a_terminal(
     assert "".join(capfd.readouterr()) == ""
 
 
+def test_adam_adds_the_decay_to_the_gradient(tmp_path: Path) -> None:
+    """With no other gradient its first step has the rate's length; AdamW would shrink the weight instead."""
+    network = toy()
+    before = network[0].weight.detach().clone()
+
+    def nothing(network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"toy_loss": 0 * sum(parameter.sum() for parameter in network.parameters())}
+
+    fit(tmp_path, Schedule(iterations=1, batch=2, optimizer="adam"), network=network, losses=nothing)
+    gradient = 1e-4 * before
+    torch.testing.assert_close(network[0].weight, before - 0.05 * gradient / (gradient.abs() + 1e-8))
+
+
+# --------------------------------------------------------------------------------------------------- phases
+
+REST = 5  # iterations in which the first layer rests and the loss is halved
+
+
+class InPhases:
+    """A toy that trains in two phases; remembers the iterations it was told of."""
+
+    def __init__(self, after: int | None = None) -> None:
+        self.network, self.told = toy(), list[int]()
+        self.left = after
+
+    def begin(self, iteration: int) -> None:
+        self.told.append(iteration)
+        self.network[0].requires_grad_(iteration >= REST)
+
+    def losses(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise _Killed
+        losses = toy_losses(network, batch)
+        return {**losses, "toy_loss": losses["toy_loss"] * (0.5 if self.told[-1] < REST else 1)}
+
+    def fit(self, folder: Path, iterations: int = 12) -> nn.Module:
+        (folder / "work").mkdir(parents=True, exist_ok=True)
+        first, rest = groups(self.network)
+        return train(
+            self.network,
+            self.losses,
+            Points(),
+            [{**first, "lr": 0.0, "changes": [(REST, 0.01)]}, {**rest, "changes": [(REST, 0.02)]}],
+            Schedule(iterations, batch=4, accumulate=2, optimizer="adam", checkpoints=iterations // 3),
+            seed=1,
+            work=folder / "work",
+            history=folder / "history.csv",
+            events=folder / "events",
+            at_iteration=self.begin,
+        )
+
+
+def test_each_pass_is_told_the_optimiser_steps_done(tmp_path: Path) -> None:
+    phases = InPhases()
+    phases.fit(tmp_path)
+    assert phases.told == [step for step in range(12) for _ in range(2)]
+
+
+def test_a_phase_leaves_what_rests_and_changes_the_rates(tmp_path: Path) -> None:
+    resting = InPhases().fit(tmp_path / "a", REST + 1)
+    start, trained = toy(), InPhases().fit(tmp_path / "b")
+    assert torch.equal(InPhases().fit(tmp_path / "c", 3)[0].weight, start[0].weight)
+    assert not torch.equal(resting[0].weight, start[0].weight)  # one step after the rest
+    assert not torch.equal(trained[0].weight, resting[0].weight)
+    history = read_table(tmp_path / "b/history.csv")
+    assert history["first_lr"].tolist() == [0.0] * REST + [0.01] * 7
+    expected = [polynomial(0.1 if i < REST else 0.02, i, 12, 0.9) for i in range(12)]
+    np.testing.assert_allclose(history["rest_lr"], expected, rtol=1e-9)
+
+
+# Checkpoints lie after 6, 12, 18 passes: nothing done, in the first phase, across its end, in the second.
+@pytest.mark.parametrize("passes", [1, 7, 11, 13, 21])
+def test_a_training_killed_in_any_phase_resumes_to_the_uninterrupted_bytes(
+    tmp_path: Path, passes: int
+) -> None:
+    with pytest.raises(_Killed):
+        InPhases(after=passes).fit(tmp_path / "killed")
+    again = InPhases()
+    resumed, whole = again.fit(tmp_path / "killed"), InPhases().fit(tmp_path / "whole")
+    assert again.told[0] == passes // 6 * 3
+    assert state_bytes(resumed) == state_bytes(whole)
+    assert (tmp_path / "killed/history.csv").read_bytes() == (tmp_path / "whole/history.csv").read_bytes()
+
+
 # ------------------------------------------------------------------------------------------------ schedules
+
+
+def test_the_last_change_that_has_come_gives_the_rate() -> None:
+    changes = [(2, 0.5), (5, 0.1)]
+    assert [base_rate(1.0, changes, i) for i in range(7)] == [1.0, 1.0, 0.5, 0.5, 0.5, 0.1, 0.1]
+    assert base_rate(1.0, (), 3) == 1.0
+    assert base_rate(1.0, [(0, 0.2)], 0) == 0.2
 
 
 @pytest.mark.parametrize(("name", "total"), [("polylr_voc12", 20000), ("polylr_imagenet", 30000)])
@@ -279,7 +372,7 @@ def test_epochs_are_rounded_up_to_whole_iterations() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("iterations", 0), ("accumulate", 0), ("optimizer", "adam"), ("precision", "half")]
+    ("field", "value"), [("iterations", 0), ("accumulate", 0), ("optimizer", "lion"), ("precision", "half")]
 )
 def test_the_schedule_refuses(field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"{field}: expected .*, found {value!r}"):

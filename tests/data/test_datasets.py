@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from tests.data.build import mask, picture
-from wsss.artefacts import Record, write_labels
-from wsss.data.datasets import ClassificationDataset, LabelDataset
+from wsss.artefacts import Record, read_image, write_labels
+from wsss.data.datasets import ClassificationDataset, LabelDataset, SquareDataset
 from wsss.data.sampler import Sample
+from wsss.data.transforms import resize_square
 from wsss.files import ArtefactError
 
 COLOURS: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
@@ -80,3 +81,14 @@ def test_a_label_map_of_another_size_is_refused_by_name(labelled: LabelDataset, 
     mask(tmp_path / "labels" / "part" / "1.png", (5, 5))
     with pytest.raises(ArtefactError, match=r"part/1\.png: expected 16x12 pixels, found 5x5"):
         labelled[Sample(0, 1)]
+
+
+def test_squares_hold_the_whole_image_or_its_mirror_image(records: list[Record]) -> None:
+    dataset = SquareDataset(records, 3, side=8, seed=0, **COLOURS)
+    samples = [dataset[Sample(position, 1)] for position in range(12)]
+    assert torch.equal(samples[0]["tags"], torch.tensor([1.0, 0, 1]))
+    whole = dataset.whole(resize_square(read_image(records[1]), 8))
+    assert whole.shape == (3, 8, 8)
+    mirrored = [torch.equal(sample["images"], whole.flip(-1)) for sample in samples]
+    assert [torch.equal(sample["images"], whole) for sample in samples] == [not flip for flip in mirrored]
+    assert 0 < sum(mirrored) < 12

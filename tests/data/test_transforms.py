@@ -11,6 +11,7 @@ from wsss.data.transforms import (
     random_rescale_long,
     random_scale,
     rescale,
+    resize_square,
     scaled_size,
     to_tensor,
 )
@@ -44,6 +45,15 @@ def test_rescale_rounds_the_size_to_even_halves() -> None:
 def test_rescale_by_one_changes_nothing() -> None:
     pixels = image(5, 7)
     assert np.array_equal(rescale(pixels, 1.0), pixels)
+
+
+def test_a_square_holds_the_whole_image() -> None:
+    image = np.zeros((10, 30, 3), np.uint8)
+    image[:, 15:] = 200
+    square = resize_square(image, 20)
+    assert square.shape == (20, 20, 3)
+    assert (square[:, :8] == 0).all() and (square[:, 12:] == 200).all()
+    assert resize_square(square, 20) is square
 
 
 def test_rescale_long_sets_the_long_side() -> None:

@@ -14,6 +14,16 @@ from wsss.artefacts import Manifest, Record, write_manifest, write_tensors
 CLASSES = ("cat", "dog", "owl")
 SHARD = "000of001"
 STATISTICS = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
+APC = {
+    "model": "vit_tiny_patch16_224",
+    "arguments": {"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2},
+    "blocks": [1, 2],
+    "lstm": 4,
+    "dropout": 0.2,
+    "decoder": 8,
+    "native_side": 32,
+    **STATISTICS,
+}
 
 
 class Data(NamedTuple):

@@ -25,6 +25,7 @@ from wsss.data.transforms import (
     random_flip,
     random_rescale_long,
     random_scale,
+    resize_square,
     to_tensor,
 )
 
@@ -125,6 +126,27 @@ class ClassificationDataset(RescaledDataset[Record]):
         """``images`` float32 (3, crop, crop) and ``tags`` float32 (C,)."""
         images = self.view(read_image(source), rng)
         return {"images": images, "tags": multi_hot(source.classes, self.num_classes)}
+
+
+class SquareDataset(AugmentedDataset[Record]):
+    """Images resized to one square, whatever their shape, mirrored in half of the cases; and their tags."""
+
+    def __init__(self, records: Sequence[Record], num_classes: int, *, side: int, **common: Any) -> None:
+        """Keep the records and the augmentation's settings.
+
+        Args:
+            records: Training images.
+            num_classes: Number of foreground classes C.
+            side: Side of the square in pixels.
+            common: See :class:`AugmentedDataset`.
+        """
+        super().__init__(records, **common)
+        self.num_classes, self.side = num_classes, side
+
+    def augmented(self, source: Record, rng: np.random.Generator) -> dict[str, Tensor]:
+        """``images`` float32 (3, side, side) and ``tags`` float32 (C,)."""
+        image, _ = random_flip(resize_square(read_image(source), self.side), None, rng)
+        return {"images": self.whole(image), "tags": multi_hot(source.classes, self.num_classes)}
 
 
 class LabelDataset(AugmentedDataset[Record]):

@@ -46,6 +46,19 @@ def rescale(image: Pixels, factor: float) -> Pixels:
     return _resize(image, scaled_size(image.shape[:2], factor), Image.Resampling.BICUBIC)
 
 
+def resize_square(image: Pixels, side: int) -> Pixels:
+    """Resize an image to a square, whatever its shape.
+
+    Args:
+        image: Picture, uint8 (H, W, 3).
+        side: Side of the square in pixels.
+
+    Returns:
+        Picture, uint8 (side, side, 3).
+    """
+    return _resize(image, (side, side), Image.Resampling.BICUBIC)
+
+
 def _rescale_both(image: Pixels, label: Pixels | None, factor: float) -> tuple[Pixels, Pixels | None]:
     size = scaled_size(image.shape[:2], factor)
     resized = None if label is None else _resize(label, size, Image.Resampling.NEAREST)

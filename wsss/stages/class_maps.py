@@ -40,6 +40,17 @@ def grid_size(record: Record) -> tuple[int, int]:
     return math.ceil(record.height / MAP_STRIDE), math.ceil(record.width / MAP_STRIDE)
 
 
+def half(tensor: Tensor, record: Record) -> Tensor:
+    """What a network found on an image in the form it is stored in, float16; it must be finite."""
+    stored = tensor.half().cpu()
+    if not bool(stored.isfinite().all()):
+        raise ArtefactError(
+            f"{record.image}: the network's maps are not finite numbers; its training diverged, "
+            "train it with a lower rate"
+        )
+    return stored
+
+
 def check_classes(shard: TensorShard, record: Record) -> Tensor:
     """The classes stored for an image, int64 (K,); they must be the manifest's."""
     classes = shard.get(f"{record.id}/classes")

@@ -19,7 +19,7 @@ from wsss.methods.attention import aggregate_attention, class_attention
 from wsss.methods.diffusion import attended, coneighbour_similarity, nearest_coneighbours
 from wsss.models.classifiers import build_classifier
 from wsss.models.outputs import Classifier
-from wsss.stages.class_maps import size_of
+from wsss.stages.class_maps import half, size_of
 from wsss.stages.common import load_network, progress
 
 # What one forward pass may take, by the estimate of `_batch_size`. It is a constant, never the memory at
@@ -137,13 +137,13 @@ def _extract(
         view = batch.scale * len(flips) + flip
         for row, record in enumerate(batch.records):
             cam = output.class_maps[row, list(record.classes)].float()  # (K, h, w)
-            maps[f"{record.id}/cam{view}"] = _half(cam, record)
+            maps[f"{record.id}/cam{view}"] = half(cam, record)
             if output.attention is not None:
                 blocks = output.attention[row].float()  # (L, N+1, N+1)
                 matrix = aggregate_attention(blocks, per_block=views.get("per_block", True))  # (N, N)
                 stack = attended(cam.relu().flatten(1), matrix, views["attention_steps"])  # (S, K, N)
-                maps[f"{record.id}/attended{view}"] = _half(stack.unflatten(2, cam.shape[1:]), record)
-                neighbours[f"{record.id}/token{view}"] = _half(class_attention(blocks), record)
+                maps[f"{record.id}/attended{view}"] = half(stack.unflatten(2, cam.shape[1:]), record)
+                neighbours[f"{record.id}/token{view}"] = half(class_attention(blocks), record)
                 found = _neighbours(matrix, views, record)
                 neighbours.update((f"{record.id}/{name}{view}", tensor) for name, tensor in found.items())
     return maps, neighbours
@@ -157,18 +157,8 @@ def _load(record: Record, scale: float, network: Mapping[str, Any]) -> Tensor:
 def _neighbours(matrix: Tensor, views: Mapping[str, Any], record: Record) -> dict[str, Tensor]:
     """Each token's most similar tokens, most similar first, with the attention paid to them."""
     indices, values = nearest_coneighbours(matrix, views["cached_neighbours"])
-    found = {"neighbours": indices.to("cpu", torch.uint16), "values": _half(values, record)}
+    found = {"neighbours": indices.to("cpu", torch.uint16), "values": half(values, record)}
     if views.get("cache_similarity", False):
         similarity = coneighbour_similarity(matrix).gather(1, indices.long())
-        found["similarities"] = _half(similarity, record)
+        found["similarities"] = half(similarity, record)
     return found
-
-
-def _half(tensor: Tensor, record: Record) -> Tensor:
-    half = tensor.half().cpu()
-    if not bool(half.isfinite().all()):
-        raise ArtefactError(
-            f"{record.image}: the classifier's maps are not finite numbers; its training diverged, "
-            "train it with a lower rate"
-        )
-    return half

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,9 +15,9 @@ from torch.nn import functional as F
 from wsss.artefacts import Manifest, PathLike, Record, read_image, read_manifest, write_labels
 from wsss.data.transforms import normalise, to_tensor
 from wsss.device import device
-from wsss.methods.crf import dense_crf
 from wsss.models.deeplabv2 import build_segmenter
-from wsss.stages.common import load_network, parallel_map, progress
+from wsss.stages.common import load_network, progress
+from wsss.stages.predictions import Prediction, refined_labels
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +27,6 @@ class Segmenter(Protocol):
 
     def logits(self, images: Tensor) -> Tensor:
         """Scores of the labels, (B, C+1, h, w), for images of any size, (B, 3, H, W)."""
-
-
-class Prediction(NamedTuple):
-    """A network's answer on its way to a worker process: probabilities, float32 (C+1, H, W)."""
-
-    record: Record
-    probabilities: NDArray[np.float32]
 
 
 def run(
@@ -81,9 +73,7 @@ def label_maps(
 
     Arguments as in :func:`run`; also used to draw examples.
     """
-    answers = _predictions(data, records, weights, network, settings)
-    workers = torch.get_num_threads() if settings["crf"] is not None else 0
-    return parallel_map(partial(_label, settings), answers, workers)
+    return refined_labels(_predictions(data, records, weights, network, settings), settings["crf"])
 
 
 def _predictions(
@@ -95,7 +85,7 @@ def _predictions(
 ) -> Iterator[Prediction]:
     """One image's probabilities after the other; the network is loaded only when the first is asked for.
 
-    By then the worker processes of :func:`parallel_map` are forked, free of a GPU's context.
+    By then the worker processes of :func:`refined_labels` are forked, free of a GPU's context.
     """
     model = load_network(build_segmenter(network, data.num_classes + 1), weights, data)
     stride = model.backbone.strides[-1]
@@ -142,10 +132,3 @@ def _resize(tensor: Tensor, size: Sequence[int]) -> Tensor:
     if list(tensor.shape[2:]) == list(size):
         return tensor
     return F.interpolate(tensor, size=list(size), mode="bilinear", align_corners=False)
-
-
-def _label(settings: Mapping[str, Any], item: Prediction) -> tuple[str, NDArray[np.uint8]]:
-    probabilities = item.probabilities
-    if settings["crf"] is not None:
-        probabilities = dense_crf(read_image(item.record), probabilities, settings["crf"])
-    return item.record.id, probabilities.argmax(0).astype(np.uint8)

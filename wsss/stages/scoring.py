@@ -167,7 +167,7 @@ def _provenance(weights: Mapping[str, PathLike]) -> dict[str, Any]:
     params = {role: _training(path) for role, path in weights.items()}
     initial = {role: part["initial"] for role, part in params.items()}
     return {
-        "seed": params["classifier"]["seed"],
+        "seed": next(iter(params.values()))["seed"],  # one run has one seed
         "initial_weights": initial,
         "initial_supervision": {role: part["supervision"] for role, part in initial.items()},
         "pixel_labels_used": any(part["pixel_labels"] for part in initial.values()),
@@ -193,6 +193,65 @@ def score_fields(matrix: Tensor, classes: Sequence[str]) -> dict[str, Any]:
         for label, name in enumerate(classes)
     ]
     return {**{name: number(getattr(result, name)) for name in MEANS}, "per_class": per_class}
+
+
+def score_inferences(
+    manifest: Manifest,
+    split: str,
+    counts: Sequence[PathLike],
+    weights: Mapping[str, PathLike],
+    inferences: Mapping[str, Mapping[str, Any]],
+    main: str,
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Score predictions that were made in several ways.
+
+    Args:
+        manifest: The data set.
+        split: The split that was predicted.
+        counts: Counts of all shards of all inferences, in any order.
+        weights: Every network that was trained for the score, by its part in the chain.
+        inferences: Settings by name.
+        main: Name of the inference whose scores count; must be one of them.
+
+    Returns:
+        The fields of :func:`statement`, and for each inference its settings and the fields of its score.
+    """
+    if main not in inferences:
+        raise ValueError(f"main inference: expected one of {sorted(inferences)}, found {main!r}")
+    groups = _by_settings(counts)
+    totals = {name: add_counts(_find(groups, name, chosen)) for name, chosen in inferences.items()}
+    stated = [statement(manifest, split, total.images, weights) for total in totals.values()][-1]
+    parts = {
+        name: {**inferences[name], **score_fields(total.matrices[0], stated["classes"])}
+        for name, total in totals.items()
+    }
+    return stated, parts
+
+
+def _by_settings(counts: Sequence[PathLike]) -> list[tuple[dict[str, Any], list[PathLike]]]:
+    """Group counts by the inference settings that their own header names, so that no order is relied on."""
+    groups: list[tuple[dict[str, Any], list[PathLike]]] = []
+    for path in counts:
+        with open_tensors(path, "counts") as shard:
+            settings = shard.params["inference"]
+        for known, paths in groups:
+            if known == settings:
+                paths.append(path)
+                break
+        else:
+            groups.append((settings, [path]))
+    return groups
+
+
+def _find(
+    groups: Sequence[tuple[dict[str, Any], list[PathLike]]], name: str, settings: Mapping[str, Any]
+) -> list[PathLike]:
+    for known, paths in groups:
+        if known == dict(settings):
+            return paths
+    raise ArtefactError(
+        f"inference {name!r}: no counts were made with {dict(settings)}; remove its masks and run again"
+    )
 
 
 def view_scales(maps: Mapping[str, Any]) -> list[float] | None:

@@ -60,6 +60,7 @@ def fit(
     product: Product,
     finish: Callable[[nn.Module], None] = lambda network: None,
     weights_of: Callable[[nn.Module], Mapping[str, Tensor]] = nn.Module.state_dict,
+    at_iteration: Callable[[int], None] = lambda iteration: None,
 ) -> None:
     """Train a network and write its weights and history; an interrupted training goes on where it was.
 
@@ -72,11 +73,22 @@ def fit(
         product: What is written and where.
         finish: Called with the trained network before its weights are written.
         weights_of: Takes what is to be written from the network.
+        at_iteration: See :func:`wsss.training.train`.
     """
     weights, seed = Path(product.weights), product.params["seed"]
     with work_folder(weights, product.shape()) as work:
-        paths = {"history": Path(product.history), "events": weights.parent / "events" / work.name}
-        train(network, losses, dataset, groups, schedule, seed=seed, work=work, **paths)
+        train(
+            network,
+            losses,
+            dataset,
+            groups,
+            schedule,
+            seed=seed,
+            work=work,
+            history=Path(product.history),
+            events=weights.parent / "events" / work.name,
+            at_iteration=at_iteration,
+        )
         finish(network)
         write_tensors(weights, "weights", weights_of(network), product.params, product.inputs)
 

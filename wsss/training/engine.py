@@ -20,14 +20,14 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import IterBasedTrainLoop, Runner, set_random_seed
 from mmengine.visualization import TensorboardVisBackend, Visualizer
 from torch import Tensor, nn
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.utils.data import DataLoader, Dataset
 
 from wsss.artefacts import write_table
 from wsss.data.sampler import PositionSampler
 from wsss.device import device
 from wsss.training.checkpoints import WholeCheckpoints, iteration_of, newest_whole
-from wsss.training.hooks import History, Progress, Reseed, TrainingError
+from wsss.training.hooks import AtIteration, History, Progress, Reseed, TrainingError
 from wsss.training.schedule import PolynomialLR, Schedule
 
 __all__ = ["Losses", "TrainingError", "seed_everything", "train"]
@@ -69,6 +69,7 @@ def train(
     work: Path,
     history: Path,
     events: Path,
+    at_iteration: Callable[[int], None] = lambda iteration: None,
 ) -> nn.Module:
     """Train a network in place, resuming from the newest whole checkpoint in ``work``.
 
@@ -77,12 +78,16 @@ def train(
         losses: Called with the network and a batch on the network's device; returns scalars by name. Those
             whose name contains ``loss`` are summed and minimised, others are only recorded.
         dataset: Has a length; items, dicts of tensors of equal shape, are asked for by ``Sample``.
-        groups: Parameter groups, each with ``name``, ``params``, ``lr``, ``weight_decay`` and ``power``.
+        groups: Parameter groups, each with ``name``, ``params``, ``lr``, ``weight_decay``, ``power`` and,
+            optionally, ``changes`` of the rate (see :func:`wsss.training.schedule.base_rate`).
         schedule: How long and how.
         seed: Of the order of the samples and of everything random inside the network.
         work: Folder of the checkpoints.
         history: CSV to write: a row an iteration.
         events: Folder for TensorBoard.
+        at_iteration: Called before each forward pass with the number of optimiser steps done; sets what
+            differs between phases of the training (parameters without gradient, terms of the loss) from that
+            number alone, so that a resumed training is in the right phase.
 
     Returns:
         The network, in eval mode.
@@ -96,6 +101,7 @@ def train(
     record = History(optimizer, schedule.accumulate, tolerant=_is_mixed(schedule))
     hooks = [
         Reseed(seed),
+        AtIteration(at_iteration, schedule.accumulate),
         record,
         Progress(),
         WholeCheckpoints(work, schedule.checkpoint_every, schedule.accumulate),
@@ -114,7 +120,7 @@ def _optimizer(groups: Sequence[Mapping[str, Any]], schedule: Schedule) -> Optim
     trained = [{**group, "params": list(group["params"])} for group in groups]
     if schedule.optimizer == "sgd":
         return SGD(trained, momentum=schedule.momentum)
-    return AdamW(trained)
+    return Adam(trained) if schedule.optimizer == "adam" else AdamW(trained)
 
 
 def _wrap(optimizer: Optimizer, schedule: Schedule) -> OptimWrapper:

@@ -6,6 +6,7 @@ import logging
 import math
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,18 @@ class Reseed(Hook):
         """Seed this pass."""
         state = np.random.SeedSequence([self.seed, runner.iter]).generate_state(1, np.uint64)
         torch.manual_seed(int(state[0]))
+
+
+class AtIteration(Hook):
+    """Lets the training know how far it is before each forward pass."""
+
+    def __init__(self, announce: Callable[[int], None], accumulate: int) -> None:
+        """Tell ``announce`` the optimiser steps done, of ``accumulate`` forward passes each."""
+        self.announce, self.accumulate = announce, accumulate
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Tell it."""
+        self.announce(runner.iter // self.accumulate)
 
 
 class History(Hook):

@@ -1,0 +1,59 @@
+"""Write the single-stage network's patch scores in the form that every method's class maps have."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wsss.artefacts import PathLike, Record, read_manifest, write_tensors
+from wsss.methods.cam import merge_views
+from wsss.models.apc import APCOutput
+from wsss.stages.apc_outputs import apc_outputs, on_grid
+from wsss.stages.class_maps import MAP_STRIDE, half, size_of
+from wsss.stages.common import progress
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    *,
+    manifest: PathLike,
+    weights: PathLike,
+    maps: PathLike,
+    network: Mapping[str, Any],
+    side: int,
+    shard: str,
+) -> None:
+    """Write one shard's class maps: the present classes' probabilities, each divided by its maximum.
+
+    Images without any class get empty maps.
+
+    Args:
+        manifest: The data set.
+        weights: The trained network.
+        maps: Where to write the maps, float16 (K, h, w) in [0, 1], a quarter of the image's size.
+        network: The network's configuration, with ``mean`` and ``std``.
+        side: Side of the square, in pixels, that the network sees each image as.
+        shard: Which part of the split ``train``, such as ``002of048``.
+    """
+    data = read_manifest(manifest)
+    records = data.shard("train", shard)
+    tensors: dict[str, Tensor] = {}
+    outputs = apc_outputs(data, records, weights, network, side, decode=False)
+    for record, output in progress(outputs, len(records), "patch maps"):
+        tensors[f"{record.id}/classes"] = torch.tensor(record.classes, dtype=torch.int64)
+        tensors[f"{record.id}/maps"] = half(_maps(output, record, side), record)
+    params = {"stride": MAP_STRIDE, "settings": {"kind": "patches", "side": side}}
+    write_tensors(maps, "maps", tensors, params, {"manifest": manifest, "weights": weights})
+    log.info("%s: patch maps of %d images", shard, len(records))
+
+
+def _maps(output: APCOutput, record: Record, side: int) -> Tensor:
+    """Maps of the present classes, (K, ceil(H/4), ceil(W/4))."""
+    present = [name + 1 for name in record.classes]
+    patches = on_grid(output.scores.float(), output.grid)[present]  # (K, h, w)
+    return merge_views([patches], [(side, side)], [False], size_of(record), stride=None, grid=MAP_STRIDE)

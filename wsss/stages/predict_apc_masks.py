@@ -1,0 +1,110 @@
+"""Segment images by the single-stage network, and refine the result on the real picture."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wsss.artefacts import Manifest, PathLike, Record, read_manifest, write_labels
+from wsss.models.apc import APCOutput
+from wsss.stages.apc_outputs import apc_outputs, on_grid, resized
+from wsss.stages.class_maps import size_of
+from wsss.stages.common import progress
+from wsss.stages.predictions import Prediction, refined_labels
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    *,
+    manifest: PathLike,
+    weights: PathLike,
+    labels: PathLike,
+    index: PathLike,
+    network: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    split: str,
+    shard: str,
+) -> None:
+    """Write one shard's predicted label maps, at the images' own sizes.
+
+    Args:
+        manifest: The data set.
+        weights: The trained network.
+        labels: Folder to write the label maps to.
+        index: Where to write the folder's index.
+        network: The network's configuration, with ``mean`` and ``std``.
+        settings: See :func:`apc_label_maps`.
+        split: ``train``, ``val`` or ``test``.
+        shard: Which part of the split, such as ``002of048``.
+    """
+    data = read_manifest(manifest)
+    records = data.shard(split, shard)
+    made = apc_label_maps(data, records, weights, network, settings)
+    made = progress(made, len(records), f"predicting {split}")
+    inputs = {"manifest": manifest, "weights": weights}
+    write_labels(labels, index, made, {"settings": settings, "split": split}, inputs)
+    log.info("%s: predictions for %d images of %s", shard, len(records), split)
+
+
+def apc_label_maps(
+    data: Manifest,
+    records: Sequence[Record],
+    weights: PathLike,
+    network: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Predict images of any split: (id, label map of the image's size), in the order of the records.
+
+    Args:
+        data: The data set.
+        records: The images.
+        weights: The trained network.
+        network: The network's configuration, with ``mean`` and ``std``.
+        settings: ``source``, one of :data:`SOURCES`; ``side`` of the square, in pixels, that the network sees
+            each image as; ``tags``, whether only the background and the classes that the image is known to
+            show may win, which images outside the training set never tell; ``crf``, null or the dense CRF's
+            settings.
+    """
+    return refined_labels(_predictions(data, records, weights, network, settings), settings["crf"])
+
+
+def _predictions(
+    data: Manifest,
+    records: Sequence[Record],
+    weights: PathLike,
+    network: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> Iterator[Prediction]:
+    if settings["source"] not in SOURCES:
+        raise ValueError(f"source: expected one of {sorted(SOURCES)}, found {settings['source']!r}")
+    probabilities = SOURCES[settings["source"]]
+    decode = settings["source"] == "decoder"
+    for record, output in apc_outputs(data, records, weights, network, settings["side"], decode=decode):
+        planes = resized(probabilities(output), size_of(record))  # (C+1, H, W)
+        yield _masked(record, planes) if settings["tags"] else Prediction(record, planes.cpu().numpy())
+
+
+def _masked(record: Record, planes: Tensor) -> Prediction:
+    """Only the planes of background and of the image's classes, as shares of their sum, (K+1, H, W)."""
+    labels = [0, *(name + 1 for name in record.classes)]
+    kept = planes[labels]
+    return Prediction(record, (kept / kept.sum(0)).cpu().numpy(), labels)
+
+
+def _decoded(output: APCOutput) -> Tensor:
+    assert output.pixel_logits is not None
+    return output.pixel_logits[0].float().softmax(0)
+
+
+def _patches(output: APCOutput) -> Tensor:
+    return on_grid(output.scores.float(), output.grid)
+
+
+SOURCES: Mapping[str, Callable[[APCOutput], Tensor]] = {"decoder": _decoded, "patches": _patches}
+"""Whose probabilities are taken, (C+1, h, w): the decoder's, or the patch classifier's."""
