@@ -15,13 +15,16 @@ plan = Plan(config)
 wildcard_constraints:
     dataset=plan.pattern("datasets"),
     seed=plan.seeds(),
-    classifier=plan.pattern("classifiers"),
+    classifier=plan.pattern("classifiers", "apc"),
     method=plan.pattern("methods"),
     refiner=plan.pattern("refiners"),
     segmenter=plan.pattern("segmenters"),
-    inference=plan.pattern("inferences"),
+    apc=plan.pattern("apc"),
+    predictor=plan.predictors(),
+    inference=plan.pattern("inferences", "apc_inferences"),
     network=plan.pattern("pretraining"),
-    split="val|test",
+    split="train|val|test",
+    score="seg|pseudo",
     shard=r"\d{3}of\d{3}",
 
 
@@ -31,8 +34,10 @@ include: "rules/cam.smk"
 include: "rules/irn.smk"
 include: "rules/pseudo.smk"
 include: "rules/segment.smk"
+include: "rules/apc.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
+include: "rules/compare.smk"
 
 
 rule demo:

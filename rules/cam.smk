@@ -9,6 +9,9 @@ rule diffuse_cams:
         "results/logs/diffuse_cams/{dataset}/seed{seed}/{classifier}/{method}/{shard}.log",
     benchmark:
         "results/benchmarks/diffuse_cams/{dataset}/seed{seed}/{classifier}/{method}/{shard}.tsv"
+    wildcard_constraints:
+        classifier=plan.pattern("classifiers"),
+        method=plan.map_methods(),
     conda:
         "../envs/torch.yaml"
     threads: plan.shard_threads

@@ -31,6 +31,8 @@ rule train_classifier:
         "results/logs/train_classifier/{dataset}/seed{seed}/{classifier}.log",
     benchmark:
         "results/benchmarks/train_classifier/{dataset}/seed{seed}/{classifier}.tsv"
+    wildcard_constraints:
+        classifier=plan.pattern("classifiers"),
     conda:
         "../envs/openmm.yaml"
     threads: plan.training_threads
@@ -59,6 +61,8 @@ rule extract_maps:
         "results/logs/extract_maps/{dataset}/seed{seed}/{classifier}/{shard}.log",
     benchmark:
         "results/benchmarks/extract_maps/{dataset}/seed{seed}/{classifier}/{shard}.tsv"
+    wildcard_constraints:
+        classifier=plan.pattern("classifiers"),
     conda:
         "../envs/torch.yaml"
     threads: plan.shard_threads

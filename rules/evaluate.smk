@@ -109,14 +109,14 @@ rule evaluate_pseudo:
 rule count_predictions:
     input:
         manifest="results/{dataset}/manifest.jsonl",
-        labels="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/masks/{shard}",
-        index="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/masks/{shard}.jsonl",
+        labels="results/{dataset}/seed{seed}/{predictor}/{split}/{inference}/masks/{shard}",
+        index="results/{dataset}/seed{seed}/{predictor}/{split}/{inference}/masks/{shard}.jsonl",
     output:
-        counts="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/counts/{shard}.safetensors",
+        counts="results/{dataset}/seed{seed}/{predictor}/{split}/{inference}/counts/{shard}.safetensors",
     log:
-        "results/logs/count_predictions/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/{shard}.log",
+        "results/logs/count_predictions/{dataset}/seed{seed}/{predictor}/{split}/{inference}/{shard}.log",
     benchmark:
-        "results/benchmarks/count_predictions/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/{shard}.tsv"
+        "results/benchmarks/count_predictions/{dataset}/seed{seed}/{predictor}/{split}/{inference}/{shard}.tsv"
     conda:
         "../envs/torch.yaml"
     resources:
@@ -137,7 +137,7 @@ rule evaluate_segmentation:
         counts=collect(
             "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/val/{inference}/counts/{shard}.safetensors",
             inference=lookup(dpath="datasets/{dataset}/inferences", within=config),
-            shard=plan.shards,
+            shard=plan.val_shards,
             allow_missing=True,
         ),
         weights="results/{dataset}/seed{seed}/{classifier}/weights.safetensors",

@@ -49,6 +49,8 @@ rule predict_masks:
         "results/logs/predict_masks/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/{shard}.log",
     benchmark:
         "results/benchmarks/predict_masks/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/{shard}.tsv"
+    wildcard_constraints:
+        inference=plan.pattern("inferences"),
     conda:
         "../envs/openmm.yaml"
     threads: plan.shard_threads
@@ -69,23 +71,21 @@ rule predict_masks:
 rule export_predictions:
     input:
         labels=collect(
-            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/test/{inference}/masks/{shard}",
-            shard=plan.shards,
+            "results/{dataset}/seed{seed}/{predictor}/test/{inference}/masks/{shard}",
+            shard=plan.val_shards,
             allow_missing=True,
         ),
         indexes=collect(
-            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/test/{inference}/masks/{shard}.jsonl",
-            shard=plan.shards,
+            "results/{dataset}/seed{seed}/{predictor}/test/{inference}/masks/{shard}.jsonl",
+            shard=plan.val_shards,
             allow_missing=True,
         ),
     output:
-        submission=directory(
-            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/test/{inference}/submission"
-        ),
+        submission=directory("results/{dataset}/seed{seed}/{predictor}/test/{inference}/submission"),
     log:
-        "results/logs/export_predictions/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/test/{inference}.log",
+        "results/logs/export_predictions/{dataset}/seed{seed}/{predictor}/test/{inference}.log",
     benchmark:
-        "results/benchmarks/export_predictions/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/test/{inference}.tsv"
+        "results/benchmarks/export_predictions/{dataset}/seed{seed}/{predictor}/test/{inference}.tsv"
     conda:
         "../envs/torch.yaml"
     resources:

@@ -14,20 +14,28 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 from snakemake.iocontainers import Namedlist
 
-from wsss.workflow import ConfigError, Plan, check_config, shard_names
+from wsss.configuration import System
+from wsss.workflow import ConfigError, Plan, shard_names
 
 ROOT = Path(__file__).parent.parent
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
-SCHEMA = yaml.safe_load((ROOT / "rules" / "config.schema.yaml").read_text())
 OVERLAYS = {
-    "msrc21.yaml": ["msrc21"],
-    "formats.yaml": ["voc_smoke", "coco128"],
-    "tiny.yaml": ["sample"],
+    "msrc21.yaml": [
+        "results/msrc21/seg_miou.json",
+        "results/msrc21/compare.html",
+        "results/msrc21/apc/ablations.csv",
+    ],
+    "formats.yaml": ["results/voc_smoke/seg_miou.json", "results/coco128/seg_miou.json"],
+    "tiny.yaml": [
+        "results/sample/seg_miou.json",
+        "results/sample/compare.html",
+        "results/sample/apc/seg_miou.json",
+        "results/sample/apc/ablations.csv",
+    ],
 }
 SKELETON = ("output", "log", "benchmark", "conda", "resources", "params", "script")
 
@@ -47,7 +55,8 @@ def snakemake(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedP
 def put_weights(folder: Path, config: dict[str, Any]) -> Path:
     """Lay a stand-in for each file of initial weights that the configuration names, as seen from a folder."""
     folder.mkdir(exist_ok=True)
-    variants = [*config["classifiers"].values(), *config["refiners"].values(), *config["segmenters"].values()]
+    sections = ("classifiers", "refiners", "segmenters", "apc")
+    variants = [variant for section in sections for variant in config.get(section, {}).values()]
     for file in {variant.get("initial", {}).get("file", "package:") for variant in variants}:
         if not file.startswith("package:"):
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -142,31 +151,7 @@ def test_snakemake_finds_nothing_to_lint() -> None:
     assert result.returncode == 0, result.stdout
 
 
-# Configuration
-
-
-def test_the_configuration_is_valid(config: dict[str, Any]) -> None:
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    jsonschema.validate(config, SCHEMA)
-    check_config(config)
-
-
-def objects(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """Paths of all closed objects in the configuration; the arguments of timm's constructors are open."""
-    if not isinstance(value, dict) or path[-1:] == ("arguments",):
-        return []
-    inner = [found for key, item in value.items() for found in objects(item, (*path, key))]
-    return [path, *inner]
-
-
-@pytest.mark.parametrize("path", objects(CONFIG), ids=lambda path: ".".join(map(str, path)) or "top")
-def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tuple[str, ...]) -> None:
-    value = config
-    for key in path:
-        value = value[key]
-    value["stpes"] = 2
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(config, SCHEMA)
+# Configurations that stop a run
 
 
 def test_a_typo_stops_the_run(tmp_path: Path) -> None:
@@ -185,145 +170,6 @@ def test_a_chain_that_does_not_fit_stops_the_run(tmp_path: Path) -> None:
     assert "datasets.sample.main.method: 'adcam' needs attention" in result.stdout
 
 
-@pytest.mark.parametrize(
-    ("keys", "value", "message"),
-    [
-        (("datasets", "voc", "main", "method"), "adcm", "datasets.voc.main.method: expected one of methods"),
-        (("datasets", "voc", "inferences"), ["single"], "expected the main one, 'multi_crf', among"),
-        (("datasets", "voc", "inferences"), ["single", "double"], "expected names of inferences"),
-        (
-            ("inferences", "multi"),
-            CONFIG["inferences"]["single"],
-            "datasets.voc.inferences: expected different settings, found the same for 'single' and 'multi'",
-        ),
-        (("inferences", "nano"), CONFIG["inferences"]["single"], None),
-        (("datasets", "voc", "main", "classifier"), "resnet50", "needs attention"),
-        (("classifiers", "conformer_small", "views", "cached_neighbours"), 20, "takes 50 neighbours"),
-        (("datasets", "voc", "main", "method"), "adcam_soft", "needs similarities"),
-        (("methods", "adcam", "kind"), "attention_diffusion", None),
-        (("refiners", "irn", "pseudo", "threshold"), 0.255, "expected a step of evaluation.thresholds"),
-        (("refiners", "irn", "pseudo", "threshold"), 0.7, "expected a step of evaluation.thresholds"),
-        (("refiners", "none"), CONFIG["refiners"]["irn"], "expected a refiner without a network"),
-        (("refiners", "irn"), CONFIG["refiners"]["none"], "expected labels, network, initial"),
-        (("methods", "cam", "kind"), "tscam", "methods.cam: expected the plain class maps"),
-    ],
-)
-def test_parts_that_do_not_fit_are_named(
-    config: dict[str, Any], keys: tuple[str, ...], value: Any, message: str | None
-) -> None:
-    *parents, last = keys
-    functools.reduce(lambda part, key: part[key], parents, config)[last] = value
-    if message is None:
-        check_config(config)
-        return
-    with pytest.raises(ConfigError, match=re.escape(message)):
-        check_config(config)
-
-
-@pytest.mark.parametrize("key", ["supervision", "pixel_labels"])
-def test_what_initial_weights_have_seen_must_be_said(config: dict[str, Any], key: str) -> None:
-    del config["classifiers"]["conformer_small"]["initial"][key]
-    with pytest.raises(jsonschema.ValidationError, match=f"'{key}' is a required property"):
-        jsonschema.validate(config, SCHEMA)
-
-
-def test_all_findings_come_in_one_error(config: dict[str, Any]) -> None:
-    config["datasets"]["voc"]["main"] |= {"classifier": "a", "segmenter": "b"}
-    config["datasets"]["sample"]["main"]["method"] = "c"
-    with pytest.raises(ConfigError) as error:
-        check_config(config)
-    assert len(str(error.value).splitlines()) == 4
-
-
-@pytest.mark.parametrize(
-    ("section", "name"), [("datasets", "logs"), ("methods", "cams"), ("segmenters", "irn")]
-)
-def test_names_of_the_results_own_folders_are_refused(
-    config: dict[str, Any], section: str, name: str
-) -> None:
-    config[section][name] = next(reversed(config[section].values()))
-    with pytest.raises(ConfigError, match=f"{section}.{name}: expected another name"):
-        check_config(config)
-
-
-def test_an_overlay_can_replace_a_download_by_a_file(config: dict[str, Any]) -> None:
-    initial = config["segmenters"]["deeplabv2"]["initial"]
-    initial |= {"timm": False, "file": "weights/resnet101.pth", "sha256": None}
-    jsonschema.validate(config, SCHEMA)
-    initial["timm"] = True
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(config, SCHEMA)
-
-
-def test_too_many_steps_of_attention_diffusion_are_refused(config: dict[str, Any]) -> None:
-    config["methods"]["attention_diffusion"]["steps"] = 3
-    config["datasets"]["voc"]["main"]["method"] = "attention_diffusion"
-    with pytest.raises(ConfigError, match=r"takes 3 steps, classifier 'conformer_small' stores 2"):
-        check_config(config)
-
-
-@pytest.mark.parametrize("dataset", ["voc", "coco"])
-@pytest.mark.parametrize(
-    ("method", "cached", "message"),
-    [
-        ("adcam_fraction", 64, "takes the fraction 0.09 (methods.adcam_fraction.neighbours)"),
-        ("adcam_fraction", 0.05, "set views.cached_neighbours to 0.09 or more"),
-        (
-            "adcam",
-            0.5,
-            "takes 50 neighbours (methods.adcam.neighbours), classifier 'conformer_small' stores the",
-        ),
-        ("adcam_fraction", 0.09, None),
-        ("adcam_fraction", 0.2, None),
-        ("cam", 0.2, None),
-    ],
-)
-def test_a_fraction_of_neighbours_needs_a_fraction_cached(
-    config: dict[str, Any], dataset: str, method: str, cached: float, message: str | None
-) -> None:
-    config["classifiers"]["conformer_small"]["views"]["cached_neighbours"] = cached
-    for name in ("voc", "coco"):
-        config["datasets"][name]["main"]["method"] = method if name == dataset else "cam"
-    jsonschema.validate(config, SCHEMA)
-    if message is None:
-        check_config(config)
-        return
-    with pytest.raises(ConfigError, match=re.escape(message)) as error:
-        check_config(config)
-    assert f"datasets.{dataset}.main.method: {method!r}" in str(error.value)
-
-
-@pytest.mark.parametrize("cached", [0, 1.5, -0.1, "all"])
-def test_neither_a_whole_number_nor_a_fraction_is_refused(config: dict[str, Any], cached: Any) -> None:
-    config["classifiers"]["conformer_small"]["views"]["cached_neighbours"] = cached
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(config, SCHEMA)
-
-
-@pytest.mark.parametrize(
-    ("method", "steps", "refused"),
-    [
-        ("tscam", 0, True),
-        ("attention_diffusion", 2, True),
-        ("adcam", 0, True),
-        ("cam", 2, True),
-        ("cam", 0, False),
-    ],
-)
-def test_maps_coarser_than_the_tokens_are_refused(
-    config: dict[str, Any], method: str, steps: int, refused: bool
-) -> None:
-    config["classifiers"]["conformer_small"]["network"]["output_stride"] = 32
-    config["classifiers"]["conformer_small"]["views"]["attention_steps"] = steps
-    for name in ("voc", "coco"):
-        config["datasets"][name]["main"]["method"] = method
-    if not refused:
-        check_config(config)
-        return
-    with pytest.raises(ConfigError, match=r"datasets\.voc\.main\..*output_stride 32.*take output_stride 16"):
-        check_config(config)
-
-
 # Planning
 
 
@@ -339,6 +185,25 @@ def test_patterns_match_the_configured_names_alone(plan: Plan) -> None:
     assert re.fullmatch(plan.walking_refiners(), "irn")
     assert re.fullmatch(plan.seeds(), "2") and not re.fullmatch(plan.seeds(), "3")
     assert not re.fullmatch(plan.pattern("methods"), "adcam/none")
+    assert re.fullmatch(plan.pattern("classifiers", "apc"), "apc_nano")
+    assert re.fullmatch(plan.pattern("classifiers", "apc"), "vit_tiny")
+    assert re.fullmatch(plan.map_methods(), "cam") and not re.fullmatch(plan.map_methods(), "patches")
+
+
+@pytest.mark.parametrize(
+    ("folder", "predicts"),
+    [
+        ("conformer_small/adcam/irn/deeplabv2", True),
+        ("apc_max/patches/irn/deeplabv2", True),
+        ("apc_max", True),
+        ("conformer_small", False),
+        ("apc_max/patches/irn", False),
+        ("apc_max/val", False),
+        ("apc_maxi", False),
+    ],
+)
+def test_masks_are_predicted_by_a_chain_or_by_apc(plan: Plan, folder: str, predicts: bool) -> None:
+    assert bool(re.fullmatch(plan.predictors(), folder)) == predicts
 
 
 def test_how_work_is_cut_is_no_part_of_a_data_set(plan: Plan) -> None:
@@ -349,7 +214,7 @@ def test_how_work_is_cut_is_no_part_of_a_data_set(plan: Plan) -> None:
 @pytest.mark.parametrize(
     ("dataset", "source", "gpus", "threads"),
     [
-        ("sample", "results/sample/source", 0, (2, 1)),
+        ("sample", "results/sample/source", 0, (1, 1)),
         ("voc", [], 1, (8, 4)),
         ("coco", "results/coco/source", 1, (8, 4)),
     ],
@@ -383,11 +248,14 @@ def test_irnet_s_weights_are_those_of_a_refiner_that_trains_one(plan: Plan) -> N
 
 def test_initial_weights_of_the_user_s_own_are_files_that_training_waits_for(config: dict[str, Any]) -> None:
     config["segmenters"]["deeplabv2"]["initial"]["file"] = "weights/resnet101.pth"
+    config["apc"]["apc"]["initial"] = {"file": "weights/vit_base.safetensors"}
     plan = Plan(config)
     wildcards = SimpleNamespace(classifier="conformer_small", refiner="irn", segmenter="deeplabv2")
     assert plan.classifier_file(wildcards) == ["weights/Conformer_small_patch16.pth"]
     assert plan.irn_file(wildcards) == []  # timm's own
     assert plan.segmenter_file(wildcards) == ["weights/resnet101.pth"]
+    assert plan.apc_file(SimpleNamespace(apc="apc")) == ["weights/vit_base.safetensors"]
+    assert plan.apc_file(SimpleNamespace(apc="apc_nano")) == []  # shipped
     shipped = SimpleNamespace(classifier="conformer_nano", refiner="irn_nano", segmenter="deeplab_nano")
     assert plan.classifier_file(shipped) == plan.irn_file(shipped) == plan.segmenter_file(shipped) == []
 
@@ -399,14 +267,191 @@ def test_map_settings_say_what_made_the_maps(plan: Plan) -> None:
     assert settings["refiner"] == {"name": "none", "walk": None}
 
 
-def test_dry_run_of_every_data_set(tmp_path: Path) -> None:
-    fewer = tmp_path / "fewer_shards.yaml"  # the same rules in a tenth of the time
-    fewer.write_text("datasets: {voc: {shards: 3}, coco: {shards: 3}}\n")
+def test_the_splits_are_cut_each_for_itself(plan: Plan) -> None:
+    assert len(plan.shards(SimpleNamespace(dataset="voc"))) == 48
+    assert len(plan.val_shards(SimpleNamespace(dataset="voc"))) == 8
+    scored = SimpleNamespace(dataset="voc", score="pseudo")
+    assert (plan.scored_split(scored), len(plan.scored_shards(scored))) == ("train", 48)
+    scored.score = "seg"
+    assert (plan.scored_split(scored), len(plan.scored_shards(scored))) == ("val", 8)
+
+
+def test_only_the_main_variant_of_apc_predicts_in_several_ways(plan: Plan) -> None:
+    scored = SimpleNamespace(dataset="voc", apc="apc", score="seg")
+    assert [settings["side"] for settings in plan.scored_settings(scored).values()] == [
+        640,
+        800,
+        960,
+        960,
+        960,
+        1120,
+    ]
+    assert plan.scored_main(scored) == "side_960_crf"
+    scored.apc = "apc_max"
+    assert plan.scored_inferences(scored) == ["side_960_crf"]
+    scored.score = "pseudo"
+    assert plan.scored_inferences(scored) == [plan.scored_main(scored)] == ["side_960_crf_tags"]
+
+
+def test_ablations_say_how_each_variant_is_trained(plan: Plan) -> None:
+    wildcards = SimpleNamespace(dataset="sample")
+    training = plan.ablation_training(wildcards)
+    assert list(training) == plan.ablation(wildcards)
+    assert training["apc_nano_max"]["pooling"]["kind"] == "max"
+    assert plan.apc_main(wildcards) in training
+
+
+def test_every_network_of_the_systems_is_named_once(plan: Plan) -> None:
+    networks = plan.compared_networks(SimpleNamespace(dataset="sample"))
+    assert len(networks) == len(set(networks)) == 2 + 5 + 7 + 5  # classifiers, IRNets, DeepLabs, APCs
+    assert "conformer_nano/tscam/irn_nano/irn" in networks
+    assert "conformer_nano/adcam/none/deeplab_nano" in networks
+    assert "apc_nano_plain" in networks
+    assert not any(network.endswith(("none/irn", "None")) for network in networks)
+
+
+def test_systems_reach_a_stage_as_fields(plan: Plan) -> None:
+    wildcards = SimpleNamespace(dataset="voc")
+    fields = plan.system_settings(wildcards)
+    assert [System(**system) for system in fields] == plan.systems(wildcards)
+    assert fields[-1]["apc"] == fields[-1]["classifier"] == "apc_max_plain"
+    assert fields[0]["apc"] is None and fields[0]["inference"] == "multi_crf"
+
+
+def test_what_a_data_set_leaves_out_cannot_be_planned(config: dict[str, Any]) -> None:
+    config["datasets"]["voc"] |= {"apc": None, "compare": None}
+    plan, wildcards = Plan(config), SimpleNamespace(dataset="voc")
+    with pytest.raises(ConfigError, match=r"datasets\.voc\.compare: expected settings, found none"):
+        plan.systems(wildcards)
+    with pytest.raises(ConfigError, match=r"datasets\.voc\.apc: expected settings, found none"):
+        plan.apc_main(wildcards)
+
+
+# Dry runs
+
+
+def jobs(place: Path, *arguments: str | Path) -> dict[str, int]:
+    """How many jobs of each rule a dry run plans, which must succeed."""
+    result = snakemake("-n", "--quiet", "rules", "--directory", place, *arguments)
+    assert result.returncode == 0, result.stdout
+    table = result.stdout.split("Job stats:")[1].split("total")[0]
+    return {rule: int(count) for rule, count in re.findall(r"(?m)^(\w+) +(\d+)$", table)}
+
+
+@pytest.fixture
+def fewer(tmp_path: Path) -> Path:
+    """An overlay with the same rules in a tenth of the time: two runs, three shards of train, two of val."""
+    path = tmp_path / "fewer_shards.yaml"
+    cut = "{shards: 3, val_shards: 2, seeds: [0, 1]}"
+    path.write_text(f"datasets: {{voc: {cut}, coco: {cut}}}\n")
+    return path
+
+
+def test_dry_run_of_the_sample_s_comparison(tmp_path: Path) -> None:
+    planned = jobs(tmp_path, "--", "results/sample/compare.html")
+    classifiers, apcs, methods, sweeps, irns, segmenters = 2, 5, 5, 6, 5, 7
+    labelled = methods + irns
+    assert planned == {
+        "generate_sample": 1,
+        "prepare_manifest": 1,
+        "train_classifier": classifiers,
+        "extract_maps": 2 * classifiers,
+        "diffuse_cams": 2 * (methods + sweeps),
+        "make_irn_labels": 2 * irns,
+        "train_irn": irns,
+        "walk_cams": 2 * irns,
+        "make_pseudo_labels": 2 * labelled,
+        "count_pseudo": 2 * labelled,
+        "evaluate_pseudo": labelled,
+        "train_segmenter": segmenters,
+        "predict_masks": 2 * segmenters,
+        "evaluate_segmentation": segmenters,
+        "train_apc": apcs,
+        "extract_patch_maps": 2 * apcs,
+        "predict_apc_masks": 2 * apcs + apcs + 1,  # train in two parts; val in one, the main variant's twice
+        "count_predictions": 2 * segmenters + 2 * apcs + apcs + 1,
+        "evaluate_apc": 2 * apcs,
+        "count_seeds": 2 * (labelled + sweeps + apcs),
+        "evaluate_seeds": labelled + sweeps + apcs,
+        "compare": 1,
+        "draw_comparison": 1,
+    }
+
+
+def test_dry_run_of_apc_trains_no_classifier(tmp_path: Path, fewer: Path) -> None:
+    planned = jobs(tmp_path, "--configfile", fewer, "--", "results/voc/apc/seg_miou.json")
+    seeds = 2
+    assert planned == {
+        "prepare_manifest": 1,
+        "train_apc": seeds,
+        "extract_patch_maps": 3 * seeds,
+        "count_seeds": 3 * seeds,
+        "evaluate_seeds": seeds,
+        "predict_apc_masks": (3 + 6 * 2) * seeds,
+        "count_predictions": (3 + 6 * 2) * seeds,
+        "evaluate_apc": 2 * seeds,
+        "summarise_apc": 1,
+    }
+
+
+def test_dry_run_of_the_ablations(tmp_path: Path, fewer: Path) -> None:
+    planned = jobs(tmp_path, "--configfile", fewer, "--", "results/voc/apc/ablations.csv")
+    runs = 17 * 2
+    assert planned == {
+        "prepare_manifest": 1,
+        "train_apc": runs,
+        "predict_apc_masks": 3 * runs + 2 * runs + 5 * 2 * 2,  # the main variant's five further ways
+        "count_predictions": 3 * runs + 2 * runs + 5 * 2 * 2,
+        "evaluate_apc": 2 * runs,
+        "tabulate_ablations": 1,
+    }
+
+
+def test_dry_run_of_the_large_comparisons(tmp_path: Path, fewer: Path) -> None:
+    place = put_weights(tmp_path / "place", CONFIG)
+    targets = [f"results/{name}/compare.html" for name in ("voc", "coco")]
+    planned = jobs(place, "--configfile", fewer, "--", *targets)
+    assert (planned["compare"], planned["draw_comparison"]) == (2, 2)
+    assert planned["train_classifier"] == 2 * 2 * 3
+    assert planned["train_irn"] == 2 * 2 * 6
+    assert planned["train_segmenter"] == 2 * 2 * 12
+    assert planned["train_apc"] == 2 * (6 + 1)
+
+
+def test_dry_run_of_apc_s_patches_through_the_chain(tmp_path: Path) -> None:
+    run = "results/sample/seed0/apc_nano/patches/irn_nano"
+    targets = [f"{run}/deeplab_nano/seg_miou.json", f"{run}/seed_curve.svg"]
+    planned = jobs(tmp_path, "--", *targets)
+    assert {"train_apc", "extract_patch_maps", "train_irn", "walk_cams", "train_segmenter"} <= set(planned)
+    assert not {"train_classifier", "extract_maps", "diffuse_cams"} & set(planned)
+
+
+@pytest.mark.parametrize(
+    "maps",
+    ["conformer_nano/patches/none", "apc_nano/adcam/none"],
+    ids=["patches of a classifier", "a classifier's method on APC"],
+)
+def test_methods_are_for_one_kind_of_network(tmp_path: Path, maps: str) -> None:
+    target = f"results/sample/seed0/{maps}/seed_miou.json"
+    result = snakemake("-n", "--directory", tmp_path, "--", target)
+    assert result.returncode != 0
+    assert "Missing input files for rule count_seeds" in result.stdout
+
+
+def test_what_is_null_is_named(tmp_path: Path) -> None:
+    overlay = tmp_path / "without.yaml"
+    overlay.write_text("datasets: {sample: {apc: null, compare: null}}\n")
+    result = snakemake("-n", "--configfile", overlay, "--", "results/sample/apc/seg_miou.json")
+    assert result.returncode != 0
+    assert "datasets.sample.apc: expected settings, found none" in result.stdout
+
+
+def test_dry_run_of_every_data_set(tmp_path: Path, fewer: Path) -> None:
     targets = [f"results/{name}/seg_miou.json" for name in CONFIG["datasets"]]
     place = put_weights(tmp_path / "place", CONFIG)
-    result = snakemake("-n", "--quiet", "rules", "--directory", place, "--configfile", fewer, "--", *targets)
-    assert result.returncode == 0, result.stdout
-    assert {"render_masks", "generate_sample", "summarise_seeds"} <= set(result.stdout.split())
+    planned = jobs(place, "--configfile", fewer, "--", *targets)
+    assert {"render_masks", "generate_sample", "summarise_seeds"} <= set(planned)
+    assert not {"train_apc", "compare"} & set(planned)
 
 
 def test_dry_run_of_what_else_can_be_asked_for(tmp_path: Path) -> None:
@@ -415,30 +460,20 @@ def test_dry_run_of_what_else_can_be_asked_for(tmp_path: Path) -> None:
         "results/voc/examples.png",
         f"{run}/seed_curve.svg",
         f"{run}/deeplabv2/test/multi_crf/submission",
+        "results/voc/seed0/apc/test/side_960_crf/submission",
         "results/voc/seed0/resnet50/cam/irn_displacement/seed_miou.json",
         *(f"results/pretrain/{network}.safetensors" for network in CONFIG["pretraining"]),
     ]
     place = put_weights(tmp_path, CONFIG)
-    result = snakemake("-n", "--quiet", "rules", "--directory", place, "--", *targets)
-    assert result.returncode == 0, result.stdout
+    planned = jobs(place, "--", *targets)
+    assert planned["export_predictions"] == 2
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_dry_run_of_an_overlay(overlay: str, tmp_path: Path) -> None:
-    targets = [f"results/{name}/seg_miou.json" for name in OVERLAYS[overlay]]
-    place = put_weights(tmp_path / "place", yaml.safe_load((ROOT / "tests/configs" / overlay).read_text()))
-    result = snakemake(
-        "-n",
-        "--quiet",
-        "rules",
-        "--directory",
-        place,
-        "--configfile",
-        ROOT / "tests/configs" / overlay,
-        "--",
-        *targets,
-    )
-    assert result.returncode == 0, result.stdout
+    path = ROOT / "tests" / "configs" / overlay
+    place = put_weights(tmp_path / "place", yaml.safe_load(path.read_text()))
+    assert jobs(place, "--configfile", path, "--", *OVERLAYS[overlay])
 
 
 CLASSIFIER = "results/voc/seed0/conformer_small/weights.safetensors"

@@ -1,40 +1,25 @@
-"""What the rules ask: which shards, files and resources; and whether the configuration fits together.
+"""What the rules ask: which shards, files and resources.
 
 Nothing here imports torch: Snakemake reads this module each time it plans.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Mapping
-from itertools import combinations
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any, Protocol
 
+from wsss.configuration import PATCHES, Chain, Config, ConfigError, System, check_config, system_of
 from wsss.files import PACKAGED
 from wsss.fingerprint import fingerprint
 
 __all__ = ["ConfigError", "Plan", "check_config", "fingerprint", "shard_names"]
 
-Config = Mapping[str, Any]
 # Keys of a data set that say how work is cut and what is reported; they change no image and no label.
-BOOKKEEPING = ("shards", "seeds", "inferences", "main")
-WITHOUT_ATTENTION = ("resnet50",)
-NEED_ATTENTION = ("tscam", "attention_diffusion", "adcam")
-COARSER_THAN_TOKENS = 32  # output stride of the published Conformer, whose tokens are 16 pixels wide
-UNREFINED = "none"
-PLAIN = "cam"
-# Folders that lie beside those named after a section's variants.
-FOLDERS = {
-    "datasets": ("logs", "benchmarks", "pretrain"),
-    "methods": ("cams", "attention", "events"),
-    "segmenters": ("irn", "labels", "maps", "pseudo", "pseudo_counts", "seed_counts"),
-}
+BOOKKEEPING = ("shards", "val_shards", "seeds", "inferences", "main", "apc", "compare")
+SCORED_SPLITS = {"seg": "val", "pseudo": "train"}  # by the kind of APC's score
 MATCHES_NOTHING = "(?!)"
-
-
-class ConfigError(ValueError):
-    """A configuration whose parts do not fit together; the message says which key to change."""
 
 
 class Wildcards(Protocol):
@@ -46,16 +31,8 @@ class Wildcards(Protocol):
     method: str
     refiner: str
     segmenter: str
-
-
-class Chain(NamedTuple):
-    """The variants that make up a data set's main chain."""
-
-    classifier: str
-    method: str
-    refiner: str
-    segmenter: str
-    inference: str
+    apc: str
+    score: str
 
 
 def shard_names(count: int) -> list[str]:
@@ -71,9 +48,9 @@ class Plan:
         check_config(config)
         self._config = config
 
-    def pattern(self, section: str) -> str:
-        """Wildcard constraint: the names of a section's variants."""
-        return _alternatives(self._config[section])
+    def pattern(self, *sections: str) -> str:
+        """Wildcard constraint: the names of the sections' variants."""
+        return _alternatives(name for section in sections for name in self._config[section])
 
     def datasets(self, kind: str) -> str:
         """Wildcard constraint: the data sets of a kind."""
@@ -92,9 +69,26 @@ class Plan:
             name for name, settings in self._config["refiners"].items() if "network" in settings
         )
 
+    def map_methods(self) -> str:
+        """Wildcard constraint: the methods that make a classifier's class maps."""
+        methods = self._config["methods"]
+        return _alternatives(name for name, settings in methods.items() if settings["kind"] != PATCHES)
+
+    def predictors(self) -> str:
+        """Wildcard constraint: the folders of what predicts, a chain's segmentation network or APC."""
+        chain = "/".join(
+            f"(?:{self.pattern(*sections)})"
+            for sections in (("classifiers", "apc"), ("methods",), ("refiners",), ("segmenters",))
+        )
+        return f"{chain}|{self.pattern('apc')}"
+
     def shards(self, wildcards: Wildcards) -> list[str]:
-        """The data set's shards."""
+        """Shards of the data set's split train."""
         return shard_names(self._dataset(wildcards)["shards"])
+
+    def val_shards(self, wildcards: Wildcards) -> list[str]:
+        """Shards of the data set's splits val and test, each."""
+        return shard_names(self._dataset(wildcards)["val_shards"])
 
     def chain(self, wildcards: Wildcards) -> Chain:
         """The data set's main chain."""
@@ -134,6 +128,71 @@ class Plan:
         """The file that the segmentation network starts from, if it is one of the user's."""
         return _initial_file(self._config["segmenters"][wildcards.segmenter])
 
+    def apc_file(self, wildcards: Wildcards) -> list[str]:
+        """The file that APC's encoder starts from, if it is one of the user's."""
+        return _initial_file(self._config["apc"][wildcards.apc])
+
+    def apc_main(self, wildcards: Wildcards) -> str:
+        """The data set's main variant of APC."""
+        name: str = self._section(wildcards, "apc")["main"]
+        return name
+
+    def ablation(self, wildcards: Wildcards) -> list[str]:
+        """The variants of APC that the data set's table of ablations has."""
+        return list(self._section(wildcards, "apc")["ablation"])
+
+    def ablation_training(self, wildcards: Wildcards) -> dict[str, Any]:
+        """How each of these variants is trained, by name."""
+        return {name: self._config["apc"][name]["training"] for name in self.ablation(wildcards)}
+
+    def scored_split(self, wildcards: Wildcards) -> str:
+        """The split that a score of APC is measured on."""
+        return SCORED_SPLITS[wildcards.score]
+
+    def scored_shards(self, wildcards: Wildcards) -> list[str]:
+        """The shards of that split."""
+        return self.shards(wildcards) if wildcards.score == "pseudo" else self.val_shards(wildcards)
+
+    def scored_inferences(self, wildcards: Wildcards) -> list[str]:
+        """How APC predicts that split; only the main variant does so in more than one way."""
+        single = self._section(wildcards, "apc")
+        if wildcards.score == "pseudo":
+            return list(single["pseudo"])
+        return list(single["inferences"]) if wildcards.apc == single["main"] else [single["inference"]]
+
+    def scored_main(self, wildcards: Wildcards) -> str:
+        """The one of these inferences whose score counts."""
+        single = self._section(wildcards, "apc")
+        name: str = single["pseudo"][0] if wildcards.score == "pseudo" else single["inference"]
+        return name
+
+    def scored_settings(self, wildcards: Wildcards) -> dict[str, Any]:
+        """The settings of these inferences, by name."""
+        return {name: self._config["apc_inferences"][name] for name in self.scored_inferences(wildcards)}
+
+    def systems(self, wildcards: Wildcards) -> list[System]:
+        """The systems that are compared on the data set."""
+        entries = self._section(wildcards, "compare")["systems"]
+        return [system_of(entry, self._dataset(wildcards)) for entry in entries]
+
+    def segmenting_systems(self, wildcards: Wildcards) -> list[System]:
+        """Those of them that segment images without labels."""
+        return [system for system in self.systems(wildcards) if system.segments]
+
+    def system_settings(self, wildcards: Wildcards) -> list[dict[str, Any]]:
+        """The fields of each of the systems, for a stage to read."""
+        return [asdict(system) for system in self.systems(wildcards)]
+
+    def compared_networks(self, wildcards: Wildcards) -> list[str]:
+        """The folders of all networks that the systems train, each once."""
+        networks = (folder for system in self.systems(wildcards) for folder in self._networks(system))
+        return list(dict.fromkeys(networks))
+
+    def _networks(self, system: System) -> list[str]:
+        refines = "network" in self._config["refiners"][system.refiner]
+        irn = [f"{system.maps}/irn"] if refines else []
+        return [system.classifier, *irn, *([system.segmentation] if system.segmenter else [])]
+
     def seed(self, wildcards: Wildcards) -> int:
         """The run's seed as a number."""
         return int(wildcards.seed)
@@ -165,15 +224,22 @@ class Plan:
         return 0 if self._dataset(wildcards)["kind"] == "sample" else 1
 
     def training_threads(self, wildcards: Wildcards) -> int:
-        """Threads of a training; two on the sample: the same bytes for any ``--cores`` from 2 on."""
-        return 2 if self._dataset(wildcards)["kind"] == "sample" else 8
+        """Threads of a training; one on the sample, whose small networks gain nothing from a second."""
+        return 1 if self._dataset(wildcards)["kind"] == "sample" else 8
 
     def shard_threads(self, wildcards: Wildcards) -> int:
-        """Threads of a shard's job; one on the sample, so that two shards run side by side on two cores."""
+        """Threads of a shard's job; one on the sample, so that two jobs run side by side on two cores."""
         return 1 if self._dataset(wildcards)["kind"] == "sample" else 4
 
     def _dataset(self, wildcards: Wildcards) -> Config:
         settings: Config = self._config["datasets"][wildcards.dataset]
+        return settings
+
+    def _section(self, wildcards: Wildcards, key: str) -> Config:
+        """A part of the data set's settings that may be missing or null."""
+        settings: Config | None = self._dataset(wildcards).get(key)
+        if settings is None:
+            raise ConfigError(f"datasets.{wildcards.dataset}.{key}: expected settings, found none")
         return settings
 
 
@@ -185,136 +251,3 @@ def _initial_file(variant: Config) -> list[str]:
     """Shipped weights are left out: a fresh installation dates them anew and must rerun nothing."""
     file = variant["initial"].get("file")
     return [file] if file and not file.startswith(PACKAGED) else []
-
-
-def check_config(config: Config) -> None:
-    """Check what a schema cannot: that names refer to something and that a chain's parts fit.
-
-    Args:
-        config: The configuration, valid by ``rules/config.schema.yaml``.
-
-    Raises:
-        ConfigError: Lists every finding with its key.
-    """
-    findings = _check_refiners(config) + _check_names(config)
-    if config["methods"].get(PLAIN, {}).get("kind") != PLAIN:
-        findings.append(
-            f"methods.{PLAIN}: expected the plain class maps, which pictures show beside the method's"
-        )
-    for name, dataset in config["datasets"].items():
-        findings += [f"datasets.{name}.{finding}" for finding in _check_dataset(config, dataset)]
-    if findings:
-        lines = "\n".join(f"  {line}" for line in findings)
-        raise ConfigError(f"the configuration does not fit together:\n{lines}")
-
-
-def _check_names(config: Config) -> list[str]:
-    return [
-        f"{section}.{name}: expected another name, a folder of the results has this one"
-        for section, folders in FOLDERS.items()
-        for name in folders
-        if name in config[section]
-    ]
-
-
-def _check_refiners(config: Config) -> list[str]:
-    refiners = config["refiners"]
-    if UNREFINED not in refiners or "network" in refiners[UNREFINED]:
-        return [f"refiners.{UNREFINED}: expected a refiner without a network, for maps as they are"]
-    findings = []
-    for name, refiner in refiners.items():
-        if name != UNREFINED and "network" not in refiner:
-            findings.append(f"refiners.{name}: expected labels, network, initial, training, walk; found none")
-        if not _in_sweep(refiner["pseudo"]["threshold"], config["evaluation"]["thresholds"]):
-            findings.append(
-                f"refiners.{name}.pseudo.threshold: expected a step of evaluation.thresholds, "
-                f"found {refiner['pseudo']['threshold']}"
-            )
-    return findings
-
-
-def _in_sweep(threshold: float, sweep: Config) -> bool:
-    steps = (threshold - sweep["start"]) / sweep["step"]
-    inside = sweep["start"] - 1e-9 <= threshold <= sweep["stop"] + 1e-9
-    return inside and math.isclose(steps, round(steps), abs_tol=1e-6)
-
-
-def _check_dataset(config: Config, dataset: Config) -> list[str]:
-    main, inferences = dataset["main"], dataset["inferences"]
-    findings = [
-        f"main.{part}: expected one of {part}s ({', '.join(config[part + 's'])}), found {main[part]!r}"
-        for part in Chain._fields
-        if main[part] not in config[part + "s"]
-    ]
-    findings += [
-        f"inferences: expected names of inferences ({', '.join(config['inferences'])}), found {name!r}"
-        for name in inferences
-        if name not in config["inferences"]
-    ]
-    if main["inference"] not in inferences:
-        findings.append(f"inferences: expected the main one, {main['inference']!r}, among {inferences}")
-    return findings or [*_check_inferences(config, inferences), *_check_chain(config, main)]
-
-
-def _check_inferences(config: Config, names: Iterable[str]) -> list[str]:
-    """Scores are told apart by the settings that made them, so no two may be equal."""
-    return [
-        f"inferences: expected different settings, found the same for {one!r} and {other!r}; drop one"
-        for one, other in combinations(names, 2)
-        if config["inferences"][one] == config["inferences"][other]
-    ]
-
-
-def _check_chain(config: Config, main: Mapping[str, str]) -> list[str]:
-    classifier, method = config["classifiers"][main["classifier"]], config["methods"][main["method"]]
-    views, kind = classifier["views"], method["kind"]
-    asks, has = f"main.method: {main['method']!r}", f"classifier {main['classifier']!r}"
-    findings = []
-    if kind in NEED_ATTENTION and classifier["network"]["kind"] in WITHOUT_ATTENTION:
-        findings.append(f"{asks} needs attention, which {has} does not have")
-    elif classifier["network"].get("output_stride") == COARSER_THAN_TOKENS:
-        findings += _check_coarse_maps(main, kind, views)
-    if kind == "adcam":
-        findings += _check_neighbours(main, method["neighbours"], views["cached_neighbours"])
-    if kind == "adcam" and method["soft"] and not views["cache_similarity"]:
-        findings.append(f"{asks} needs similarities; set views.cache_similarity of {has}")
-    if kind == "attention_diffusion" and method["steps"] > views["attention_steps"]:
-        findings.append(
-            f"{asks} takes {method['steps']} steps, {has} stores {views['attention_steps']}; "
-            "raise views.attention_steps"
-        )
-    return findings
-
-
-def _check_coarse_maps(main: Mapping[str, str], kind: str, views: Config) -> list[str]:
-    """Attention relates tokens of 16 pixels; maps on another grid can only be taken as they are."""
-    key = f"classifiers.{main['classifier']}"
-    if kind in NEED_ATTENTION:
-        asks = f"main.method: {main['method']!r} needs"
-    elif views["attention_steps"] > 0:
-        asks = f"main.classifier: {key}.views.attention_steps {views['attention_steps']} needs"
-    else:
-        return []
-    return [
-        f"{asks} maps on the tokens' grid, which {key}.network.output_stride {COARSER_THAN_TOKENS} does not "
-        f"give; take output_stride 16, or views.attention_steps 0 with method {PLAIN!r}"
-    ]
-
-
-def _check_neighbours(main: Mapping[str, str], asked: float, stored: float) -> list[str]:
-    """A number of stored neighbours serves no fraction, which grows with the view, and the reverse."""
-    asks, has = f"main.method: {main['method']!r} takes", f"classifier {main['classifier']!r} stores"
-    key = f"methods.{main['method']}.neighbours"
-    if asked < 1 and not asked <= stored < 1:
-        return [
-            f"{asks} the fraction {asked} ({key}) of a view's tokens as neighbours, {has} {stored}; "
-            f"set views.cached_neighbours to {asked} or more, below 1"
-        ]
-    if stored < 1 <= asked:
-        return [
-            f"{asks} {asked} neighbours ({key}), {has} the fraction {stored} of a view's tokens, which may "
-            "be fewer; set views.cached_neighbours to a whole number"
-        ]
-    if asked > stored:
-        return [f"{asks} {asked} neighbours, {has} {stored}; raise views.cached_neighbours"]
-    return []

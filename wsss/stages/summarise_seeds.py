@@ -11,7 +11,20 @@ from wsss.stages.scoring import MEANS, VERSION
 
 Document = Mapping[str, Any]
 # What a summary takes over from the runs' files; it is the same in all runs of one chain.
-SAME = ("measured", "split", "images", "truth", "crf", "scales", "mirror", "threshold_chosen", "inference")
+SAME = (
+    "measured",
+    "split",
+    "images",
+    "truth",
+    "image_tags_used",
+    "side",
+    "source",
+    "crf",
+    "scales",
+    "mirror",
+    "threshold_chosen",
+    "inference",
+)
 
 
 def run(
@@ -39,25 +52,38 @@ def run(
         "pseudo": pseudo_scores,
         "segmentation": segmentation,
     }
+    write_json(scores, summary(seeds, files))
+
+
+def summary(seeds: Sequence[int], files: Mapping[str, Sequence[PathLike]]) -> dict[str, Any]:
+    """Read all runs of all stages and derive the summary.
+
+    Args:
+        seeds: The runs' seeds.
+        files: Metrics by stage, a file a seed, in the seeds' order; ``segmentation``'s stand at the top.
+
+    Returns:
+        JSON fields.
+
+    Raises:
+        ArtefactError: If a file holds the scores of another seed.
+    """
     runs = {name: _read_runs(paths, seeds) for name, paths in files.items()}
     last = runs["segmentation"]
     shared = ("dataset", "unit", "classes", "truth_ignored", "means", *SAME)
-    write_json(
-        scores,
-        {
-            "form": "summary",
-            "version": VERSION,
-            "seeds": list(seeds),
-            "deviation": "sample standard deviation over the runs; null for one run",
-            **{key: last[0][key] for key in shared if key in last[0]},
-            "initial_supervision": _supervision(runs),
-            "pixel_labels_used": any(
-                document["pixel_labels_used"] for documents in runs.values() for document in documents
-            ),
-            **_over_runs(last),
-            "stages": {name: _stage(documents) for name, documents in runs.items()},
-        },
-    )
+    return {
+        "form": "summary",
+        "version": VERSION,
+        "seeds": list(seeds),
+        "deviation": "sample standard deviation over the runs; null for one run",
+        **{key: last[0][key] for key in shared if key in last[0]},
+        "initial_supervision": _supervision(runs),
+        "pixel_labels_used": any(
+            document["pixel_labels_used"] for documents in runs.values() for document in documents
+        ),
+        **_over_runs(last),
+        "stages": {name: _stage(documents) for name, documents in runs.items()},
+    }
 
 
 def _read_runs(paths: Sequence[PathLike], seeds: Sequence[int]) -> list[Document]:

@@ -1,0 +1,321 @@
+"""The configuration: its schema, and whether its parts fit together."""
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from wsss.configuration import ConfigError, check_config, system_of
+
+ROOT = Path(__file__).parent.parent
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+SCHEMA = yaml.safe_load((ROOT / "rules" / "config.schema.yaml").read_text())
+
+
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+VOC_APC = ("datasets", "voc", "apc")
+SAMPLE = ("datasets", "sample", "compare")
+SYSTEM = (*SAMPLE, "systems", 6)  # AD-CAM without refinement
+
+
+@pytest.fixture
+def config() -> dict[str, Any]:
+    return copy.deepcopy(CONFIG)
+
+
+@pytest.fixture
+def mains(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with main chains alone, for tests that make other systems unfit."""
+    for dataset in config["datasets"].values():
+        dataset["compare"] = None
+    return config
+
+
+def test_the_configuration_is_valid(config: dict[str, Any]) -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.validate(config, SCHEMA)
+    check_config(config)
+
+
+def objects(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """Paths of all closed objects in the configuration; the arguments of timm's constructors are open."""
+    if path[-1:] == ("arguments",):
+        return []
+    items = value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else [])
+    inner = [found for key, item in items for found in objects(item, (*path, key))]
+    return [path, *inner] if isinstance(value, dict) else inner
+
+
+@pytest.mark.parametrize("path", objects(CONFIG), ids=lambda path: ".".join(map(str, path)) or "top")
+def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tuple[str | int, ...]) -> None:
+    value: Any = config
+    for key in path:
+        value = value[key]
+    value["stpes"] = 2
+    assert not VALIDATOR.is_valid(config)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (("datasets", "voc", "main", "method"), "adcm", "datasets.voc.main.method: expected one of methods"),
+        (("datasets", "voc", "inferences"), ["single"], "expected the main one, 'multi_crf', among"),
+        (("datasets", "voc", "inferences"), ["single", "double"], "expected one of inferences"),
+        (
+            ("inferences", "multi"),
+            CONFIG["inferences"]["single"],
+            "datasets.voc.inferences: expected different settings, found the same for 'single' and 'multi'",
+        ),
+        (("inferences", "nano"), CONFIG["inferences"]["single"], None),
+        (("datasets", "voc", "main", "classifier"), "resnet50", "needs attention"),
+        (("classifiers", "conformer_small", "views", "cached_neighbours"), 20, "takes 50 neighbours"),
+        (("datasets", "voc", "main", "method"), "adcam_soft", "needs similarities"),
+        (("methods", "adcam", "kind"), "attention_diffusion", None),
+        (("refiners", "irn", "pseudo", "threshold"), 0.255, "expected a step of evaluation.thresholds"),
+        (("refiners", "irn", "pseudo", "threshold"), 0.7, "expected a step of evaluation.thresholds"),
+        (("refiners", "none"), CONFIG["refiners"]["irn"], "expected a refiner without a network"),
+        (("refiners", "irn"), CONFIG["refiners"]["none"], "expected labels, network, initial"),
+        (("methods", "cam", "kind"), "tscam", "methods.cam: expected the plain class maps"),
+        (("methods", "patches", "kind"), "cam", "methods.patches: expected the patch scores of apc's"),
+        (
+            ("datasets", "voc", "main", "classifier"),
+            "apc",
+            "voc.main.classifier: expected one of classifiers",
+        ),
+        (
+            ("datasets", "voc", "main", "method"),
+            "patches",
+            "expected 'patches' with variants of apc, and only",
+        ),
+        (("apc", "resnet50"), CONFIG["apc"]["apc"], "apc.resnet50: expected another name, a classifier has"),
+        (("apc", "apc", "training", "warm_up"), 15, "apc.apc.training.warm_up: expected fewer than all 15"),
+        (("apc", "apc", "training", "warm_up"), 14, None),
+        ((*VOC_APC, "main"), "resnet50", "datasets.voc.apc.main: expected one of apc (apc, "),
+        ((*VOC_APC, "ablation"), ["apc", "acp"], "voc.apc.ablation: expected one of apc (apc, "),
+        ((*VOC_APC, "inference"), "nano_144", "voc.apc.inferences: expected the main one, 'nano_144', among"),
+        ((*VOC_APC, "inference"), "side_960_crf_tags", "voc.apc.inference: expected one without the image"),
+        ((*VOC_APC, "inferences"), ["single"], "voc.apc.inferences: expected one of apc_inferences"),
+        ((*VOC_APC, "pseudo"), ["single"], "voc.apc.pseudo: expected one of apc_inferences"),
+        (("apc_inferences", "side_960"), CONFIG["apc_inferences"]["side_800_crf"], "found the same for"),
+        (("datasets", "voc", "apc"), None, "compare.systems.APC: expected inferences for 'apc' in the data"),
+        (
+            (*SYSTEM, "classifier"),
+            "conformer",
+            "systems.AD-CAM.classifier: expected one of classifiers or apc",
+        ),
+        (
+            (*SYSTEM, "method"),
+            "adcm",
+            "datasets.sample.compare.systems.AD-CAM.method: expected one of methods",
+        ),
+        ((*SYSTEM, "refiner"), "irnn", "systems.AD-CAM.refiner: expected one of refiners"),
+        ((*SYSTEM, "segmenter"), "deeplab", "systems.AD-CAM.segmenter: expected one of segmenters"),
+        ((*SYSTEM, "segmenter"), None, None),
+        ((*SYSTEM, "classifier"), "resnet50", "systems.AD-CAM.method: 'adcam' needs attention, which"),
+        ((*SYSTEM, "classifier"), "apc_nano", "systems.AD-CAM.method: 'adcam': expected 'patches' with"),
+        ((*SYSTEM, "name"), "CAM", "compare.systems: expected different names, found 'CAM' twice"),
+        ((*SAMPLE, "sensitivity"), ["adcam", "adcam_k9"], "compare.sensitivity: expected one of methods"),
+        ((*SAMPLE, "sensitivity"), ["adcam_soft"], "compare.sensitivity.method: 'adcam_soft' needs"),
+        ((*SAMPLE, "sensitivity"), [], None),
+    ],
+)
+def test_parts_that_do_not_fit_are_named(
+    config: dict[str, Any], keys: tuple[str | int, ...], value: Any, message: str | None
+) -> None:
+    *parents, last = keys
+    parent: Any = config
+    for key in parents:
+        parent = parent[key]
+    parent[last] = value
+    if message is None:
+        check_config(config)
+        return
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        check_config(config)
+
+
+@pytest.mark.parametrize("key", ["supervision", "pixel_labels"])
+def test_what_initial_weights_have_seen_must_be_said(config: dict[str, Any], key: str) -> None:
+    del config["classifiers"]["conformer_small"]["initial"][key]
+    with pytest.raises(jsonschema.ValidationError, match=f"'{key}' is a required property"):
+        jsonschema.validate(config, SCHEMA)
+
+
+def test_all_findings_come_in_one_error(config: dict[str, Any]) -> None:
+    config["datasets"]["voc"]["main"] |= {"classifier": "a", "segmenter": "b"}
+    config["datasets"]["sample"]["main"]["method"] = "c"
+    with pytest.raises(ConfigError) as error:
+        check_config(config)
+    assert len(str(error.value).splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [("datasets", "logs"), ("methods", "cams"), ("methods", "val"), ("segmenters", "irn")],
+)
+def test_names_of_the_results_own_folders_are_refused(
+    config: dict[str, Any], section: str, name: str
+) -> None:
+    config[section][name] = next(iter(config[section].values()))
+    with pytest.raises(ConfigError, match=f"{section}.{name}: expected another name"):
+        check_config(config)
+
+
+def test_an_overlay_can_replace_a_download_by_a_file(config: dict[str, Any]) -> None:
+    initial = config["segmenters"]["deeplabv2"]["initial"]
+    initial |= {"timm": False, "file": "weights/resnet101.pth", "sha256": None}
+    jsonschema.validate(config, SCHEMA)
+    initial["timm"] = True
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(config, SCHEMA)
+
+
+def test_too_many_steps_of_attention_diffusion_are_refused(config: dict[str, Any]) -> None:
+    config["methods"]["attention_diffusion"]["steps"] = 3
+    config["datasets"]["voc"]["main"]["method"] = "attention_diffusion"
+    with pytest.raises(ConfigError, match=r"takes 3 steps, classifier 'conformer_small' stores 2"):
+        check_config(config)
+
+
+@pytest.mark.parametrize("dataset", ["voc", "coco"])
+@pytest.mark.parametrize(
+    ("method", "cached", "message"),
+    [
+        ("adcam_fraction", 64, "takes the fraction 0.09 (methods.adcam_fraction.neighbours)"),
+        ("adcam_fraction", 0.05, "set views.cached_neighbours to 0.09 or more"),
+        (
+            "adcam",
+            0.5,
+            "takes 50 neighbours (methods.adcam.neighbours), classifier 'conformer_small' stores the",
+        ),
+        ("adcam_fraction", 0.09, None),
+        ("adcam_fraction", 0.2, None),
+        ("cam", 0.2, None),
+    ],
+)
+def test_a_fraction_of_neighbours_needs_a_fraction_cached(
+    mains: dict[str, Any], dataset: str, method: str, cached: float, message: str | None
+) -> None:
+    config = mains
+    config["classifiers"]["conformer_small"]["views"]["cached_neighbours"] = cached
+    for name in ("voc", "coco"):
+        config["datasets"][name]["main"]["method"] = method if name == dataset else "cam"
+    jsonschema.validate(config, SCHEMA)
+    if message is None:
+        check_config(config)
+        return
+    with pytest.raises(ConfigError, match=re.escape(message)) as error:
+        check_config(config)
+    assert f"datasets.{dataset}.main.method: {method!r}" in str(error.value)
+
+
+@pytest.mark.parametrize("cached", [0, 1.5, -0.1, "all"])
+def test_neither_a_whole_number_nor_a_fraction_is_refused(config: dict[str, Any], cached: Any) -> None:
+    config["classifiers"]["conformer_small"]["views"]["cached_neighbours"] = cached
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(config, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("method", "steps", "refused"),
+    [
+        ("tscam", 0, True),
+        ("attention_diffusion", 2, True),
+        ("adcam", 0, True),
+        ("cam", 2, True),
+        ("cam", 0, False),
+    ],
+)
+def test_maps_coarser_than_the_tokens_are_refused(
+    mains: dict[str, Any], method: str, steps: int, refused: bool
+) -> None:
+    config = mains
+    config["classifiers"]["conformer_small"]["network"]["output_stride"] = 32
+    config["classifiers"]["conformer_small"]["views"]["attention_steps"] = steps
+    for name in ("voc", "coco"):
+        config["datasets"][name]["main"]["method"] = method
+    if not refused:
+        check_config(config)
+        return
+    with pytest.raises(ConfigError, match=r"datasets\.voc\.main\..*output_stride 32.*take output_stride 16"):
+        check_config(config)
+
+
+def test_patches_of_an_apc_variant_can_go_through_the_chain(config: dict[str, Any]) -> None:
+    config["datasets"]["sample"]["compare"]["systems"].append(
+        {"name": "x", "classifier": "apc_nano", "method": "patches", "refiner": "irn_nano", "segmenter": None}
+    )
+    jsonschema.validate(config, SCHEMA)
+    check_config(config)
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        {"name": "x", "apc": "apc_nano", "classifier": "conformer_nano"},
+        {"name": "x", "classifier": "conformer_nano", "method": "cam", "refiner": "none"},
+        {"classifier": "conformer_nano", "method": "cam", "refiner": "none", "segmenter": None},
+    ],
+    ids=["both", "half", "nameless"],
+)
+def test_a_system_is_a_whole_chain_or_a_variant_of_apc(
+    config: dict[str, Any], system: dict[str, Any]
+) -> None:
+    config["datasets"]["sample"]["compare"]["systems"] = [system]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(config, SCHEMA)
+
+
+@pytest.mark.parametrize("key", ["apc", "compare"])
+def test_what_a_data_set_does_not_use_is_null_or_missing(mains: dict[str, Any], key: str) -> None:
+    mains["datasets"]["voc"][key] = None
+    jsonschema.validate(mains, SCHEMA)
+    check_config(mains)
+    del mains["datasets"]["voc"][key]
+    jsonschema.validate(mains, SCHEMA)
+    check_config(mains)
+
+
+def test_variants_of_apc_differ_in_what_their_name_says(config: dict[str, Any]) -> None:
+    main = config["apc"]["apc"]
+
+    def changes(name: str) -> dict[str, Any]:
+        variant = config["apc"][name]
+        assert {**variant, "training": None} == {**main, "training": None}
+        return {key: value for key, value in variant["training"].items() if value != main["training"][key]}
+
+    assert (main["training"]["alpha"], main["training"]["beta"]) == (0.2, 0.1)
+    assert changes("apc_max_plain")["pooling"]["kind"] == "max" and changes("apc_max_plain")["alpha"] == 0
+    assert changes("apc_plain") == {"alpha": 0}
+    assert changes("apc_text_weights") == {"alpha": 0.02, "beta": 0.01}
+    assert [changes(f"apc_alpha_{share}") for share in ("010", "015", "025")] == [
+        {"alpha": 0.1},
+        {"alpha": 0.15},
+        {"alpha": 0.25},
+    ]
+    assert [changes(f"apc_beta_{share}") for share in ("005", "008", "012")] == [
+        {"beta": 0.05},
+        {"beta": 0.08},
+        {"beta": 0.12},
+    ]
+
+
+def test_paths_of_a_system(config: dict[str, Any]) -> None:
+    sample = config["datasets"]["sample"]
+    systems = {entry["name"]: system_of(entry, sample) for entry in sample["compare"]["systems"]}
+    chain, single, short = systems["AD-CAM + IRNet"], systems["APC"], systems["TS-CAM"]
+    assert chain.maps == chain.scored == "conformer_nano/adcam/irn_nano"
+    assert chain.labels == "conformer_nano/adcam/irn_nano/pseudo"
+    assert chain.predictions == "conformer_nano/adcam/irn_nano/deeplab_nano/val/nano_crf/masks"
+    assert (single.maps, single.scored, single.segmentation) == (
+        "apc_nano/patches/none",
+        "apc_nano",
+        "apc_nano",
+    )
+    assert single.labels == "apc_nano/train/nano_144_crf_tags/masks"
+    assert single.predictions == "apc_nano/val/nano_144_crf/masks"
+    assert [system.segments for system in (chain, single, short)] == [True, True, False]

@@ -1,0 +1,325 @@
+"""What the configuration means: chains and systems of variants, and whether its parts fit together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, NamedTuple
+
+Config = Mapping[str, Any]
+WITHOUT_ATTENTION = ("resnet50",)
+NEED_ATTENTION = ("tscam", "attention_diffusion", "adcam")
+COARSER_THAN_TOKENS = 32  # output stride of the published Conformer, whose tokens are 16 pixels wide
+UNREFINED = "none"
+PLAIN = "cam"
+PATCHES = "patches"
+# Methods whose maps are taken under their own name, which paths and pictures rely on.
+FIXED_METHODS = {
+    PLAIN: "the plain class maps, which pictures show beside the method's",
+    PATCHES: "the patch scores of apc's variants",
+}
+# Folders that lie beside those named after a section's variants.
+FOLDERS = {
+    "datasets": ("logs", "benchmarks", "pretrain"),
+    "methods": ("cams", "attention", "events", "train", "val", "test"),
+    "segmenters": ("irn", "labels", "maps", "pseudo", "pseudo_counts", "seed_counts"),
+}
+
+
+class ConfigError(ValueError):
+    """A configuration whose parts do not fit together; the message says which key to change."""
+
+
+class Chain(NamedTuple):
+    """The variants that make up a data set's main chain."""
+
+    classifier: str
+    method: str
+    refiner: str
+    segmenter: str
+    inference: str
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of a comparison; its properties are the parts of its results' paths.
+
+    Attributes:
+        name: How it is called.
+        classifier: The first network: a classifier, or a variant of APC.
+        method: What makes class maps.
+        refiner: What refines them.
+        segmenter: The network trained on the pseudo labels; None: none is.
+        apc: The variant of APC that labels and segments by itself, and is the classifier; None: a chain.
+        inference: How val is segmented.
+        pseudo: How APC labels the training images; None for a chain.
+    """
+
+    name: str
+    classifier: str
+    method: str
+    refiner: str
+    segmenter: str | None
+    apc: str | None
+    inference: str
+    pseudo: str | None
+
+    @property
+    def maps(self) -> str:
+        """Where its class maps and their scores lie."""
+        return f"{self.classifier}/{self.method}/{self.refiner}"
+
+    @property
+    def scored(self) -> str:
+        """Where the scores of its labels of training images lie."""
+        return self.apc or self.maps
+
+    @property
+    def labels(self) -> str:
+        """Where its labels of training images lie, a folder a shard."""
+        return f"{self.apc}/train/{self.pseudo}/masks" if self.apc else f"{self.maps}/pseudo"
+
+    @property
+    def segments(self) -> bool:
+        """Whether it has a network that segments images without labels."""
+        return bool(self.apc or self.segmenter)
+
+    @property
+    def segmentation(self) -> str:
+        """Where the scores of its predictions lie."""
+        return self.apc or f"{self.maps}/{self.segmenter}"
+
+    @property
+    def predictions(self) -> str:
+        """Where its predictions of val lie, a folder a shard."""
+        return f"{self.segmentation}/val/{self.inference}/masks"
+
+
+def system_of(settings: Mapping[str, Any], dataset: Config) -> System:
+    """Fill in what an entry of ``compare.systems`` leaves to its data set."""
+    if "apc" in settings:
+        apc, single = settings["apc"], dataset["apc"]
+        return System(
+            settings["name"], apc, PATCHES, UNREFINED, None, apc, single["inference"], single["pseudo"][0]
+        )
+    return System(**settings, apc=None, inference=dataset["main"]["inference"], pseudo=None)
+
+
+def check_config(config: Config) -> None:
+    """Check what a schema cannot: that names refer to something and that a chain's parts fit.
+
+    Args:
+        config: The configuration, valid by ``rules/config.schema.yaml``.
+
+    Raises:
+        ConfigError: Lists every finding with its key.
+    """
+    findings = _check_refiners(config) + _check_names(config) + _check_apc(config)
+    findings += [
+        f"methods.{name}: expected {meaning}"
+        for name, meaning in FIXED_METHODS.items()
+        if config["methods"].get(name, {}).get("kind") != name
+    ]
+    for name, dataset in config["datasets"].items():
+        findings += [f"datasets.{name}.{finding}" for finding in _check_dataset(config, dataset)]
+    if findings:
+        lines = "\n".join(f"  {line}" for line in findings)
+        raise ConfigError(f"the configuration does not fit together:\n{lines}")
+
+
+def _check_names(config: Config) -> list[str]:
+    return [
+        f"{section}.{name}: expected another name, a folder of the results has this one"
+        for section, folders in FOLDERS.items()
+        for name in folders
+        if name in config[section]
+    ]
+
+
+def _check_apc(config: Config) -> list[str]:
+    findings = [
+        f"apc.{name}: expected another name, a classifier has this one"
+        for name in config["apc"]
+        if name in config["classifiers"]
+    ]
+    for name, variant in config["apc"].items():
+        epochs, warm_up = variant["training"]["epochs"], variant["training"]["warm_up"]
+        if warm_up >= epochs:
+            findings.append(
+                f"apc.{name}.training.warm_up: expected fewer than all {epochs} epochs, found {warm_up}"
+            )
+    return findings
+
+
+def _check_refiners(config: Config) -> list[str]:
+    refiners = config["refiners"]
+    if UNREFINED not in refiners or "network" in refiners[UNREFINED]:
+        return [f"refiners.{UNREFINED}: expected a refiner without a network, for maps as they are"]
+    findings = []
+    for name, refiner in refiners.items():
+        if name != UNREFINED and "network" not in refiner:
+            findings.append(f"refiners.{name}: expected labels, network, initial, training, walk; found none")
+        if not _in_sweep(refiner["pseudo"]["threshold"], config["evaluation"]["thresholds"]):
+            findings.append(
+                f"refiners.{name}.pseudo.threshold: expected a step of evaluation.thresholds, "
+                f"found {refiner['pseudo']['threshold']}"
+            )
+    return findings
+
+
+def _in_sweep(threshold: float, sweep: Config) -> bool:
+    steps = (threshold - sweep["start"]) / sweep["step"]
+    inside = sweep["start"] - 1e-9 <= threshold <= sweep["stop"] + 1e-9
+    return inside and math.isclose(steps, round(steps), abs_tol=1e-6)
+
+
+def _check_dataset(config: Config, dataset: Config) -> list[str]:
+    main, inferences = dataset["main"], dataset["inferences"]
+    findings = [
+        finding
+        for part in Chain._fields
+        for finding in _unknown(config, f"main.{part}", (f"{part}s",), [main[part]])
+    ]
+    findings += _check_inferences(config, "inferences", "inferences", inferences, main["inference"])
+    findings = findings or _check_chain(config, "main", main)
+    single = [] if dataset.get("apc") is None else _check_single_stage(config, dataset["apc"])
+    if findings or single or dataset.get("compare") is None:
+        return findings + single
+    return _check_comparison(config, dataset)
+
+
+def _unknown(config: Config, key: str, sections: Sequence[str], names: Iterable[str]) -> list[str]:
+    """Findings for the names that none of the sections has."""
+    known = [name for section in sections for name in config[section]]
+    return [
+        f"{key}: expected one of {' or '.join(sections)} ({', '.join(known)}), found {name!r}"
+        for name in names
+        if name not in known
+    ]
+
+
+def _check_inferences(
+    config: Config, key: str, section: str, names: Sequence[str], main: str | None
+) -> list[str]:
+    """Scores are told apart by the settings that made them, so no two may be equal."""
+    if findings := _unknown(config, key, (section,), names):
+        return findings
+    if main is not None and main not in names:
+        return [f"{key}: expected the main one, {main!r}, among {list(names)}"]
+    return [
+        f"{key}: expected different settings, found the same for {one!r} and {other!r}; drop one"
+        for one, other in combinations(names, 2)
+        if config[section][one] == config[section][other]
+    ]
+
+
+def _check_single_stage(config: Config, single: Config) -> list[str]:
+    section = "apc_inferences"
+    findings = [
+        *_unknown(config, "apc.main", ("apc",), [single["main"]]),
+        *_unknown(config, "apc.ablation", ("apc",), single["ablation"]),
+        *_check_inferences(config, "apc.inferences", section, single["inferences"], single["inference"]),
+        *_check_inferences(config, "apc.pseudo", section, single["pseudo"], None),
+    ]
+    if not findings and config[section][single["inference"]]["tags"]:
+        findings.append(
+            f"apc.inference: expected one without the image labels of val (tags: false), "
+            f"found {single['inference']!r}"
+        )
+    return findings
+
+
+def _check_comparison(config: Config, dataset: Config) -> list[str]:
+    systems, main = dataset["compare"]["systems"], dataset["main"]
+    names = [system["name"] for system in systems]
+    findings = [
+        f"compare.systems: expected different names, found {name!r} twice"
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
+    for system in systems:
+        findings += _check_system(config, f"compare.systems.{system['name']}", system, dataset)
+    methods = dataset["compare"]["sensitivity"]
+    findings += _unknown(config, "compare.sensitivity", ("methods",), methods)
+    for method in methods:
+        if method in config["methods"]:
+            findings += _check_chain(config, "compare.sensitivity", {**main, "method": method})
+    return findings
+
+
+def _check_system(config: Config, key: str, system: Config, dataset: Config) -> list[str]:
+    if "apc" in system:
+        if dataset.get("apc") is None:
+            return [f"{key}: expected inferences for {system['apc']!r} in the data set's apc, found none"]
+        return _unknown(config, f"{key}.apc", ("apc",), [system["apc"]])
+    segmenters = [system["segmenter"]] if system["segmenter"] else []
+    findings = [
+        *_unknown(config, f"{key}.classifier", ("classifiers", "apc"), [system["classifier"]]),
+        *_unknown(config, f"{key}.method", ("methods",), [system["method"]]),
+        *_unknown(config, f"{key}.refiner", ("refiners",), [system["refiner"]]),
+        *_unknown(config, f"{key}.segmenter", ("segmenters",), segmenters),
+    ]
+    return findings or _check_chain(config, key, system)
+
+
+def _check_chain(config: Config, key: str, chain: Config) -> list[str]:
+    """Findings of a method that does not fit its classifier; ``key`` is where both are named."""
+    method, asks = config["methods"][chain["method"]], f"{key}.method: {chain['method']!r}"
+    single = chain["classifier"] in config["apc"]
+    if single or method["kind"] == PATCHES:
+        fits = single and chain["method"] == PATCHES
+        needed = f"expected {PATCHES!r} with variants of apc, and only with them; found classifier"
+        return [] if fits else [f"{asks}: {needed} {chain['classifier']!r}"]
+    classifier = config["classifiers"][chain["classifier"]]
+    views, kind, has = classifier["views"], method["kind"], f"classifier {chain['classifier']!r}"
+    findings = []
+    if kind in NEED_ATTENTION and classifier["network"]["kind"] in WITHOUT_ATTENTION:
+        findings.append(f"{asks} needs attention, which {has} does not have")
+    elif classifier["network"].get("output_stride") == COARSER_THAN_TOKENS:
+        findings += _check_coarse_maps(key, chain, kind, views)
+    if kind == "adcam":
+        findings += _check_neighbours(key, chain, method["neighbours"], views["cached_neighbours"])
+    if kind == "adcam" and method["soft"] and not views["cache_similarity"]:
+        findings.append(f"{asks} needs similarities; set views.cache_similarity of {has}")
+    if kind == "attention_diffusion" and method["steps"] > views["attention_steps"]:
+        findings.append(
+            f"{asks} takes {method['steps']} steps, {has} stores {views['attention_steps']}; "
+            "raise views.attention_steps"
+        )
+    return findings
+
+
+def _check_coarse_maps(key: str, chain: Config, kind: str, views: Config) -> list[str]:
+    """Attention relates tokens of 16 pixels; maps on another grid can only be taken as they are."""
+    network = f"classifiers.{chain['classifier']}"
+    if kind in NEED_ATTENTION:
+        asks = f"{key}.method: {chain['method']!r} needs"
+    elif views["attention_steps"] > 0:
+        asks = f"{key}.classifier: {network}.views.attention_steps {views['attention_steps']} needs"
+    else:
+        return []
+    return [
+        f"{asks} maps on the tokens' grid, which {network}.network.output_stride {COARSER_THAN_TOKENS} does "
+        f"not give; take output_stride 16, or views.attention_steps 0 with method {PLAIN!r}"
+    ]
+
+
+def _check_neighbours(key: str, chain: Config, asked: float, stored: float) -> list[str]:
+    """A number of stored neighbours serves no fraction, which grows with the view, and the reverse."""
+    asks, has = f"{key}.method: {chain['method']!r} takes", f"classifier {chain['classifier']!r} stores"
+    where = f"methods.{chain['method']}.neighbours"
+    if asked < 1 and not asked <= stored < 1:
+        return [
+            f"{asks} the fraction {asked} ({where}) of a view's tokens as neighbours, {has} {stored}; "
+            f"set views.cached_neighbours to {asked} or more, below 1"
+        ]
+    if stored < 1 <= asked:
+        return [
+            f"{asks} {asked} neighbours ({where}), {has} the fraction {stored} of a view's tokens, which may "
+            "be fewer; set views.cached_neighbours to a whole number"
+        ]
+    if asked > stored:
+        return [f"{asks} {asked} neighbours, {has} {stored}; raise views.cached_neighbours"]
+    return []
