@@ -167,6 +167,23 @@ def test_an_edit_that_does_not_matter_keeps_the_digest(
     assert fingerprint("shade", package(edit)) == fingerprint("shade", package())
 
 
+PRINTING = (
+    ("stages/line.py", "import thin\n", "import thin\nfrom paint.prints import RESOURCES\n"),
+    ("stages/line.py", "return thin(source)", "return thin(RESOURCES)"),
+)
+
+
+@pytest.mark.parametrize(("edit", "same"), [("paper = 2", False), ("paper = 1", True)])
+def test_files_that_a_module_lists_are_part_of_its_readers_digest(
+    package: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, edit: str, same: bool
+) -> None:
+    monkeypatch.setitem(FILES, "prints/__init__.py", 'RESOURCES = ("page.txt",)\n')
+    monkeypatch.setitem(FILES, "prints/page.txt", "paper = 1")
+    edited = package(*PRINTING, ("prints/page.txt", "paper = 1", edit))
+    assert (fingerprint("line", edited) == fingerprint("line", package(*PRINTING))) is same
+    assert fingerprint("shade", edited) == fingerprint("shade", package())
+
+
 def test_only_readers_of_a_function_change(package: Callable[..., Path]) -> None:
     edited = package(("methods/wash.py", "depth = 1", "depth = 2"))
     assert fingerprint("line", edited) == fingerprint("line", package())
@@ -199,6 +216,11 @@ def test_networks_that_a_registry_builds_by_name_are_covered() -> None:
     assert {"wsss.models.deeplabv2.DeepLabV2Head", "wsss.models.backbones.TimmBackbone"} <= reached(
         "train_segmenter"
     )
+
+
+def test_a_page_s_template_and_the_published_figures_are_covered() -> None:
+    assert {"wsss.report.page.RESOURCES", "wsss.data.published.RESOURCES"} <= reached("draw_comparison")
+    assert "wsss.data.published.RESOURCES" in reached("compare")
 
 
 def test_a_copy_elsewhere_has_the_same_digest(tmp_path: Path) -> None:

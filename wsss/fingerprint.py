@@ -2,7 +2,8 @@
 
 Snakemake's own ``code`` trigger compares dates of one file. This digest follows the names that ``run`` refers
 to, through every module of the package, and hashes the parsed definitions without comments, docstrings and
-formatting. A rule carries it as a parameter, so an edit that matters reruns exactly its readers.
+formatting. A rule carries it as a parameter, so an edit that matters reruns exactly its readers. Files that
+are no source code, such as a page's template, count where their reader lists them in ``RESOURCES``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 PACKAGE = Path(__file__).parent
+# A module's constant of this name lists the files beside it that it reads; the digest covers their bytes.
+LISTED = "RESOURCES"
 
 
 class Reference(NamedTuple):
@@ -67,11 +70,22 @@ def _collect(package: Path, start: Reference) -> Iterator[str]:
         for statement in source.definitions.get(name, []):
             yield _dump(statement)
             yield from _outside(package, source, statement)
+            if name == LISTED:
+                yield from _resources(package, module, statement)
     for module in {reference.module for reference in references}:
         source = _module(package, module)
         for statement in source.effects:
             yield _dump(statement)
             yield from _outside(package, source, statement)
+
+
+def _resources(package: Path, module: str, statement: ast.stmt) -> Iterator[str]:
+    """Name and digest of each file that a module's ``RESOURCES`` lists."""
+    path = _file(package, module)
+    if path is None or not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
+        raise ValueError(f"{module}.{LISTED}: expected names of files beside the module")
+    for name in ast.literal_eval(statement.value):
+        yield f"{name} {hashlib.sha256((path.parent / name).read_bytes()).hexdigest()}"
 
 
 def _walk(package: Path, start: Reference) -> set[Reference]:

@@ -19,6 +19,7 @@ from wsss.artefacts import (
 from wsss.figures import Picture, heat_overlay, label_overlay, picture_grid, save
 from wsss.methods.cam import upsample_maps
 from wsss.stages.class_maps import MAP_STRIDE, read_maps, size_of
+from wsss.stages.examples import choose
 from wsss.stages.predict_masks import label_maps
 
 # How papers write the methods; another method's column bears its name in the configuration.
@@ -81,23 +82,6 @@ def run(
     save(
         picture_grid(rows, list(columns), names, {data.classes[index]: index + 1 for index in shown}), figure
     )
-
-
-def choose(records: Sequence[Record], count: int) -> list[Record]:
-    """Images with several classes and with one, half of each where possible, evenly over the split."""
-    several = [record for record in records if len(record.classes) > 1]
-    single = [record for record in records if len(record.classes) == 1]
-    most = max(count // 2, count - len(single))
-    chosen = _spaced(several, most)
-    chosen += _spaced(single, count - len(chosen))
-    if not chosen:
-        raise ArtefactError("no image of the split has a class: there is nothing to draw")
-    return chosen
-
-
-def _spaced(records: Sequence[Record], count: int) -> list[Record]:
-    count = min(count, len(records))
-    return [records[(2 * index + 1) * len(records) // (2 * count)] for index in range(count)]
 
 
 def _maps_column(paths: Sequence[PathLike]) -> Column:

@@ -1,0 +1,89 @@
+"""The papers' figures and the systems that they belong to."""
+
+from typing import Any
+
+import pytest
+
+from wsss.data.published import _read, fits, published_others, published_system
+
+STOPPED = {"kind": "conformer", "variant": "small", "stop_gradient": True, "mean": [0.5]}
+VIT = {"model": "vit_base_patch16_384", "blocks": [3, 6, 9, 12]}
+ADCAM: dict[str, Any] = {"network": STOPPED, "method": "adcam", "refined": False, "pixel_labels": False}
+APC: dict[str, Any] = {
+    "network": VIT,
+    "pooling": "adaptive_k",
+    "contrast": True,
+    "side": 960,
+    "pixel_labels": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (ADCAM, {"seed": {"miou": 0.635, "fp": 0.209, "fn": 0.166}}),
+        ({**ADCAM, "method": "cam"}, {"seed": {"miou": 0.547, "fp": 0.295, "fn": 0.178}}),
+        ({**ADCAM, "method": "tscam"}, {"seed": {"miou": 0.552, "fp": 0.274, "fn": 0.184}}),
+        ({**ADCAM, "method": "attention_diffusion"}, {"seed": {"miou": 0.546, "fp": 0.264, "fn": 0.203}}),
+        (
+            {**ADCAM, "network": {**STOPPED, "stop_gradient": False}},
+            {"seed": {"miou": 0.517, "fp": 0.288, "fn": 0.208}},
+        ),
+        ({**ADCAM, "refined": True}, {"pseudo": {"miou": 0.717}, "segmentation": {"miou": 0.69}}),
+        (
+            {**ADCAM, "refined": True, "pixel_labels": True},
+            {"pseudo": {"miou": 0.717}, "segmentation": {"miou": 0.707}},
+        ),
+        (APC, {"pseudo": {"miou": 0.746}, "segmentation": {"miou": 0.723}}),
+        ({**APC, "pooling": "average"}, {"segmentation": {"miou": 0.617}}),
+        ({**APC, "contrast": False}, {"segmentation": {"miou": 0.703}}),
+        ({**APC, "side": 640}, {"segmentation": {"miou": 0.716}}),
+    ],
+)
+def test_a_system_s_figures_on_voc(facts: dict[str, Any], expected: dict[str, Any]) -> None:
+    entry = published_system("voc", facts)
+    assert entry is not None
+    assert {stage: entry[stage] for stage in entry if stage not in ("name", "source")} == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts"),
+    [
+        ("sample", ADCAM),
+        ("coco", ADCAM),
+        ("voc", {**ADCAM, "network": {**STOPPED, "variant": "nano"}}),
+        ("voc", {**ADCAM, "method": None}),
+        ("voc", {**APC, "side": 384}),
+        ("voc", {}),
+    ],
+)
+def test_no_figure_is_given_to_another_system(kind: str, facts: dict[str, Any]) -> None:
+    assert published_system(kind, facts) is None
+
+
+def test_apc_on_coco() -> None:
+    entry = published_system("coco", APC)
+    assert entry is not None
+    assert entry["segmentation"] == {"miou": 0.457}
+
+
+def test_a_condition_may_be_nested_and_an_unknown_fact_fits_none() -> None:
+    assert fits({"a": {"b": 1}}, {"a": {"b": 1, "c": 2}, "d": 3})
+    assert not fits({"a": {"b": 1}}, {"a": 1})
+    assert not fits({"a": None}, {})
+
+
+def test_no_two_entries_are_about_one_system() -> None:
+    conditions = [(entry["data"], repr(entry["where"])) for entry in _read()["systems"]]
+    assert len(set(conditions)) == len(conditions)
+
+
+def test_others_by_data_set() -> None:
+    voc = {row["name"]: row for row in published_others("voc")}
+    assert (voc["MoRe"]["val"], voc["MoRe"]["test"]) == (0.764, 0.75)
+    assert voc["WeCLIP+"]["val"] is None
+    coco = {row["name"]: row for row in published_others("coco")}
+    assert coco["ExCEL"]["val"] == 0.503
+    assert "AdvCAM" not in coco
+    assert all("test" not in row for row in coco.values())
+    assert published_others("sample") == []

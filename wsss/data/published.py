@@ -1,0 +1,64 @@
+"""The papers' own figures, and which of our systems each belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+RESOURCES = ("published.yaml",)
+STAGES = ("seed", "pseudo", "segmentation")
+
+
+def published_system(kind: str, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Find the published figures of a system.
+
+    Args:
+        kind: Kind of data set, such as ``voc``.
+        facts: What the system is: ``network``, ``pixel_labels``, and ``method`` with ``refined``, or
+            ``pooling``, ``contrast`` and ``side`` of a single-stage one.
+
+    Returns:
+        ``name``, ``source`` and, for each stage that was published, its scores as fractions of 1; None
+        where nothing was published for such a system.
+    """
+    for entry in _read()["systems"]:
+        if entry["data"] == kind and fits(entry["where"], facts):
+            stages = {stage: _fractions(entry[stage]) for stage in STAGES if stage in entry}
+            return {"name": entry["name"], "source": entry["source"], **stages}
+    return None
+
+
+def published_others(kind: str) -> list[dict[str, Any]]:
+    """Other work's segmentation scores on a kind of data set, each a fraction of 1, with its supervision."""
+    columns = [column for column in ("val", "test") if (kind, column) != ("coco", "test")]
+    rows = []
+    for entry in _read()["others"]:
+        scores = {column: entry.get(f"{kind}_{column}") for column in columns}
+        if any(score is not None for score in scores.values()):
+            rows.append({"name": entry["name"], "kind": entry["kind"], **_fractions(scores)})
+    return rows
+
+
+def fits(where: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+    """Whether the facts have every key of a condition with an equal value, nested mappings likewise."""
+    for key, expected in where.items():
+        found = facts.get(key)
+        if isinstance(expected, Mapping):
+            if not isinstance(found, Mapping) or not fits(expected, found):
+                return False
+        elif key not in facts or found != expected:
+            return False
+    return True
+
+
+def _fractions(scores: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {name: None if value is None else round(value / 100, 6) for name, value in scores.items()}
+
+
+def _read() -> dict[str, Any]:
+    text = Path(__file__).with_name(RESOURCES[0]).read_text(encoding="utf-8")
+    content: dict[str, Any] = yaml.safe_load(text)
+    return content

@@ -1,0 +1,1 @@
+"""The page that compares systems: its charts, its pictures, its published figures and its template."""

@@ -1,0 +1,214 @@
+"""One page that holds everything it needs: its style, its scripts, its charts and its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import pandas as pd
+from plotly.offline import get_plotlyjs
+
+from wsss.files import PathLike, atomic_file
+from wsss.report.charts import Chart, looks
+from wsss.report.statements import COSTS, MISSING, STAGE_NAMES, measured, runs
+
+RESOURCES = ("page.html", "page.css", "page.js")
+SUPERVISIONS = "; "  # between the parts of a chain
+MEASURED = tuple(f"{stage}_{score}" for stage in STAGE_NAMES for score in ("miou", "fp", "fn"))
+
+
+class Column(NamedTuple):
+    """A column of the page's table: its title and, where higher or lower is better, which."""
+
+    title: str
+    key: str
+    best: str | None = None  # "high" or "low"
+
+
+class Cell(NamedTuple):
+    """A cell: what is read, and what it is sorted by, None where nothing was measured."""
+
+    text: str
+    value: float | str | None
+    detail: str = ""
+    best: bool = False
+
+
+class Tile(NamedTuple):
+    """What one system made of one image."""
+
+    system: str
+    layers: Sequence[tuple[str, str]]  # what it is, and a data URI
+
+
+class Card(NamedTuple):
+    """One image of the grid."""
+
+    id: str
+    split: str
+    classes: Sequence[int]  # 0-based
+    names: Sequence[str]
+    width: int
+    height: int
+    photo: str
+    truth: str | None
+    tiles: Sequence[Tile]
+    disagreement: float | None  # share of pixels
+    compared: str  # what disagrees
+
+
+def columns(table: pd.DataFrame) -> list[tuple[str, list[Column]]]:
+    """The table's groups of columns; published figures stand where there are any."""
+    groups = []
+    for stage, name in STAGE_NAMES.items():
+        group = [
+            Column("mIoU", f"{stage}_miou", "high"),
+            Column("FP", f"{stage}_fp", "low"),
+            Column("FN", f"{stage}_fn", "low"),
+        ]
+        if stage == "seed":
+            group.insert(1, Column("mIoU, fixed threshold", "seed_fixed_miou", "high"))
+        if table[f"published_{stage}_miou"].notna().any():
+            group.append(Column("published mIoU", f"published_{stage}_miou"))
+        groups.append((f"{name}, %", group))
+    costs = [
+        Column("parameters, M", "parameters", "low"),
+        Column("training, min", "train_minutes", "low"),
+        Column("maps and labels, min", "label_minutes", "low"),
+        Column("images a second", "images_per_second", "high"),
+        Column("peak memory, MB", "peak_memory_mb", "low"),
+    ]
+    initial = [Column("saw", "supervision"), Column("pixel labels", "pixel_labels")]
+    return [*groups, ("Cost", costs), ("Initial weights", initial)]
+
+
+def cells(table: pd.DataFrame, column: Column) -> list[Cell]:
+    """One column's cells, a row a system."""
+    best = None
+    if column.best and table[column.key].notna().sum() > 1:
+        best = table[column.key].max() if column.best == "high" else table[column.key].min()
+    rows = [{key: None if pd.isna(value) else value for key, value in row.items()} for row in _rows(table)]
+    made = [_cell(row, column.key) for row in rows]
+    return [
+        cell._replace(best=best is not None and row[column.key] == best)
+        for cell, row in zip(made, rows, strict=True)
+    ]
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _cell(row: Mapping[str, Any], key: str) -> Cell:
+    value = row[key]
+    if key == "supervision":
+        return _supervision(value)
+    if key == "pixel_labels":
+        return Cell(MISSING, None) if value is None else Cell("yes" if value else "no", str(bool(value)))
+    if value is None:
+        single = key == "label_minutes" and row["stages"] == "single"
+        return Cell("none made", None) if single else Cell("none" if "published" in key else MISSING, None)
+    return Cell(_text(key, float(value)), float(value), _detail(row, key))
+
+
+def _text(key: str, value: float) -> str:
+    if key == "parameters":
+        return f"{value / 1e6:.2f}"
+    if key in ("train_minutes", "label_minutes", "images_per_second"):
+        return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
+    return f"{value:.0f}" if key == "peak_memory_mb" else f"{100 * value:.1f}"
+
+
+def _detail(row: Mapping[str, Any], key: str) -> str:
+    """What stands small beside a number: its deviation, its threshold, or another number of its kind."""
+    if key in MEASURED:
+        deviation = row[f"{key}_deviation"]
+        parts = [] if deviation is None else [f"± {100 * deviation:.1f}"]
+        parts += [f"at {row['seed_threshold']:.2f}"] if key == "seed_miou" else []
+        return " ".join(parts)
+    if key == "seed_fixed_miou":
+        return f"at {row['seed_fixed_threshold']:.2f}"
+    if key == "parameters" and row["parameters_predicting"] is not None:
+        return f"({row['parameters_predicting'] / 1e6:.2f})"
+    if key.startswith("published_"):
+        shares = [row[key.replace("miou", name)] for name in ("fp", "fn")]
+        known = [
+            f"{name} {100 * share:.1f}" for name, share in zip(("FP", "FN"), shares, strict=True) if share
+        ]
+        return " ".join(known)
+    return ""
+
+
+def _supervision(text: str | None) -> Cell:
+    """What the initial weights had seen; parts of the chain that saw the same are named together."""
+    if text is None:
+        return Cell(MISSING, None)
+    roles: dict[str, list[str]] = {}
+    for part in text.split(SUPERVISIONS):
+        role, _, labels = part.partition(": ")
+        roles.setdefault(labels, []).append(role)
+    shown = "; ".join(f"{labels} ({', '.join(names)})" for labels, names in roles.items())
+    if len(roles) == 1:
+        shown = next(iter(roles))
+    return Cell(shown, shown)
+
+
+def write_page(
+    path: PathLike,
+    dataset: str,
+    table: pd.DataFrame,
+    charts: Sequence[Chart],
+    cards: Sequence[Card],
+    classes: Mapping[int, tuple[str, str]],
+    others: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write the page.
+
+    Args:
+        path: Where to write it, HTML.
+        dataset: The data set's name.
+        table: The comparison, a row a system.
+        charts: Its charts.
+        cards: Its images.
+        classes: Name and colour of each 0-based class that an image shows.
+        others: Published scores of other work on this kind of data set.
+    """
+    folder = Path(__file__).parent
+    template, style, script = ((folder / name).read_text(encoding="utf-8") for name in RESOURCES)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    groups = columns(table)
+    text = environment.from_string(template).render(
+        dataset=dataset,
+        systems=list(zip(table["system"], (look.colour for look in looks(table).values()), strict=True)),
+        groups=groups,
+        body=_body(table, groups),
+        statements={name: measured(table, stage) for stage, name in STAGE_NAMES.items()},
+        runs=runs(table),
+        costs=COSTS,
+        published=_published(table),
+        charts=charts,
+        cards=cards,
+        classes=classes,
+        others=others,
+        style=style,
+        script=script,
+        plotly=get_plotlyjs(),
+    )
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _published(table: pd.DataFrame) -> list[str]:
+    """Which published system each of ours is set beside, and where it was published."""
+    known = table[table["published_as"].notna()]
+    return [f"{row['system']}: {row['published_as']} ({row['published_in']})" for row in _rows(known)]
+
+
+def _body(table: pd.DataFrame, groups: Sequence[tuple[str, Sequence[Column]]]) -> list[list[Cell]]:
+    """The table's cells, a list a system."""
+    made = [cells(table, column) for _, group in groups for column in group]
+    return [list(row) for row in zip(*made, strict=True)]
