@@ -82,6 +82,13 @@ def test_what_has_no_file_is_left_out(scene: Scene) -> None:
     assert 'id="images"' not in page
 
 
+def test_without_scores_their_charts_are_left_out(scene: Scene) -> None:
+    scene.compare(seeds=[], pseudo=[], segmentation=[])
+    page = scene.draw().read_text()
+    assert set(charts(page)) == {"curves", "sensitivity"}
+    assert page.count("Not measured for any system.") == 3
+
+
 def test_what_was_not_measured_is_said(scene: Scene) -> None:
     scene.compare(segmentation=[], benchmarks=scene.path("nowhere"))
     page = scene.draw().read_text()

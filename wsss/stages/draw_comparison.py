@@ -80,6 +80,7 @@ def run(
     charts = [cost_chart(scores), class_chart(scores, ["background", *data.classes])]
     charts += _curves(scores, compared, curves, runs)
     charts += _sensitivity(sensitivity)
+    charts = [chart for chart in charts if chart.figures]
     on_val = list(_val_cards(data, compared, predictions, runs[0], images // 2))
     cards = [*_train_cards(data, compared, maps, labels, runs[0], images - len(on_val)), *on_val]
     shown = sorted({index for card in cards for index in card.classes})
