@@ -1,6 +1,6 @@
 """IRN's training labels in a pool of processes against one process after the other.
 
-Images of 160x240 pixels with two classes; two dense CRFs an image. Run: python benchmarks/crf_pool.py
+Images of VOC's size with two classes; two dense CRFs an image. Run: python benchmarks/crf_pool.py
 """
 
 import os
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from wsss.methods.labels import irn_labels
 from wsss.stages.common import parallel_map
 
-IMAGES, HEIGHT, WIDTH = 8, 160, 240
+IMAGES, HEIGHT, WIDTH = 16, 375, 500
 
 
 def labels(seed: int) -> NDArray[np.uint8]:
     """Labels of one generated image: noise around two soft discs."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:HEIGHT, :WIDTH]
-    centres = rng.uniform(40, 120, (2, 2))
-    maps = np.exp(-((y - centres[:, :1, None]) ** 2 + (x - centres[:, 1:, None]) ** 2) / 4000).astype(
+    centres = rng.uniform(100, 275, (2, 2))
+    maps = np.exp(-((y - centres[:, :1, None]) ** 2 + (x - centres[:, 1:, None]) ** 2) / 20000).astype(
         np.float32
     )
     noise = rng.integers(0, 40, (HEIGHT, WIDTH, 3))
