@@ -7,8 +7,9 @@ import pytest
 from wsss.data.published import _read, fits, published_others, published_system
 
 STOPPED = {"kind": "conformer", "variant": "small", "stop_gradient": True, "mean": [0.5]}
-VIT = {"model": "vit_base_patch16_384", "blocks": [3, 6, 9, 12]}
-ADCAM: dict[str, Any] = {"network": STOPPED, "method": "adcam", "refined": False, "pixel_labels": False}
+METHOD = {"kind": "adcam", "neighbours": 50, "steps": 2, "soft": False}
+VIT = {"model": "vit_base_patch16_384.augreg_in21k_ft_in1k", "blocks": [3, 6, 9, 12]}
+ADCAM: dict[str, Any] = {"network": STOPPED, "method": METHOD, "refined": False, "pixel_labels": False}
 APC: dict[str, Any] = {
     "network": VIT,
     "pooling": "adaptive_k",
@@ -22,9 +23,12 @@ APC: dict[str, Any] = {
     ("facts", "expected"),
     [
         (ADCAM, {"seed": {"miou": 0.635, "fp": 0.209, "fn": 0.166}}),
-        ({**ADCAM, "method": "cam"}, {"seed": {"miou": 0.547, "fp": 0.295, "fn": 0.178}}),
-        ({**ADCAM, "method": "tscam"}, {"seed": {"miou": 0.552, "fp": 0.274, "fn": 0.184}}),
-        ({**ADCAM, "method": "attention_diffusion"}, {"seed": {"miou": 0.546, "fp": 0.264, "fn": 0.203}}),
+        ({**ADCAM, "method": {"kind": "cam"}}, {"seed": {"miou": 0.547, "fp": 0.295, "fn": 0.178}}),
+        ({**ADCAM, "method": {"kind": "tscam"}}, {"seed": {"miou": 0.552, "fp": 0.274, "fn": 0.184}}),
+        (
+            {**ADCAM, "method": {"kind": "attention_diffusion"}},
+            {"seed": {"miou": 0.546, "fp": 0.264, "fn": 0.203}},
+        ),
         (
             {**ADCAM, "network": {**STOPPED, "stop_gradient": False}},
             {"seed": {"miou": 0.517, "fp": 0.288, "fn": 0.208}},
@@ -52,7 +56,9 @@ def test_a_system_s_figures_on_voc(facts: dict[str, Any], expected: dict[str, An
         ("sample", ADCAM),
         ("coco", ADCAM),
         ("voc", {**ADCAM, "network": {**STOPPED, "variant": "nano"}}),
-        ("voc", {**ADCAM, "method": None}),
+        ("voc", {**ADCAM, "method": {}}),
+        ("voc", {**ADCAM, "method": {**METHOD, "steps": 8}}),
+        ("voc", {**APC, "network": {**VIT, "model": "vit_base_patch16_384.augreg_in1k"}}),
         ("voc", {**APC, "side": 384}),
         ("voc", {}),
     ],

@@ -5,10 +5,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 
 from tests.report.scene import JOBS, SYSTEMS, Scene, document, make_scene, write_benchmark
 from wsss.artefacts import ArtefactError, read_json, write_json
+from wsss.configuration import System, system_of
+from wsss.data.published import published_system
 from wsss.stages.benchmarks import Cost, add
+from wsss.stages.compare import _facts
+
+CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
 
 
 @pytest.fixture
@@ -198,12 +204,65 @@ def test_published_figures_stand_beside_voc_alone(scene: Scene, monkeypatch: pyt
     assert pd.isna(table.loc["APC", "published_seed_miou"])
     assert [kind for kind, _ in seen] == ["voc"] * 4
     assert seen[2][1] == {
-        "method": "adcam",
+        "method": {"kind": "adcam"},
         "refined": True,
         "pixel_labels": False,
         "network": {"kind": "conformer"},
     }
     assert seen[3][1]["side"] == 48
+
+
+def facts_of(system: System) -> dict[str, Any]:
+    """What the comparison would find out about a configured system from its files."""
+    inference = CONFIG["apc_inferences" if system.apc else "inferences"][system.inference]
+    seed = {"maps": {"settings": CONFIG["methods"][system.method]}, "pixel_labels_used": False}
+    documents = {
+        "seed": [seed],
+        "pseudo": [],
+        "segmentation": [{**inference, "pixel_labels_used": False}] if system.segments else [],
+    }
+    role, section = ("apc", "apc") if system.apc else ("classifier", "classifiers")
+    return _facts(system, documents, {role: CONFIG[section][system.classifier]})
+
+
+@pytest.mark.parametrize(
+    ("dataset", "expected"),
+    [
+        (
+            "voc",
+            {
+                "CAM ResNet-50": "CAM, ResNet-50",
+                "CAM ResNet-50 + IRNet": "CAM, ResNet-50 + IRNet",
+                "CAM": "CAM, Conformer-S",
+                "CAM + IRNet": "CAM, Conformer-S + IRNet",
+                "TS-CAM": "TS-CAM, Conformer-S",
+                "Att-Diffu": "Att-Diffu",
+                "AD-CAM": "AD-CAM",
+                "AD-CAM + IRNet": "AD-CAM + IRNet",
+                "AD-CAM*": "AD-CAM without stop-gradient",
+                "APC": "APC",
+                "APC average pooling": "APC, average pooling",
+                "APC max pooling": "APC, maximum pooling",
+                "APC top-K pooling": "APC, top-K pooling",
+                "APC without contrast": "APC without contrast",
+                "APC max pooling without contrast": "APC, maximum pooling without contrast",
+            },
+        ),
+        ("coco", {"APC": "APC"}),
+        ("sample", {}),
+    ],
+)
+def test_configured_systems_stand_beside_their_own_figures(dataset: str, expected: dict[str, str]) -> None:
+    settings = CONFIG["datasets"][dataset]
+    systems = [system_of(entry, settings) for entry in settings["compare"]["systems"]]
+    found = {system.name: published_system(dataset, facts_of(system)) for system in systems}
+    assert {name: entry["name"] for name, entry in found.items() if entry} == expected
+
+
+@pytest.mark.parametrize("method", ["adcam_k10", "adcam_t8"])
+def test_another_k_or_t_than_the_paper_s_has_no_figure(method: str) -> None:
+    system = System("other", "conformer_small", method, "none", None, None, "multi_crf", None)
+    assert published_system("voc", facts_of(system)) is None
 
 
 def test_a_score_of_nothing_stays_empty(scene: Scene) -> None:

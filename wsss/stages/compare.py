@@ -259,5 +259,5 @@ def _facts(
     else:
         own = settings.get("classifier", {})
         maps = documents["seed"][0].get("maps", {}) if documents["seed"] else {}
-        facts |= {"method": maps.get("settings", {}).get("kind"), "refined": system.refiner != UNREFINED}
+        facts |= {"method": maps.get("settings", {}), "refined": system.refiner != UNREFINED}
     return {**facts, "network": own.get("network", {})}
