@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.report.scene import SYSTEMS, Scene, make_scene
-from wsss.artefacts import ArtefactError
+from wsss.artefacts import ArtefactError, read_manifest, write_manifest
 from wsss.stages.draw_comparison import disagreement
 
 
@@ -103,6 +104,20 @@ def test_half_of_the_images_are_of_val_where_there_are_predictions(scene: Scene)
     assert (page.count('data-split="train"'), page.count('data-split="val"')) == (5, 5)
     page = scene.draw(images=6, predictions=[]).read_text()
     assert (page.count('data-split="train"'), page.count('data-split="val"')) == (6, 0)
+
+
+def test_validation_images_without_image_labels_are_shown(scene: Scene) -> None:
+    data = read_manifest(scene.path("manifest.jsonl"))
+    records = [replace(record, classes=()) if "val" in record.splits else record for record in data.records]
+    write_manifest(scene.path("manifest.jsonl"), replace(data, records=tuple(records)))
+    page = scene.draw(images=8).read_text()
+    assert (page.count('data-split="train"'), page.count('data-split="val"')) == (4, 4)
+    assert page.count("no class · validation") == 4
+
+
+def test_a_single_image_is_one_of_training(scene: Scene) -> None:
+    page = scene.draw(images=1).read_text()
+    assert (page.count('data-split="train"'), page.count('data-split="val"')) == (1, 0)
 
 
 def test_every_system_s_map_and_labels_stand_beside_the_truth(scene: Scene) -> None:

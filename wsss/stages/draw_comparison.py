@@ -32,7 +32,7 @@ from wsss.report.charts import Chart, class_chart, cost_chart, curve_chart, sens
 from wsss.report.page import Card, Tile, write_page
 from wsss.report.pictures import heat_uri, label_uri, photo_uri
 from wsss.stages.class_maps import MAP_STRIDE, read_maps, size_of
-from wsss.stages.examples import choose
+from wsss.stages.examples import choose, spaced
 from wsss.stages.summarise_seeds import spread
 from wsss.stages.systems import find_below, find_runs, read_systems
 
@@ -175,13 +175,15 @@ def _train_cards(
 def _val_cards(
     data: Manifest, systems: Sequence[System], predictions: Sequence[PathLike], run: int, images: int
 ) -> Iterator[Card]:
-    """Validation images with predictions."""
+    """Validation images with predictions; their image labels may be unknown."""
     folders = {
         system.name: find_below(predictions, run, system.predictions) for system in systems if system.segments
     }
-    if not any(folders.values()):
+    if images < 1 or not any(folders.values()):
         return
-    for record in choose(data.split("val"), images):
+    records = data.split("val")
+    labelled = any(record.classes for record in records)
+    for record in choose(records, images) if labelled else spaced(records, images):
         made = {name: _label(paths, record) for name, paths in folders.items()}
         tiles = [
             Tile(name, [("prediction", label_uri(label))])
