@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.report.scene import SYSTEMS, Scene, make_scene
-from wsss.artefacts import ArtefactError, read_manifest, write_manifest
+from wsss.artefacts import ArtefactError, read_json, read_manifest, write_json, write_manifest
 from wsss.stages.draw_comparison import disagreement
 
 
@@ -75,6 +75,24 @@ def test_sensitivity_to_k_and_t(scene: Scene) -> None:
         "8 training images that have a mask (split seed)"
         in chart["diffusion steps T|fixed threshold"]["note"]
     )
+
+
+def test_a_rival_of_the_same_k_and_t_is_a_line_of_its_own_and_no_further_run(scene: Scene) -> None:
+    for given in tuple(scene.files["sensitivity"]):
+        found = read_json(given)
+        method = {**found["settings"]["method"], "direction": "gather"}
+        path = scene.add("sensitivity", f"seed0/small/gather_{given.parts[-3]}/none/seed_miou.json")
+        settings = {**found["settings"], "method": method}
+        write_json(path, {**found, "settings": settings, "miou": found["miou"] - 0.2})
+        found["settings"]["method"]["direction"] = "hand_on"
+        write_json(given, found)
+    lines = points(
+        charts(scene.draw().read_text())["sensitivity"]["co-neighbours k|best threshold of the sweep"]
+    )
+    assert lines == {
+        "small, direction gather, T = 2": ([10, 20, 50], pytest.approx([21, 22, 25])),
+        "small, direction hand_on, T = 2": ([10, 20, 50], pytest.approx([41, 42, 45])),
+    }
 
 
 def test_what_has_no_file_is_left_out(scene: Scene) -> None:

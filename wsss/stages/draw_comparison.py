@@ -37,6 +37,7 @@ from wsss.stages.summarise_seeds import spread
 from wsss.stages.systems import find_below, find_runs, read_systems
 
 Labels = NDArray[np.uint8]
+SWEPT = ("neighbours", "steps")  # settings of a method that the sensitivity is drawn against
 MAPS = "/maps"  # after an image's id, the name of its class maps in a shard
 
 
@@ -111,14 +112,16 @@ def _curves(
 def _sensitivity(paths: Sequence[PathLike]) -> list[Chart]:
     """The chart of the scores against co-neighbours and steps; none where nothing varies."""
     documents = [read_json(path) for path in paths]
+    swept = [document for document in documents if set(SWEPT) <= set(document["settings"]["method"])]
+    rivals = _rivals([document["settings"]["method"] for document in swept])
     groups: dict[tuple[str, float, int], list[Mapping[str, Any]]] = {}
-    for document in documents:
+    for document in swept:
         method = document["settings"]["method"]
-        if {"neighbours", "steps"} <= set(method):
-            refiner = document["settings"]["refiner"]["name"]
-            walked = "" if refiner == UNREFINED else f" + {refiner}"
-            chain = f"{document['settings']['classifier']}{walked}"
-            groups.setdefault((chain, method["neighbours"], method["steps"]), []).append(document)
+        refiner = document["settings"]["refiner"]["name"]
+        walked = "" if refiner == UNREFINED else f" + {refiner}"
+        others = "".join(f", {key} {method.get(key)}" for key in rivals)
+        chain = f"{document['settings']['classifier']}{walked}{others}"
+        groups.setdefault((chain, method["neighbours"], method["steps"]), []).append(document)
     if len(groups) < 2:
         return []
     rows = [
@@ -126,6 +129,12 @@ def _sensitivity(paths: Sequence[PathLike]) -> list[Chart]:
         for (chain, neighbours, steps), members in groups.items()
     ]
     return [sensitivity_chart(pd.DataFrame(rows), _scope(documents))]
+
+
+def _rivals(methods: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What else than the swept settings differs among methods, so that only runs of one are averaged."""
+    keys = sorted({key for method in methods for key in method} - {"name", *SWEPT})
+    return [key for key in keys if any(method.get(key) != methods[0].get(key) for method in methods)]
 
 
 def _point(documents: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
