@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from wsss.methods.pamr import pamr
 from wsss.methods.patch_labels import patch_labels
@@ -71,10 +72,20 @@ def test_the_lower_label_wins_ties(refine):
 def test_refined_labels_are_those_of_all_maps_refined(batch):
     scores, tags, images = batch
     labels = patch_labels(scores, tags, (3, 4), (24, 32), REFINE, images)
-    refined = pamr(images, scores.mT.unflatten(2, (3, 4)), **REFINE)
+    maps = F.interpolate(scores.mT.unflatten(2, (3, 4)), (24, 32), mode="bilinear", align_corners=False)
+    refined = pamr(images, maps, **REFINE)
     refined[:, 1:][tags == 0] = -1
     assert torch.equal(labels, refined.argmax(1))
     assert not torch.equal(labels, patch_labels(scores, tags, (3, 4), (24, 32)))
+
+
+def test_before_refining_the_scores_lie_where_their_patches_do():
+    """An object that fills the first of four columns of patches ends where they end, not before."""
+    foreground = torch.tensor([0.9, 0.1, 0.1, 0.1] * 3)
+    scores = torch.stack([1 - foreground, foreground], dim=1)[None]
+    image, tags = torch.rand(1, 3, 48, 64), torch.tensor([[1]])
+    labels = patch_labels(scores, tags, (3, 4), (48, 64), {"iterations": 0}, image)
+    assert torch.equal(labels, patch_labels(scores, tags, (3, 4), (48, 64)))
 
 
 def test_refined_labels_follow_the_colours():
@@ -90,7 +101,7 @@ def test_refined_labels_follow_the_colours():
 def test_images_of_another_size_are_resized(batch):
     scores, tags, images = batch
     labels = patch_labels(scores, tags, (3, 4), (12, 16), REFINE, images)
-    small = torch.nn.functional.interpolate(images, (12, 16), mode="bilinear", align_corners=True)
+    small = F.interpolate(images, (12, 16), mode="bilinear", align_corners=True)
     assert torch.equal(labels, patch_labels(scores, tags, (3, 4), (12, 16), REFINE, small))
 
 

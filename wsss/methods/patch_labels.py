@@ -27,8 +27,8 @@ def patch_labels(
         tags: Which foreground classes each image has, not 0 for those present, (B, C).
         grid: Height and width (h, w) of the grid of patches, h * w = N.
         size: Height and width (H, W) of the label maps.
-        refine: ``iterations`` and ``dilations`` of :func:`wsss.methods.pamr.pamr`, which takes the scores
-            from patches to pixels; None for the nearest patch's label.
+        refine: ``iterations`` and ``dilations`` of :func:`wsss.methods.pamr.pamr`, which refines the scores
+            interpolated between the patches' centres; None for the nearest patch's label.
         images: The images to refine by, normalised or not, at any size, (B, 3, H', W').
 
     Returns:
@@ -53,7 +53,9 @@ def _refined(maps: Tensor, allowed: Tensor, images: Tensor, settings: Mapping[st
     most = int(allowed.sum(1).max())
     classes = allowed.long().argsort(stable=True, dim=1, descending=True)[:, :most]  # allowed first, rising
     row = torch.arange(len(maps), device=maps.device)[:, None]
-    winner = _strongest(pamr(images, maps[row, classes], **settings), allowed.gather(1, classes))
+    # resized here, as pamr would lay the outer patches' centres on the image's border
+    scores = F.interpolate(maps[row, classes], images.shape[-2:], mode="bilinear", align_corners=False)
+    winner = _strongest(pamr(images, scores, **settings), allowed.gather(1, classes))
     return classes.gather(1, winner.flatten(1)).view_as(winner)
 
 
