@@ -118,6 +118,14 @@ def test_with_tags_only_known_classes_and_background_win(data: Data, weights: Pa
     assert labels[1].max() == 3  # the second of its planes is not label 2 alone
 
 
+def test_where_no_known_class_has_any_probability_background_wins(data: Data) -> None:
+    planes = torch.zeros(4, 2, 2)
+    planes[2] = 1.0  # the only class with a probability that single precision can hold
+    item = predict_apc_masks._masked(replace(data.records[0], classes=(0,)), planes)
+    assert np.isfinite(item.probabilities).all()
+    assert item.labels == [0, 1] and not item.probabilities.argmax(0).any()
+
+
 def test_the_crf_sees_the_real_picture(data: Data, weights: Path) -> None:
     labels = read_all(data, run(data, weights, crf=CRF))
     for record, label in zip(data.records, labels, strict=True):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -67,9 +68,8 @@ def apc_label_maps(
         weights: The trained network.
         network: The network's configuration, with ``mean`` and ``std``.
         settings: ``source``, one of :data:`SOURCES`; ``side`` of the square, in pixels, that the network sees
-            each image as; ``tags``, whether only the background and the classes that the image is known to
-            show may win, which images outside the training set never tell; ``crf``, null or the dense CRF's
-            settings.
+            each image as; ``tags``, whether only the background and the classes that the manifest gives the
+            image may win; ``crf``, null or the dense CRF's settings.
     """
     return refined_labels(_predictions(data, records, weights, network, settings), settings["crf"])
 
@@ -94,7 +94,9 @@ def _masked(record: Record, planes: Tensor) -> Prediction:
     """Only the planes of background and of the image's classes, as shares of their sum, (K+1, H, W)."""
     labels = [0, *(name + 1 for name in record.classes)]
     kept = planes[labels]
-    return Prediction(record, (kept / kept.sum(0)).cpu().numpy(), labels)
+    # where all of them are too small for single precision they stay 0, and background wins
+    shares = kept / kept.sum(0).clamp(min=torch.finfo(kept.dtype).tiny)
+    return Prediction(record, shares.cpu().numpy(), labels)
 
 
 def _decoded(output: APCOutput) -> Tensor:
