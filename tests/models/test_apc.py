@@ -274,6 +274,7 @@ def test_other_members_of_the_family(model: str, arguments: dict[str, Any], stri
         ({"model": "no_such_model"}, "timm has no model"),
         ({"model": "resnet18"}, "does not take"),
         ({"model": "resnet18", "arguments": {}}, "does not take"),
+        ({"arguments": {**TINY, "num_heads": 3}}, "does not take .*'num_heads': 3.* divisible"),
         ({"arguments": {**TINY, "patch_size": (8, 4)}}, "expected square patches"),
         ({"arguments": {**TINY, "patch_drop_rate": 0.5}}, "patch dropout"),
         ({"arguments": {**TINY, "global_pool": "map"}}, "attention pooling"),

@@ -25,7 +25,7 @@ def create_transformer(
     options = {"num_classes": 0, "dynamic_img_size": True, **arguments}
     try:
         network: Any = timm.create_model(model, pretrained=False, **options)
-    except TypeError as error:  # timm hands unknown arguments through to the constructor
+    except (TypeError, AssertionError) as error:  # timm hands all arguments through to the constructor
         raise ValueError(f"timm model {model!r} does not take {dict(options)}: {error}") from error
     except RuntimeError as error:
         raise ValueError(f"timm has no model {model!r}: {error}") from error
