@@ -27,7 +27,8 @@ def run(
 
     Args:
         scores: Metrics of predictions on val, ``…/seed{run}/{variant}/seg_miou.json``.
-        pseudo: Metrics of the training images' masks, ``…/seed{run}/{variant}/pseudo_miou.json``.
+        pseudo: Metrics of the training images' masks, ``…/seed{run}/{variant}/pseudo_miou.json``; the same
+            in all of a variant's rows, of the inference that ``pseudo_inference`` names.
         table: Where to write the table, CSV: scores are fractions of 1, empty where nothing was measured.
         variants: Each variant's ``training`` section of the configuration.
         runs: The seeds; deviations are sample deviations over them, empty for one.
@@ -44,6 +45,7 @@ def run(
                     **_inference(on_val, inference),
                     **_scores("segmentation", [_part(document, inference) for document in on_val]),
                     **_scores("pseudo", on_train),
+                    "pseudo_inference": on_train[0]["inference"] if on_train else None,
                     "runs": " ".join(map(str, runs)),
                 }
             )
