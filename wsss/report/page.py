@@ -109,7 +109,7 @@ def _cell(row: Mapping[str, Any], key: str) -> Cell:
         return Cell(MISSING, None) if value is None else Cell("yes" if value else "no", str(bool(value)))
     if value is None:
         single = key == "label_minutes" and row["stages"] == "single"
-        return Cell("none made", None) if single else Cell("none" if "published" in key else MISSING, None)
+        return Cell("none needed", None) if single else Cell("none" if "published" in key else MISSING, None)
     return Cell(_text(key, float(value)), float(value), _detail(row, key))
 
 

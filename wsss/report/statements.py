@@ -14,9 +14,10 @@ MISSING = "not measured"
 COSTS = (
     "Times and memory are those of Snakemake's benchmark files, on the machine and the cores it ran on.",
     "Training: wall time of the jobs that trained the system's networks; an interrupted one counts from its "
-    "last start. Maps and labels: wall time of the jobs that made those of the training images.",
-    "Images a second: all validation images by the wall time of the prediction jobs, with start-up and dense "
-    "CRF. Peak memory: the largest resident memory of one job, without the GPU's.",
+    "last start. Maps and labels: wall time of the jobs that made those of the training images, of which a "
+    "single stage needs none. Jobs that several systems share count in full for each of them.",
+    "Images a second: all validation images by the wall time of the prediction jobs, with start-up and any "
+    "dense CRF. Peak memory: the largest resident memory of one job, without the GPU's.",
     "Parameters: of all the system's networks, and in brackets of the one that labels new images.",
 )
 

@@ -202,7 +202,7 @@ def _costs(
     runs: Sequence[int],
     images: int,
 ) -> Row:
-    """Times and memory of the jobs behind the system, means over the runs."""
+    """Times of the jobs behind the system, means over the runs, and the largest memory of one."""
     makers = label_jobs(system, pseudo=bool(documents["pseudo"]))
     training = [add(times.job(job, run) for job in training_jobs(system)) for run in runs]
     labelling = [add(times.shards(job, run) for job in makers) for run in runs]
