@@ -94,6 +94,12 @@ def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tupl
         (("apc", "resnet50"), CONFIG["apc"]["apc"], "apc.resnet50: expected another name, a classifier has"),
         (("apc", "apc", "training", "warm_up"), 15, "apc.apc.training.warm_up: expected fewer than all 15"),
         (("apc", "apc", "training", "warm_up"), 14, None),
+        (
+            ("apc", "apc_plain", "training", "beta"),
+            0,
+            "voc.apc.ablation: expected beta above 0, for side_960_crf and side_960_crf_tags read the "
+            "decoder, found 0 in 'apc_plain'",
+        ),
         ((*VOC_APC, "main"), "resnet50", "datasets.voc.apc.main: expected one of apc (apc, "),
         ((*VOC_APC, "ablation"), ["apc", "acp"], "voc.apc.ablation: expected one of apc (apc, "),
         ((*VOC_APC, "inference"), "nano_144", "voc.apc.inferences: expected the main one, 'nano_144', among"),
@@ -136,6 +142,16 @@ def test_parts_that_do_not_fit_are_named(
         return
     with pytest.raises(ConfigError, match=re.escape(message)):
         check_config(config)
+
+
+def test_a_decoder_that_learns_nothing_may_be_there_where_none_reads_it(config: dict[str, Any]) -> None:
+    config["apc"]["apc_nano_plain"]["training"]["beta"] = 0
+    config["datasets"]["sample"]["apc"]["ablation"].remove("apc_nano_plain")
+    with pytest.raises(ConfigError, match=r"systems\.APC without contrast\.apc: expected beta above 0"):
+        check_config(config)
+    for name in ("nano_144_crf", "nano_144_crf_tags"):  # the only ones of other variants than the main one
+        config["apc_inferences"][name]["source"] = "patches"
+    check_config(config)
 
 
 @pytest.mark.parametrize("key", ["supervision", "pixel_labels"])

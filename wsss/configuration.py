@@ -228,7 +228,28 @@ def _check_single_stage(config: Config, single: Config) -> list[str]:
             f"apc.inference: expected one without the image labels of val (tags: false), "
             f"found {single['inference']!r}"
         )
-    return findings
+    return findings or [
+        *_check_decoder(config, "apc.main", single["main"], [*single["inferences"], *single["pseudo"]]),
+        *(
+            finding
+            for variant in single["ablation"]
+            for finding in _check_decoder(
+                config, "apc.ablation", variant, [single["inference"], *single["pseudo"]]
+            )
+        ),
+    ]
+
+
+def _check_decoder(config: Config, key: str, variant: str, inferences: Sequence[str]) -> list[str]:
+    """Findings of a decoder that is read and, its loss weighing nothing, was never trained."""
+    readers = [name for name in inferences if config["apc_inferences"][name]["source"] == "decoder"]
+    beta = config["apc"][variant]["training"]["beta"]
+    if beta > 0 or not readers:
+        return []
+    return [
+        f"{key}: expected beta above 0, for {' and '.join(readers)} read the decoder, "
+        f"found {beta} in {variant!r}"
+    ]
 
 
 def _check_comparison(config: Config, dataset: Config) -> list[str]:
@@ -251,9 +272,13 @@ def _check_comparison(config: Config, dataset: Config) -> list[str]:
 
 def _check_system(config: Config, key: str, system: Config, dataset: Config) -> list[str]:
     if "apc" in system:
-        if dataset.get("apc") is None:
+        single = dataset.get("apc")
+        if single is None:
             return [f"{key}: expected inferences for {system['apc']!r} in the data set's apc, found none"]
-        return _unknown(config, f"{key}.apc", ("apc",), [system["apc"]])
+        read = [single["inference"], *single["pseudo"]]
+        return _unknown(config, f"{key}.apc", ("apc",), [system["apc"]]) or _check_decoder(
+            config, f"{key}.apc", system["apc"], read
+        )
     segmenters = [system["segmenter"]] if system["segmenter"] else []
     findings = [
         *_unknown(config, f"{key}.classifier", ("classifiers", "apc"), [system["classifier"]]),
