@@ -9,11 +9,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parent.parent
 RECORDED = ROOT / "tests" / "golden" / "sample_metrics.json"
 TARGETS = ("results/sample/seg_miou.json", "results/sample/examples.png")
+COMPARISON = (
+    "results/sample/compare.html",
+    "results/sample/apc/seg_miou.json",
+    "results/sample/apc/ablations.csv",
+)
+TIMED = ("results/sample/compare.html", "results/sample/compare.csv")  # these tell how long stages took
 STAGES = ("seed", "refined", "pseudo", "segmentation")
 BEFORE_DIFFUSION = {"generate_sample", "prepare_manifest", "train_classifier", "extract_maps"}
 FOLLOWING = {
@@ -32,6 +39,19 @@ FOLLOWING = {
     "evaluate_segmentation",
     "summarise_seeds",
     "draw_examples",
+}
+APC_AND_FOLLOWING = {
+    "train_apc",
+    "extract_patch_maps",
+    "predict_apc_masks",
+    "count_seeds",
+    "count_predictions",
+    "evaluate_seeds",
+    "evaluate_apc",
+    "summarise_apc",
+    "tabulate_ablations",
+    "compare",
+    "draw_comparison",
 }
 NOTHING = "Nothing to be done"
 
@@ -69,13 +89,14 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tiny_runs(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two folders in which the smallest chain was run with the same seed, at the same time."""
+    """Two folders in which the smallest systems were run with the same seed, at the same time."""
     folders = [tmp_path_factory.mktemp("run") for _ in range(2)]
     tiny = checkout / "tests" / "configs" / "tiny.yaml"
     processes = []
     for folder in folders:
         with (folder / "output.txt").open("w") as output:
-            parts = command(checkout, folder, "--cores", "1", "--configfile", tiny, "--", *TARGETS)
+            targets = (*TARGETS, *COMPARISON)
+            parts = command(checkout, folder, "--cores", "1", "--configfile", tiny, "--", *targets)
             processes.append(subprocess.Popen(parts, cwd=folder, stdout=output, stderr=output))
     for process, folder in zip(processes, folders, strict=True):
         assert process.wait() == 0, (folder / "output.txt").read_text()[-5000:]
@@ -83,10 +104,14 @@ def tiny_runs(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
 
 
 @pytest.fixture
-def plan(checkout: Path, tiny_runs: list[Path]) -> Callable[[], str]:
-    """What a dry run of the finished chain prints."""
+def plan(checkout: Path, tiny_runs: list[Path]) -> Callable[..., str]:
+    """What a dry run towards targets that were reached prints."""
     tiny = checkout / "tests" / "configs" / "tiny.yaml"
-    return lambda: run(checkout, tiny_runs[0], "-n", "--cores", "1", "--configfile", tiny, "--", *TARGETS)
+
+    def dry_run(targets: tuple[str, ...] = TARGETS) -> str:
+        return run(checkout, tiny_runs[0], "-n", "--cores", "1", "--configfile", tiny, "--", *targets)
+
+    return dry_run
 
 
 @pytest.fixture
@@ -119,7 +144,7 @@ def results(folder: Path) -> dict[str, bytes]:
     return {
         name: path.read_bytes()
         for name, path in names.items()
-        if not name.startswith(("results/logs/", "results/benchmarks/")) and "tfevents" not in name
+        if not name.startswith(("results/logs/", "results/benchmarks/", *TIMED)) and "tfevents" not in name
     }
 
 
@@ -131,12 +156,37 @@ def test_the_same_seed_twice_gives_the_same_bytes(tiny_runs: list[Path]) -> None
     assert {".json", ".jsonl", ".safetensors", ".png", ".csv"} <= kinds
 
 
-def test_a_second_run_does_nothing(plan: Callable[[], str]) -> None:
+def test_a_second_run_does_nothing(plan: Callable[..., str]) -> None:
+    assert NOTHING in plan()
+    assert NOTHING in plan(COMPARISON)
+
+
+def test_the_comparison_has_a_row_a_system_with_measured_times(tiny_runs: list[Path]) -> None:
+    table = pd.read_csv(tiny_runs[0] / "results/sample/compare.csv").set_index("system")
+    assert list(table.index) == ["CAM", "AD-CAM", "AD-CAM + IRNet", "APC", "APC max pooling"]
+    assert table[["seed_miou", "pseudo_miou", "parameters"]].notna().all(axis=None)
+    assert table["segmentation_miou"].notna().tolist() == [False, False, True, True, True]
+    assert (table["train_minutes"] > 0).all()
+    assert table["published_as"].isna().all()
+
+
+def test_the_single_stage_uses_no_tags_on_val(tiny_runs: list[Path]) -> None:
+    summary = json.loads((tiny_runs[0] / COMPARISON[1]).read_text())
+    assert summary["dataset"] == "sample"
+    scores = json.loads((tiny_runs[0] / "results/sample/seed0/apc_tiny/seg_miou.json").read_text())
+    assert [inference["image_tags_used"] for inference in scores["inferences"].values()] == [False, False]
+
+
+def test_editing_the_patch_contrast_reruns_the_single_stage_and_what_follows(
+    plan: Callable[..., str], edit: Callable[[str, str, str], None]
+) -> None:
+    edit("wsss/methods/contrast.py", "return attraction + repulsion", "return attraction + 2 * repulsion")
+    assert planned(plan(COMPARISON)) == APC_AND_FOLLOWING
     assert NOTHING in plan()
 
 
 def test_comments_docstrings_layout_and_dates_rerun_nothing(
-    checkout: Path, plan: Callable[[], str], edit: Callable[[str, str, str], None]
+    checkout: Path, plan: Callable[..., str], edit: Callable[[str, str, str], None]
 ) -> None:
     edit("wsss/methods/diffusion.py", "def diffuse(", "# A comment.\ndef diffuse(")
     edit("wsss/stages/train_classifier.py", "def run(", "# Another.\n\n\ndef run(")
@@ -147,7 +197,7 @@ def test_comments_docstrings_layout_and_dates_rerun_nothing(
 
 
 def test_editing_diffuse_reruns_diffuse_cams_and_what_follows(
-    plan: Callable[[], str], edit: Callable[[str, str, str], None]
+    plan: Callable[..., str], edit: Callable[[str, str, str], None]
 ) -> None:
     body = "maps = hand_on(maps, transition)\n    return maps"
     edit("wsss/methods/diffusion.py", body, body.replace("return maps", "return 2 * maps"))
@@ -155,7 +205,7 @@ def test_editing_diffuse_reruns_diffuse_cams_and_what_follows(
 
 
 def test_editing_a_choice_reruns_its_readers(
-    plan: Callable[[], str], edit: Callable[[str, str, str], None]
+    plan: Callable[..., str], edit: Callable[[str, str, str], None]
 ) -> None:
     edit("tests/configs/tiny.yaml", "lr_step: 2", "lr_step: 3")
     assert planned(plan()) == {
@@ -169,7 +219,7 @@ def test_editing_a_choice_reruns_its_readers(
 
 
 def test_cutting_a_data_set_into_other_shards_trains_nothing_again(
-    plan: Callable[[], str], edit: Callable[[str, str, str], None]
+    plan: Callable[..., str], edit: Callable[[str, str, str], None]
 ) -> None:
     edit("tests/configs/tiny.yaml", "shards: 1", "shards: 2")
     assert planned(plan()).isdisjoint({"generate_sample", "prepare_manifest", "train_classifier"})
