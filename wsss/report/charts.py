@@ -180,8 +180,19 @@ def curve_chart(table: pd.DataFrame, curves: Mapping[str, pd.DataFrame]) -> Char
             )
         figures[name] = figure
         scope = measured(table, "seed", rule=False)
-        notes[name] = _join(*scope, f"every threshold of the sweep; {runs(table, deviation=False)}.")
+        sweep = f"every threshold of the sweep; {runs(table, deviation=False)}."
+        notes[name] = _join(*scope, sweep, _cut_off(curves))
     return Chart("curves", "Threshold curves", [Selector("Score", list(CURVES.values()))], figures, notes)
+
+
+def _cut_off(curves: Mapping[str, pd.DataFrame]) -> str:
+    """Which systems score best at the sweep's last threshold, so perhaps better beyond it."""
+    names = [system for system, curve in curves.items() if curve["miou"].iloc[-1] == curve["miou"].max()]
+    return (
+        f"Best mIoU at the sweep's end, a higher threshold may be better: {', '.join(names)}."
+        if names
+        else ""
+    )
 
 
 def sensitivity_chart(points: pd.DataFrame, scope: str) -> Chart:

@@ -1,0 +1,29 @@
+"""The charts' data and what they say about it."""
+
+import pandas as pd
+
+from wsss.report.charts import curve_chart
+
+
+def curve(*miou: float) -> pd.DataFrame:
+    steps = [index / 10 for index in range(len(miou))]
+    return pd.DataFrame({"threshold": steps, "miou": miou, "mean_fp": 0.2, "mean_fn": 0.3})
+
+
+def test_curves_that_rise_to_the_sweeps_end_are_named() -> None:
+    table = pd.DataFrame(
+        {
+            "system": ["CAM", "AD-CAM"],
+            "runs": "0",
+            "seed_miou": 0.4,
+            "seed_split": "seed",
+            "seed_images": 2,
+            "seed_measured": "class maps",
+            "classifier": "conformer",
+            "method": ["cam", "adcam"],
+        }
+    )
+    rising = curve_chart(table, {"CAM": curve(0.1, 0.3, 0.2), "AD-CAM": curve(0.1, 0.2, 0.3)})
+    assert all("sweep's end" in note and note.endswith(": AD-CAM") for note in rising.notes.values())
+    inside = curve_chart(table, {"CAM": curve(0.1, 0.3, 0.2), "AD-CAM": curve(0.1, 0.3, 0.2)})
+    assert not any("sweep's end" in note for note in inside.notes.values())
