@@ -94,6 +94,7 @@ def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tupl
         (("apc", "resnet50"), CONFIG["apc"]["apc"], "apc.resnet50: expected another name, a classifier has"),
         (("apc", "apc", "training", "warm_up"), 15, "apc.apc.training.warm_up: expected fewer than all 15"),
         (("apc", "apc", "training", "warm_up"), 14, None),
+        (("apc", "apc", "training", "decoder_start"), 15, "apc.apc.training.decoder_start: expected fewer"),
         (
             ("apc", "apc_plain", "training", "beta"),
             0,

@@ -145,11 +145,13 @@ def _check_apc(config: Config) -> list[str]:
         if name in config["classifiers"]
     ]
     for name, variant in config["apc"].items():
-        epochs, warm_up = variant["training"]["epochs"], variant["training"]["warm_up"]
-        if warm_up >= epochs:
-            findings.append(
-                f"apc.{name}.training.warm_up: expected fewer than all {epochs} epochs, found {warm_up}"
-            )
+        training = variant["training"]
+        findings += [
+            f"apc.{name}.training.{key}: expected fewer than all {training['epochs']} epochs, "
+            f"found {training[key]}"
+            for key in ("warm_up", "decoder_start")
+            if training[key] >= training["epochs"]
+        ]
     return findings
 
 

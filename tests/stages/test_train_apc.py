@@ -21,6 +21,8 @@ PAMR = {"iterations": 2, "dilations": [1, 2]}
 TRAINING: dict[str, Any] = {
     "epochs": 5,
     "warm_up": 2,
+    "freeze": True,
+    "decoder_start": 2,
     "batch": 2,
     "accumulate": 2,
     "side": 32,
@@ -159,9 +161,15 @@ def test_without_contrast_and_decoder_their_terms_are_zero(tmp_path: Path, data:
 
 
 def test_without_warm_up_all_parameters_learn_from_the_start(tmp_path: Path, data: Data) -> None:
-    history = read_table(train(tmp_path / "out", data, warm_up=0, epochs=2) / "history.csv")
+    history = read_table(train(tmp_path / "out", data, warm_up=0, decoder_start=0, epochs=2) / "history.csv")
     assert (history["seg_loss"] > 0).all()
     assert (history[["encoder_lr", "head_lr"]] == 1e-3).all(axis=None)
+
+
+def test_the_encoder_may_learn_and_the_decoder_join_at_other_times(tmp_path: Path, data: Data) -> None:
+    history = read_table(train(tmp_path / "out", data, freeze=False, decoder_start=1) / "history.csv")
+    assert history["encoder_lr"].tolist() == history["head_lr"].tolist() == [1e-2, 1e-2, 1e-3, 1e-3, 1e-3]
+    assert (history["seg_loss"] > 0).tolist() == [False, True, True, True, True]
 
 
 def test_a_side_that_is_no_whole_number_of_patches_is_refused(tmp_path: Path, data: Data) -> None:
@@ -171,7 +179,7 @@ def test_a_side_that_is_no_whole_number_of_patches_is_refused(tmp_path: Path, da
 
 def test_only_the_patch_classifier_is_penalised() -> None:
     apc = build_apc(APC, 3)
-    groups = train_apc.Phases(apc, TRAINING, 2).groups()
+    groups = train_apc.Phases(apc, TRAINING, 2, 2).groups()
     assert {group["name"]: group["weight_decay"] for group in groups} == {
         "encoder": 0.0,
         "patch_classifier": 0.01,
@@ -274,7 +282,7 @@ def test_gradients_of_the_tag_loss_are_exact() -> None:
 
 def test_losses_are_single_precision_under_mixed_precision() -> None:
     torch.manual_seed(0)
-    phases = train_apc.Phases(build_apc(APC, 2), SETTINGS, 0)
+    phases = train_apc.Phases(build_apc(APC, 2), {**SETTINGS, "freeze": True}, 0, 0)
     batch = {"images": torch.randn(2, 3, 32, 32), "tags": TAGS.float()}
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert phases.apc(batch["images"]).features.dtype == torch.bfloat16  # the network is not

@@ -43,8 +43,9 @@ def run(
         history: Where to write a row an iteration; losses as they were added, weights included.
         network: See :func:`wsss.models.apc.build_apc`; its ``encoder`` gets the initial weights.
         initial: See :func:`wsss.initial_weights.load_initial`.
-        training: ``epochs``, of which the first ``warm_up`` train all but the encoder and the decoder at
-            ``warm_up_lr``; then all parameters at ``lr``. ``patch_decay``, what Adam adds to the gradient of
+        training: ``epochs``, of which the first ``warm_up`` train at ``warm_up_lr``, without the encoder if
+            ``freeze``, the others at ``lr``; the decoder learns after the first ``decoder_start`` epochs.
+            ``patch_decay``, what Adam adds to the gradient of
             the patch classifier's weights, times these. ``batch``, ``accumulate``, ``side`` in pixels,
             ``precision``; and what makes the loss, see :func:`apc_losses`.
         seed: Of all chance.
@@ -63,7 +64,10 @@ def run(
         seed=seed,
     )
     schedule = _schedule(training, len(dataset))
-    phases = Phases(apc, training, _iterations(training, training["warm_up"], len(dataset)))
+    warm_up, decoder_start = (
+        _iterations(training, training[name], len(dataset)) for name in ("warm_up", "decoder_start")
+    )
+    phases = Phases(apc, training, warm_up, decoder_start)
     product = Product("train_apc", weights, history, params, {"manifest": manifest})
     fit(apc, phases.losses, dataset, phases.groups(), schedule, product, at_iteration=phases.begin)
 
@@ -79,32 +83,35 @@ def _iterations(training: Mapping[str, Any], epochs: int, images: int) -> int:
 
 
 class Phases:
-    """A training in two phases: first with the encoder at rest and no decoder, then with all parameters."""
+    """A training in phases: the encoder may rest at first, the decoder joins, and the rates change."""
 
-    def __init__(self, apc: APC, training: Mapping[str, Any], warm_up: int) -> None:
+    def __init__(self, apc: APC, training: Mapping[str, Any], warm_up: int, decoder_start: int) -> None:
         """Keep the network and the settings.
 
         Args:
             apc: The network, frozen and thawed as the training goes on.
             training: See :func:`run`.
-            warm_up: Iterations of the first phase; 0 skips it.
+            warm_up: Iterations at the first rate, and of the encoder's rest; 0 skips them.
+            decoder_start: Iterations before the decoder's loss is added.
         """
-        self.apc, self.training, self.warm_up = apc, training, warm_up
+        self.apc, self.training = apc, training
+        self.warm_up, self.decoder_start = warm_up, decoder_start
         self.begin(0)
 
     def begin(self, iteration: int) -> None:
         """Set the phase of an iteration, counted from 0."""
-        self.warming = iteration < self.warm_up
-        self.apc.freeze_encoder(self.warming)
+        self.decoding = iteration >= self.decoder_start and self.training["beta"] > 0
+        self.apc.freeze_encoder(self.training["freeze"] and iteration < self.warm_up)
 
     def groups(self) -> list[dict[str, Any]]:
         """Parameter groups with their constant rates; the encoder's is 0 while it rests."""
         warm_up_lr, decay = self.training["warm_up_lr"], self.training["patch_decay"]
+        resting = ("encoder",) if self.training["freeze"] else ()
         return [
             {
                 "name": name,
                 "params": params,
-                "lr": 0.0 if name == "encoder" else warm_up_lr,
+                "lr": 0.0 if name in resting else warm_up_lr,
                 "changes": [(self.warm_up, self.training["lr"])],
                 "power": 0.0,
                 "weight_decay": decay if name == "patch_classifier" else 0.0,
@@ -114,8 +121,7 @@ class Phases:
 
     def losses(self, apc: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The phase's losses of a batch, ``images`` (B, 3, H, W) and ``tags`` (B, C); see apc_losses."""
-        decode = not self.warming and self.training["beta"] > 0
-        output = apc(batch["images"], decode=decode)
+        output = apc(batch["images"], decode=self.decoding)
         # Probabilities' logarithms need float32, and torch refuses them under mixed precision.
         with torch.autocast(batch["images"].device.type, enabled=False):
             return apc_losses(output, batch["images"], batch["tags"], self.training)
