@@ -253,11 +253,10 @@ def test_the_sample_logs_and_times_every_stage(sample_run: Path) -> None:
     assert logs == BEFORE_DIFFUSION | FOLLOWING
 
 
-@pytest.mark.skipif(not RECORDED.is_file(), reason="no scores of the sample are recorded yet")
 def test_the_sample_scores_as_recorded(sample_run: Path) -> None:
     summary = json.loads((sample_run / TARGETS[0]).read_text())
-    recorded = json.loads(RECORDED.read_text())
-    for stage in STAGES:
-        for name, value in recorded["stages"][stage].items():
-            found = summary["stages"][stage][name]["mean"]
-            assert found == pytest.approx(value, abs=recorded["tolerance"]), f"{stage} {name}"
+    recorded = json.loads(
+        RECORDED.read_text()
+    )  # on one processor; another's rounding was seen to move 4 points
+    found = {stage: summary["stages"][stage]["miou"]["mean"] for stage in STAGES}
+    assert found == pytest.approx(recorded["miou"], abs=recorded["tolerance"])
