@@ -163,9 +163,9 @@ def test_a_second_run_does_nothing(plan: Callable[..., str]) -> None:
 
 def test_the_comparison_has_a_row_a_system_with_measured_times(tiny_runs: list[Path]) -> None:
     table = pd.read_csv(tiny_runs[0] / "results/sample/compare.csv").set_index("system")
-    assert list(table.index) == ["CAM", "AD-CAM", "AD-CAM + IRNet", "APC", "APC max pooling"]
+    assert list(table.index) == ["AD-CAM", "AD-CAM + IRNet", "APC"]
     assert table[["seed_miou", "pseudo_miou", "parameters"]].notna().all(axis=None)
-    assert table["segmentation_miou"].notna().tolist() == [False, False, True, True, True]
+    assert table["segmentation_miou"].notna().tolist() == [False, True, True]
     assert (table["train_minutes"] > 0).all()
     assert table["published_as"].isna().all()
 
