@@ -9,6 +9,11 @@ import torch
 from tests.golden import load
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first, so that no process waits for it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_end_to_end.py")
+
+
 @pytest.fixture
 def golden() -> Callable[[str], dict[str, np.ndarray]]:
     """``golden("irn")["r5_edge"]``: recorded arrays by file and name (see tests/golden/README.md)."""
