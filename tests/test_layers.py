@@ -17,6 +17,7 @@ ABOVE = (
     "wsss.training",
     "wsss.device",
     "wsss.cli",
+    "wsss.commands",
     "snakemake",
 )
 FILE_HANDLING = ("pathlib", "logging", "shutil", "safetensors")

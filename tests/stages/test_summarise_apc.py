@@ -8,7 +8,7 @@ import pytest
 
 from tests.stages.test_summarise_seeds import document, scores, write
 from wsss.artefacts import ArtefactError
-from wsss.cli import format_scores
+from wsss.commands.scores import format_scores
 from wsss.stages import summarise_apc
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from wsss.artefacts import ArtefactError, write_json
-from wsss.cli import format_scores
+from wsss.commands.scores import format_scores
 from wsss.stages import summarise_seeds
 
 

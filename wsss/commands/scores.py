@@ -1,0 +1,123 @@
+"""``wsss scores``: print what a chain of stages scored."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from wsss.artefacts import ArtefactError, read_json
+
+if TYPE_CHECKING:
+    from wsss.commands import Subparsers
+
+PICTURE = "examples.png"
+COLUMNS = ("miou", "mean_fp", "mean_fn")
+STAGES = ("seed", "refined", "pseudo", "segmentation")
+HEADER = ("stage", "mIoU", "FP", "FN", "measured on")
+
+
+class Row(NamedTuple):
+    """A line of the table: stage, its scores by name, and what they were measured on."""
+
+    stage: str
+    scores: Mapping[str, Any]
+    scope: str
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Add the command to the command line."""
+    scores = commands.add_parser(
+        "scores",
+        help="print the scores of a chain, stage by stage",
+        description=(
+            "Print mIoU, FP and FN in percent: of the class maps (seed), of the maps after refinement "
+            "(refined), of the pseudo labels and of the segmentation network. mIoU averages the classes with "
+            "background, FP and FN the foreground classes. Over several seeds the mean and the sample "
+            "standard deviation are given."
+        ),
+        epilog="example: wsss scores results/sample/seg_miou.json",
+    )
+    scores.add_argument("file", type=Path, help="a seg_miou.json, or any other metrics file of a run")
+    scores.set_defaults(command=_print_scores)
+
+
+def _print_scores(options: argparse.Namespace) -> int:
+    document = read_json(options.file)
+    if document.get("form") not in ("summary", "scores"):
+        raise ArtefactError(f"{options.file}: expected a metrics file such as seg_miou.json")
+    print(format_scores(document))
+    picture = options.file.with_name(PICTURE)
+    if picture.exists():
+        print(f"\npicture: {picture}")
+    return 0
+
+
+def format_scores(document: Mapping[str, Any]) -> str:
+    """A metrics file, or a chain's summary, as an aligned table in percent."""
+    cells: list[Sequence[str]] = [HEADER]
+    for row in _rows(document):
+        cells.append((row.stage, *(_percent(row.scores[name]) for name in COLUMNS), row.scope))
+    widths = [max(len(line[column]) for line in cells) for column in range(len(HEADER))]
+    lines = [_align(line, widths) for line in cells]
+    return "\n".join([_title(document), *lines, *_warnings(document)])
+
+
+def _rows(document: Mapping[str, Any]) -> Iterator[Row]:
+    stages = document.get("stages", {"scores": document})
+    for name in sorted(stages, key=[*STAGES, "scores"].index):
+        stage = stages[name]
+        if "inferences" in stage:
+            yield from _inference_rows(name, stage)
+        else:
+            yield Row(name, stage, _scope(stage) + _threshold(stage))
+        if "fixed" in stage:
+            yield Row("", stage["fixed"], _scope(stage) + _threshold(stage["fixed"]))
+
+
+def _inference_rows(name: str, stage: Mapping[str, Any]) -> Iterator[Row]:
+    """The inference that counts first, under the stage's name; then the others."""
+    main_name = stage["inference"]
+    yield Row(name, stage, f"{_scope(stage)}, inference {main_name}")
+    for other, scores in stage["inferences"].items():
+        if other != main_name:
+            yield Row("", scores, f"{_scope(stage)}, inference {other}")
+
+
+def _scope(stage: Mapping[str, Any]) -> str:
+    return f"{stage['split']}, {stage['images']} images"
+
+
+def _threshold(stage: Mapping[str, Any]) -> str:
+    if "threshold" not in stage:
+        return ""
+    values = stage["threshold"] if isinstance(stage["threshold"], list) else [stage["threshold"]]
+    how = "config" if stage["threshold_chosen"].startswith("fixed") else "best on this truth"
+    return f", threshold {' '.join(f'{value:g}' for value in values)} ({how})"
+
+
+def _percent(value: Any) -> str:
+    """A score, or the mean and deviation of several, in percent; a dash where nothing was scored."""
+    mean, deviation = (value["mean"], value["deviation"]) if isinstance(value, Mapping) else (value, None)
+    if mean is None:
+        return "-"
+    return f"{100 * mean:.1f}" + ("" if deviation is None else f" ± {100 * deviation:.1f}")
+
+
+def _align(line: Sequence[str], widths: Sequence[int]) -> str:
+    stage, *numbers, scope = line
+    padded = [number.rjust(width) for number, width in zip(numbers, widths[1:-1], strict=True)]
+    return "  ".join([stage.ljust(widths[0]), *padded, scope]).rstrip()
+
+
+def _title(document: Mapping[str, Any]) -> str:
+    seeds = document.get("seeds", [document.get("seed")])
+    over = f"mean ± deviation over seeds {seeds}" if len(seeds) > 1 else f"seed {seeds[0]}"
+    return f"{document['dataset']}, percent, {over}"
+
+
+def _warnings(document: Mapping[str, Any]) -> list[str]:
+    if document["pixel_labels_used"]:
+        return ["initial weights were trained with pixel labels: not a weakly supervised result"]
+    return []
