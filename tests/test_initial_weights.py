@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from wsss.artefacts import open_tensors
 from wsss.files import digest
-from wsss.initial_weights import DATA, convert, load_initial, read_state
+from wsss.initial_files import DATA
+from wsss.initial_weights import convert, load_initial, read_state
 from wsss.models.backbone_classifier import BackboneClassifier
 from wsss.models.classifiers import build_classifier
 from wsss.models.conformer import Conformer, conformer_nano

@@ -20,13 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from wsss.files import ArtefactError, PathLike, atomic_file, atomic_folder, digest, readable_mode
 
-if TYPE_CHECKING:  # a second of every job's start, for the few stages that read tables
+if TYPE_CHECKING:  # seconds of every start, for the few that read tables or tensors
     import pandas as pd
+    from torch import Tensor
 
 Inputs: TypeAlias = Mapping[str, PathLike | Sequence[PathLike]]
 Labels: TypeAlias = NDArray[np.uint8]
@@ -259,6 +258,8 @@ def write_tensors(
     inputs: Inputs | None = None,
 ) -> None:
     """Write tensors as safetensors with form, parameters and input digests as one metadata string."""
+    from safetensors.torch import save_file
+
     metadata = {METADATA_KEY: _dump(_header(kind, params or {}, inputs or {}))}
     # Clones, because safetensors refuses tensors that share memory.
     whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}

@@ -6,8 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from wsss.artefacts import ArtefactError
 from wsss.commands import scores
+from wsss.files import ArtefactError
 
 COMMANDS = (scores,)
 

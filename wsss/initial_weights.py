@@ -17,12 +17,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from wsss.files import PACKAGED, atomic_file, digest
+from wsss.files import atomic_file
+from wsss.initial_files import fault, known_digest, locate
 from wsss.models.weights import WeightsError, load_pretrained, timm_network, unwrap
 
 PathLike = str | os.PathLike[str]
 SEEN = {"supervision": "the labels the weights have seen", "pixel_labels": "whether those include pixels"}
-DATA = Path(__file__).parent / "data"
 
 
 def load_initial(model: nn.Module, initial: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,11 +51,6 @@ def load_initial(model: nn.Module, initial: Mapping[str, Any]) -> dict[str, Any]
     return seen
 
 
-def locate(file: str) -> Path:
-    """Where a configured file lies; ``package:`` starts at the package's data folder."""
-    return DATA / file.removeprefix(PACKAGED) if file.startswith(PACKAGED) else Path(file)
-
-
 def read_state(path: PathLike) -> dict[str, Tensor]:
     """Read a state dict from ``.safetensors``, or from ``.pth`` holding only tensors and plain values."""
     try:
@@ -75,16 +70,13 @@ def convert(source: PathLike, target: PathLike) -> None:
 
 
 def _load_from_file(model: nn.Module, path: Path, expected: str | None) -> dict[str, Any]:
-    if not path.is_file():
-        raise WeightsError(f"{path}: expected a file of weights, found none; download it or correct 'file'")
-    found = digest(path)
-    if expected and expected.lower() != found:
-        raise WeightsError(f"{path}: expected sha256 {expected}, found {found}; fetch it again or correct it")
+    if wrong := fault(path, expected):
+        raise WeightsError(f"{path}: {wrong}")
     try:
         load_pretrained(model, read_state(path))
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
-    return {"sha256": found}
+    return {"sha256": known_digest(path)}
 
 
 def _load_from_timm(model: nn.Module) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from wsss.configuration import PATCHES, Chain, Config, ConfigError, System, check_config, system_of
 from wsss.files import PACKAGED
 from wsss.fingerprint import fingerprint
+from wsss.initial_files import backbone_name, fault, in_hub_cache, locate, may_download
 
 __all__ = ["ConfigError", "Plan", "check_config", "fingerprint", "shard_names"]
 
@@ -248,6 +249,26 @@ def _alternatives(names: Iterable[str]) -> str:
 
 
 def _initial_file(variant: Config) -> list[str]:
-    """Shipped weights are left out: a fresh installation dates them anew and must rerun nothing."""
-    file = variant["initial"].get("file")
-    return [file] if file and not file.startswith(PACKAGED) else []
+    """The user's file that a network starts from; one that cannot be used stops the run before it begins.
+
+    A missing one is left to Snakemake, which names the rule. Shipped ones are left out of the answer: a fresh
+    installation dates them anew and must rerun nothing.
+    """
+    initial = variant["initial"]
+    file = initial.get("file")
+    if initial.get("timm"):
+        _check_download(backbone_name(variant["network"]))
+    if not file:
+        return []
+    path = locate(file)
+    if path.is_file() and (wrong := fault(path, initial.get("sha256"))):
+        raise ConfigError(f"{path}: {wrong}")
+    return [] if file.startswith(PACKAGED) else [file]
+
+
+def _check_download(name: str) -> None:
+    if not may_download() and not in_hub_cache(name):
+        raise ConfigError(
+            f"{name}: expected timm's weights in the cache of downloads, for HF_HUB_OFFLINE forbids to fetch "
+            "them, found none; fetch them first, or give 'file' and 'sha256' instead of 'timm'"
+        )
