@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 
-from wsss.files import ArtefactError, PathLike, atomic_file, atomic_folder, digest, readable_mode
+from wsss import tensor_file
+from wsss.files import ArtefactError, PathLike, atomic_file, atomic_folder, digest
 
 if TYPE_CHECKING:  # seconds of every start, for the few that read tables or tensors
     import pandas as pd
@@ -34,21 +35,16 @@ VERSIONS = {"manifest": 1, "weights": 1, "views": 1, "attention": 1, "maps": 1, 
 METADATA_KEY = "wsss"
 
 
-def _digests(inputs: Inputs) -> dict[str, Any]:
+def digests(inputs: Inputs) -> dict[str, Any]:
+    """SHA-256 of each input by its name; a list of them where the input is a list of files."""
     return {
         name: digest(value) if isinstance(value, str | os.PathLike) else [digest(path) for path in value]
         for name, value in inputs.items()
     }
 
 
-def _header(kind: str, params: Mapping[str, Any], inputs: Inputs, **more: Any) -> dict[str, Any]:
-    return {
-        "form": kind,
-        "version": VERSIONS[kind],
-        "params": dict(params),
-        "inputs": _digests(inputs),
-        **more,
-    }
+def _header(kind: str, params: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {"form": kind, "version": VERSIONS[kind], "params": dict(params), "inputs": dict(inputs)}
 
 
 def _dump(value: Any) -> str:
@@ -95,6 +91,21 @@ def _write_lines(path: PathLike, header: Mapping[str, Any], records: Sequence[Ma
     lines = [_dump({**header, "records": len(records)}), *map(_dump, records)]
     with atomic_file(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def form_of(path: PathLike) -> str:
+    """The form that a safetensors or JSONL artefact says it has, whichever it is."""
+    with _reading(path, "readable artefact", OSError, ValueError, SafetensorError):
+        if Path(path).suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                header = json.loads((file.metadata() or {}).get(METADATA_KEY, "null"))
+        else:
+            with open(path, encoding="utf-8") as lines:
+                header = json.loads(lines.readline())
+    form = header.get("form") if isinstance(header, dict) else None
+    if form not in VERSIONS:
+        raise ArtefactError(f"{path}: expected an artefact of the forms {sorted(VERSIONS)}, found {form!r}")
+    return str(form)
 
 
 # ------------------------------------------------------------------------------------------------- manifest
@@ -258,17 +269,21 @@ def write_tensors(
     inputs: Inputs | None = None,
 ) -> None:
     """Write tensors as safetensors with form, parameters and input digests as one metadata string."""
-    from safetensors.torch import save_file
+    stored = {name: tensor_file.from_memory(tensor) for name, tensor in tensors.items()}
+    write_stored(path, kind, stored, params or {}, digests(inputs or {}))
 
-    metadata = {METADATA_KEY: _dump(_header(kind, params or {}, inputs or {}))}
-    # Clones, because safetensors refuses tensors that share memory.
-    whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+def write_stored(
+    path: PathLike,
+    kind: str,
+    tensors: Mapping[str, tensor_file.Stored],
+    params: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+) -> None:
+    """As :func:`write_tensors`, of tensors that need not be in memory and of inputs by their digests."""
+    metadata = {METADATA_KEY: _dump(_header(kind, params, inputs))}
     with atomic_file(path) as temporary:
-        try:
-            save_file(whole, temporary, metadata)
-            temporary.chmod(readable_mode())  # safetensors lets nobody but the owner read
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
+        tensor_file.write(temporary, tensors, metadata)
 
 
 # --------------------------------------------------------------------------------------------------- labels
@@ -303,7 +318,7 @@ def write_mask(path: PathLike, label: Labels) -> None:
     """Write one label map, uint8 (H, W), as a palette PNG."""
     image = Image.fromarray(np.ascontiguousarray(label, dtype=np.uint8))
     image.putpalette(palette().tobytes())
-    with atomic_file(path) as temporary:
+    with atomic_file(path, tidy=False) as temporary:
         image.save(temporary, format="PNG")
 
 
@@ -318,11 +333,27 @@ def write_labels(
     records = []
     with atomic_folder(folder) as temporary:
         for image_id, label in labels:
-            path = label_path(temporary, image_id)
-            write_mask(path, label)
-            height, width = label.shape
-            records.append({"id": image_id, "height": height, "width": width, "sha256": digest(path)})
-    _write_lines(index, _header("labels", params or {}, inputs or {}), records)
+            write_mask(label_path(temporary, image_id), label)
+            records.append(label_record(temporary, image_id))
+    write_label_index(index, records, params or {}, digests(inputs or {}))
+
+
+def label_record(folder: PathLike, image_id: str) -> dict[str, Any]:
+    """What the index tells of a label map: the image's id, the size and the file's SHA-256."""
+    path = label_path(folder, image_id)
+    with Image.open(path) as image:
+        width, height = image.size
+    return {"id": image_id, "height": height, "width": width, "sha256": digest(path)}
+
+
+def write_label_index(
+    path: PathLike,
+    records: Sequence[Mapping[str, Any]],
+    params: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+) -> None:
+    """Write the index of a folder of label maps from their records and from the inputs' digests."""
+    _write_lines(path, _header("labels", params, inputs), records)
 
 
 def read_label_index(path: PathLike) -> LabelIndex:
