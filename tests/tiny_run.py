@@ -1,0 +1,90 @@
+"""The sample's smallest systems run to their end once a test session, for all tests that compare with it."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TARGETS = ("results/sample/seg_miou.json", "results/sample/examples.png")
+COMPARISON = (
+    "results/sample/compare.html",
+    "results/sample/apc/seg_miou.json",
+    "results/sample/apc/ablations.csv",
+)
+TIMED = ("results/sample/compare.html", "results/sample/compare.csv")  # these tell how long stages took
+NO_ARTEFACTS = ("results/logs/", "results/benchmarks/", *TIMED)
+
+
+class TinyRun(NamedTuple):
+    """A copy of what a run reads, and the folder that it ran in; both are for reading only."""
+
+    checkout: Path
+    folder: Path
+
+
+def copy_checkout(copy: Path) -> Path:
+    """Copy what a run reads, so that nobody's edits reach it."""
+    for name in ("wsss", "rules", "envs", "profiles", "tests/configs"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, copy / name)
+    return copy
+
+
+def command(checkout: Path, folder: Path, *arguments: str | Path) -> list[str]:
+    """How Snakemake is called on a checkout in a folder."""
+    parts = (sys.executable, "-m", "snakemake", "--snakefile", checkout / "Snakefile", "--directory", folder)
+    return [str(part) for part in (*parts, *arguments)]
+
+
+def tiny_command(checkout: Path, folder: Path, *arguments: str | Path) -> list[str]:
+    """How the smallest systems are run towards all that they can make, on one core."""
+    tiny = checkout / "tests/configs/tiny.yaml"
+    options = ("--cores", "1", "--configfile", tiny, *arguments, "--")
+    return command(checkout, folder, *options, *TARGETS, *COMPARISON)
+
+
+def session_folder(factory: pytest.TempPathFactory) -> Path:
+    """The folder for temporary files that all processes of a test session share."""
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+def tiny_run(factory: pytest.TempPathFactory) -> TinyRun:
+    """The run, made by whichever process asks first; the others wait for it."""
+    place = session_folder(factory) / "tiny"
+    place.mkdir(exist_ok=True)
+    run = TinyRun(place / "checkout", place / "run")
+    with (place / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (place / "done").exists():
+            _make(run)
+            (place / "done").touch()
+    return run
+
+
+def _make(run: TinyRun) -> None:
+    copy_checkout(run.checkout)
+    run.folder.mkdir()
+    output = run.folder / "output.txt"
+    with output.open("w") as file:
+        parts = tiny_command(run.checkout, run.folder)
+        result = subprocess.run(parts, cwd=run.folder, stdout=file, stderr=file, check=False)
+    assert result.returncode == 0, output.read_text()[-5000:]
+
+
+def artefacts(folder: Path) -> dict[str, bytes]:
+    """All artefacts of a run by name; logs and times are none, nor are TensorBoard's events."""
+    files = [path for path in (folder / "results").rglob("*") if path.is_file()]
+    names = {str(path.relative_to(folder)): path for path in files}
+    return {
+        name: path.read_bytes()
+        for name, path in names.items()
+        if not name.startswith(NO_ARTEFACTS) and "tfevents" not in name
+    }
