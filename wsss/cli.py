@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from wsss.commands import resume, scores
+from wsss.commands import diff, doctor, resume, scores
 from wsss.files import ArtefactError
 
-COMMANDS = (scores, resume)
+COMMANDS = (scores, resume, diff, doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -24,7 +24,7 @@ def kinds(entry: Entry, num_classes: int = 2) -> list[str]:
 
 
 def test_a_whole_image(entry: Entry) -> None:
-    assert examine(entry, 1) == (6, 8, ())
+    assert examine(entry, 1) == (6, 8, (), (0,))
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tif"])
@@ -42,7 +42,7 @@ def test_truncated_images(tmp_path: Path, suffix: str, share: float) -> None:
 def test_images_of_any_mode_become_rgb(tmp_path: Path, mode: str) -> None:
     path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
     Image.new("RGB", (8, 6), (200, 30, 30)).convert(mode).save(path)
-    assert examine(Entry("a", path, None, (), ("train",)), 1) == (6, 8, ())
+    assert examine(Entry("a", path, None, (), ("train",)), 1) == (6, 8, (), ())
     assert read_image(path).shape == (6, 8, 3)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from wsss.methods.void import VOID
 MAX_CLASSES = 254  # 0 is the background, 255 the ignored pixel, and label maps have 8 bits
 SHOWN = 20  # findings of a kind in the report
 QUOTED = 3  # findings of a kind in the error
+SEEN = 5  # masks that must show a class before its place in the order is judged
 
 REMEDIES: Mapping[str, str] = {
     "missing folder": "not there: get it, or correct the path in the config",
@@ -38,15 +39,17 @@ REMEDIES: Mapping[str, str] = {
     "unreadable mask": "expected a whole PNG, palette or 8-bit grey, of class indices",
     "mask size": "a mask has its image's width and height (EXIF orientation is ignored)",
     "mask values": "a mask holds 0 for background, 1..C for the classes in their order, and 255 for ignored",
+    "class order": "masks and labels count the classes in different orders: list them in the masks' order",
 }
 
 
 class Examined(NamedTuple):
-    """An image's height and width (0 if unreadable) and the findings about its files."""
+    """An image's height and width (0 if unreadable), findings about its files, and its mask's classes."""
 
     height: int
     width: int
     findings: tuple[Finding, ...]
+    shown: tuple[int, ...] = ()
 
 
 def examine(entry: Entry, num_classes: int) -> Examined:
@@ -65,19 +68,22 @@ def examine(entry: Entry, num_classes: int) -> Examined:
         height, width = read_image(str(entry.image)).shape[:2]
     except ArtefactError as error:
         return Examined(0, 0, (Finding("unreadable image", f"{entry.id!r}: {error}"),))
-    return Examined(height, width, tuple(_examine_mask(entry, (height, width), num_classes)))
+    return _examine_mask(entry, (height, width), num_classes)
 
 
-def _examine_mask(entry: Entry, size: tuple[int, int], num_classes: int) -> list[Finding]:
+def _examine_mask(entry: Entry, size: tuple[int, int], num_classes: int) -> Examined:
     if entry.mask is None:
-        return []
+        return Examined(*size, ())
     if not entry.mask.is_file():
-        return [Finding("missing mask", f"{entry.id!r}: {entry.mask}")]
+        return Examined(*size, (Finding("missing mask", f"{entry.id!r}: {entry.mask}"),))
     try:
         mask = read_mask(str(entry.mask))
     except ArtefactError as error:
-        return [Finding("unreadable mask", f"{entry.id!r}: {error}")]
-    return [*_check_size(entry, mask, size), *_check_values(entry, mask, num_classes)]
+        return Examined(*size, (Finding("unreadable mask", f"{entry.id!r}: {error}"),))
+    values = [int(value) for value in np.unique(mask)]
+    findings = [*_check_size(entry, mask, size), *_check_values(entry, values, num_classes)]
+    shown = tuple(value - 1 for value in values if 0 < value <= num_classes)
+    return Examined(*size, tuple(findings), shown)
 
 
 def _check_size(entry: Entry, mask: NDArray[np.uint8], size: tuple[int, int]) -> list[Finding]:
@@ -88,13 +94,52 @@ def _check_size(entry: Entry, mask: NDArray[np.uint8], size: tuple[int, int]) ->
     return [Finding("mask size", f"{entry.id!r}: {entry.mask}: {found}{hint}")]
 
 
-def _check_values(entry: Entry, mask: NDArray[np.uint8], num_classes: int) -> list[Finding]:
-    values = np.unique(mask)
-    wrong = values[(values > num_classes) & (values != VOID)]
-    if wrong.size == 0:
+def _check_values(entry: Entry, values: Sequence[int], num_classes: int) -> list[Finding]:
+    wrong = [value for value in values if value > num_classes and value != VOID]
+    if not wrong:
         return []
     found = f"expected 0..{num_classes} and {VOID}, found {', '.join(map(str, wrong[:5]))}"
     return [Finding("mask values", f"{entry.id!r}: {entry.mask}: {found}")]
+
+
+def check_class_order(listing: Listing, examined: Iterable[Examined]) -> list[Finding]:
+    """Findings where masks and image labels name the same things by different numbers.
+
+    Labels may leave out what a mask shows, so a class is misplaced only if most images whose mask shows it
+    lack its label, and most of them have the label of one other class of which the same is true.
+
+    Args:
+        listing: What the data set's reader found.
+        examined: Of each of its entries, in their order.
+
+    Returns:
+        A finding for each misplaced class.
+    """
+    images: Counter[int] = Counter()
+    labelled: dict[int, Counter[int]] = {}
+    for entry, one in zip(listing.entries, examined, strict=True):
+        for index in one.shown if entry.classes else ():
+            images[index] += 1
+            labelled.setdefault(index, Counter()).update(entry.classes)
+    lacking = sorted(
+        index for index, times in images.items() if times >= SEEN and 2 * labelled[index][index] < times
+    )
+    findings = []
+    for index in lacking:
+        other = max(lacking, key=labelled[index].__getitem__)
+        if 2 * labelled[index][other] > images[index]:
+            findings.append(_misplaced(listing.classes, index, other, images[index], labelled[index]))
+    return findings
+
+
+def _misplaced(
+    classes: Sequence[str], index: int, other: int, images: int, labelled: Mapping[int, int]
+) -> Finding:
+    return Finding(
+        "class order",
+        f"mask value {index + 1}, by the class list {classes[index]!r}: of {images} images that show it "
+        f"{labelled[index]} are labelled {classes[index]!r} and {labelled[other]} {classes[other]!r}",
+    )
 
 
 def check_listing(listing: Listing, allow_empty_classes: bool, counts: Mapping[str, int]) -> list[Finding]:

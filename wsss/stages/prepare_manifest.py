@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,20 +11,19 @@ from typing import Any
 import torch
 
 from wsss.artefacts import Manifest, Record, write_manifest
-from wsss.data.checks import SHOWN, Examined, check_listing, data_error, examine, report
-from wsss.data.coco import list_coco
-from wsss.data.folder import list_folder, list_sample
+from wsss.data.checks import (
+    SHOWN,
+    Examined,
+    check_class_order,
+    check_listing,
+    data_error,
+    examine,
+    report,
+)
+from wsss.data.listings import LISTINGS
 from wsss.data.records import Entry, Listing
-from wsss.data.voc import list_voc
 from wsss.files import PathLike
 from wsss.stages.common import parallel_map, progress
-
-LISTINGS: dict[str, Callable[[Mapping[str, Any], Path | None], Listing]] = {
-    "sample": list_sample,
-    "voc": list_voc,
-    "coco": list_coco,
-    "folder": list_folder,
-}
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +41,9 @@ def run(
     """
     listing = LISTINGS[settings["kind"]](settings, None if source is None else Path(source))
     examined = _examine(listing)
-    findings = check_listing(
-        listing, bool(settings.get("allow_empty_classes")), settings.get("counts") or {}
-    ) + [found for one in examined for found in one.findings]
+    findings = check_listing(listing, bool(settings.get("allow_empty_classes")), settings.get("counts") or {})
+    findings += [found for one in examined for found in one.findings]
+    findings += check_class_order(listing, examined)
     if findings:
         log.error("data set %r:\n%s", dataset, report(findings, SHOWN))
         raise data_error(dataset, findings)

@@ -1,0 +1,119 @@
+"""A SLURM profile beside the partitions that ``sinfo`` lists."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.doctor.tools import only_tools, put_tool
+from wsss.doctor.cluster import check_cluster, read_nodes, requests
+from wsss.doctor.settings import ROOT
+from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict
+
+PROFILE = ROOT / "profiles" / "slurm"
+CPU = "cpu|up|infinite|64|256000|(null)|idle"
+GPU = "gpu|up|4-00:00:00|32|256000|gpu:a100:4(S:0-1)|mixed"
+
+
+@pytest.fixture
+def look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Run the check against what ``sinfo`` would print."""
+
+    def check(*nodes: str, profile: Path = PROFILE, config: str = "") -> dict[str, Verdict]:
+        put_tool(tmp_path / "bin", "sinfo", {"": "\n".join(nodes)})
+        put_tool(tmp_path / "bin", "scontrol", {"": config})
+        only_tools(monkeypatch, tmp_path / "bin")
+        return {verdict.subject.removeprefix("cluster: "): verdict for verdict in check_cluster(profile)}
+
+    return check
+
+
+def test_a_machine_without_slurm_needs_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    only_tools(monkeypatch, tmp_path / "bin")
+    (verdict,) = check_cluster(PROFILE)
+    assert verdict.status == OK
+
+
+def test_a_controller_that_does_not_answer(look) -> None:
+    assert look()["cluster"].status == WARNING
+
+
+def test_a_cluster_that_serves_the_profile(look) -> None:
+    found = look(CPU, GPU, config="MinJobAge               = 300 sec")
+    assert {verdict.status for verdict in found.values()} == {OK}, found
+    assert "cpu, gpu" in found["partitions"].found
+
+
+def test_partitions_of_another_name(look) -> None:
+    found = look(CPU.replace("cpu|", "batch|"), GPU)
+    assert found["partitions"].status == ERROR
+    assert "the cluster has batch, gpu" in found["partitions"].found and "cpu" in found["partitions"].found
+    assert list(found) == ["partitions"]
+
+
+def test_partitions_that_are_down_or_have_no_gpus(look) -> None:
+    assert look(CPU.replace("idle", "drained"), GPU)["cpu"].status == WARNING
+    found = look(CPU, GPU.replace("gpu:a100:4(S:0-1)", "(null)"))
+    assert found["gpu"].status == ERROR and "jobs" not in found
+
+
+def test_a_request_that_no_node_serves_would_wait_for_ever(look) -> None:
+    jobs = look(CPU, GPU.replace("256000", "24000"))["jobs"]
+    assert jobs.status == ERROR and "train_segmenter: 8 CPUs, 32000 MB, 1440 minutes, 1 GPU" in jobs.found
+    jobs = look(CPU, GPU.replace("256000", "50000"))["jobs"]
+    assert jobs.status == WARNING and "train_segmenter at try 2: 8 CPUs, 64000 MB" in jobs.found
+    jobs = look(CPU, GPU.replace("4-00:00:00", "12:00:00"))["jobs"]
+    assert jobs.status == ERROR and "train_apc: 8 CPUs, 24000 MB, 1440 minutes, 1 GPU" in jobs.found
+
+
+def test_squeue_must_remember_jobs_until_the_first_look(look) -> None:
+    found = look(CPU, GPU, config="MinJobAge = 40 sec")
+    assert (
+        found["squeue"].status == WARNING
+        and "MinJobAge is 40 s, expected at least 3 times 20 s" in found["squeue"].found
+    )
+
+
+def test_a_profile_of_another_style(look, tmp_path: Path) -> None:
+    settings = {
+        "default-resources": ["slurm_partition=batch", "mem_mb=1000"],
+        "set-resources": ["train_apc:slurm_partition=a100", "train_apc:mem_mb=1e6*attempt"],
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+    nodes = [CPU.replace("cpu|", "batch|"), GPU.replace("gpu|", "a100|", 1)]
+    found = look(*nodes, profile=tmp_path)
+    assert found["partitions"].status == OK
+    assert "train_apc: 8 CPUs, 1000000 MB" in found["jobs"].found
+    assert look(*nodes, profile=tmp_path / "none")["cluster"].status == ERROR
+
+
+def test_lines_of_sinfo() -> None:
+    lines = [
+        CPU,
+        GPU,
+        "x|down|30:00|8+|1000+|gpu:2,shard:8|idle",
+        "y|up|1-02:30:00|8|1000|gpu:3g.40gb:1,gpu:tesla|down*",
+    ]
+    assert [tuple(one)[1:] for one in read_nodes("\n".join([*lines, "garbage"]))] == [
+        (True, float("inf"), 64, 256000, 0),
+        (True, 5760, 32, 256000, 4),
+        (False, 30, 8, 1000, 2),
+        (False, 1590, 8, 1000, 2),
+    ]
+
+
+def test_requests_grow_with_the_tries() -> None:
+    settings = yaml.safe_load((PROFILE / "config.yaml").read_text())
+    asked = {(one.rule, one.attempt): one for one in requests(settings, ROOT / "rules")}
+    first, second = asked["extract_maps", 1], asked["extract_maps", 2]
+    assert (first.gpus, first.cpus) == (1, 4)
+    assert second.megabytes == 2 * first.megabytes > 0
+    assert asked["train_irn", 1].cpus == 8 and asked["make_pseudo_labels", 1].gpus == 0
+    assert all(one.minutes > 0 and one.megabytes > 0 for one in asked.values())
+
+
+def test_resources_are_arithmetic_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "a.smk").write_text("rule paint:\n    resources:\n        gpu=0,\n")
+    for text, value in {"3 * attempt + 1": 7, "__import__('os').getpid()": 0, "16GB": 0, 5: 5}.items():
+        settings = {"retries": 1, "set-resources": {"paint": {"mem_mb": text}}}
+        assert [one.megabytes for one in requests(settings, tmp_path)][1] == value

@@ -1,0 +1,128 @@
+"""The estimate of what will be written, beside what stages really write."""
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from tests.stages.builders import SHARD, make_data, write_weights
+from wsss.artefacts import read_tensors, write_mask
+from wsss.doctor import disk
+from wsss.doctor.data import Facts
+from wsss.doctor.disk import Estimate, check_disk
+from wsss.doctor.settings import ROOT
+from wsss.doctor.sizes import attention_bytes, cam_bytes, label_bytes, map_bytes, strides
+from wsss.doctor.verdict import ERROR, OK, WARNING
+from wsss.models.classifiers import build_classifier
+from wsss.stages import diffuse_cams, extract_maps
+
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+VOC = Facts({"train": 10582, "seed": 1464, "val": 1449, "test": 0}, [(375, 500)], 1.5)
+
+
+@pytest.mark.parametrize("stored", [60, 0.3], ids=["a number", "a fraction"])
+def test_arrays_of_the_stages_have_the_estimated_bytes(tmp_path: Path, stored: float) -> None:
+    network = CONFIG["classifiers"]["conformer_nano"]["network"]
+    views = {"scales": [1.0, 0.5], "mirror": True, "attention_steps": 2, "cache_similarity": True}
+    views["cached_neighbours"] = stored
+    data = make_data(tmp_path)
+    files = {"cams": tmp_path / "cams", "attention": tmp_path / "attention"}
+    weights = write_weights(tmp_path / "weights", build_classifier(network, 3))
+    extract_maps.run(
+        manifest=data.manifest, weights=weights, **files, network=network, views=views, shard=SHARD
+    )
+    method: dict[str, Any] = {"kind": "cam"}
+    diffuse_cams.run(manifest=data.manifest, **files, maps=tmp_path / "maps", settings=method, shard=SHARD)
+    shown = [(record.height, record.width, len(record.classes)) for record in data.records if record.classes]
+    expected = {
+        "attention": sum(attention_bytes((height, width), network, views) for height, width, _ in shown),
+        "views": sum(cam_bytes((height, width), count, network, views) for height, width, count in shown),
+        "maps": sum(map_bytes((height, width), count) for height, width, count in shown),
+    }
+    for kind, name in (("attention", "attention"), ("views", "cams"), ("maps", "maps")):
+        tensors = read_tensors(tmp_path / name, kind)
+        arrays = [tensor for key, tensor in tensors.items() if not key.endswith("/classes")]
+        assert sum(tensor.nbytes for tensor in arrays) == expected[kind], kind
+
+
+@pytest.mark.parametrize("name", ["conformer_small", "conformer_nano", "resnet50", "vit_tiny"])
+def test_strides_are_those_of_the_networks(name: str) -> None:
+    network = CONFIG["classifiers"][name]["network"]
+    for stride in (16, 32) if name == "conformer_small" else (network.get("output_stride"),):
+        settings = {**network, "output_stride": stride}
+        with torch.device("meta"):
+            model = build_classifier(settings, 3)
+        assert strides(settings) == (model.token_stride, model.stride)
+
+
+def test_a_patch_size_of_its_own_counts() -> None:
+    settings = {"kind": "timm", "model": "vit_tiny_patch16_224", "arguments": {"patch_size": 8}}
+    assert strides(settings) == (8, 8)
+
+
+@pytest.mark.parametrize("size", [(80, 80), (375, 500), (1024, 2048)])
+def test_a_label_map_is_not_larger_than_estimated(tmp_path: Path, size: tuple[int, int]) -> None:
+    height, width = np.indices(size)
+    labels = ((height // 40 + width // 40) % 4 + (np.hypot(height - 40, width - 40) < 30)).astype(np.uint8)
+    write_mask(tmp_path / "a.png", labels)
+    assert 0 < (tmp_path / "a.png").stat().st_size <= label_bytes(size)
+
+
+def test_voc_s_attention_is_the_30_gigabytes_that_it_was_designed_for() -> None:
+    classifier = CONFIG["classifiers"]["conformer_small"]
+    an_image = attention_bytes((375, 500), classifier["network"], classifier["views"])
+    assert 10582 * an_image == pytest.approx(30e9, rel=0.1)
+
+
+def test_what_is_there_is_not_counted_again(tmp_path: Path) -> None:
+    estimate = Estimate(CONFIG, "voc", VOC)
+    before = estimate.main(tmp_path)
+    attention = tmp_path / "voc/seed1/conformer_small/attention"
+    attention.mkdir(parents=True)
+    for shard in range(24):  # half of them
+        (attention / f"{shard:03d}of048.safetensors").touch()
+    (attention / "000of012.safetensors").touch()  # of another cut
+    after = estimate.main(tmp_path)
+    assert before.bytes - after.bytes == pytest.approx(1.05 * 15e9, rel=0.1)
+    assert before.files - after.files == 24
+    assert before.bytes < estimate.everything(tmp_path).bytes
+
+
+def test_seeds_multiply_and_shared_folders_count_once(tmp_path: Path) -> None:
+    voc = {**CONFIG["datasets"]["voc"], "apc": None, "compare": None}
+    chain = {key: value for key, value in voc["main"].items() if key != "inference"}
+    again = {"systems": [{"name": "again", **chain}], "sensitivity": [], "images": 1}
+
+    def files(**more: Any) -> float:
+        config = {**CONFIG, "datasets": {"voc": {**voc, **more}}}
+        return Estimate(config, "voc", VOC).everything(tmp_path).files
+
+    assert files(seeds=[0, 1, 2]) == 3 * files(seeds=[0])
+    assert files(compare=again) == files()
+
+
+@pytest.mark.parametrize(
+    ("free", "status"), [(2e12, OK), (200e9, WARNING), (20e9, ERROR)], ids=["room", "main", "none"]
+)
+def test_room_is_compared_with_the_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: float, status: str
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=free))
+    verdict = check_disk(CONFIG, {"voc": VOC}, tmp_path / "results")
+    assert verdict.status == status, verdict
+    assert f"{free / 1e9:.1f} GB free in {tmp_path}" in verdict.found
+    assert bool(verdict.mend) == (status != OK)
+
+
+def test_too_few_files_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=1e13))
+    monkeypatch.setattr(disk.os, "statvfs", lambda place: SimpleNamespace(f_favail=1000))
+    verdict = check_disk(CONFIG, {"voc": VOC}, tmp_path)
+    assert verdict.status == ERROR and "room for 1000 more files" in verdict.found
+    monkeypatch.setattr(disk.os, "statvfs", lambda place: SimpleNamespace(f_favail=0))
+    assert check_disk(CONFIG, {"voc": VOC}, tmp_path).status == OK

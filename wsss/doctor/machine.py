@@ -1,0 +1,138 @@
+"""What the machine has: Python, the packages, GPUs and their driver."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from wsss.doctor.settings import ROOT
+from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict, gigabytes, listed
+
+NAMED = ("torch", "timm", "mmengine", "snakemake", "snakemake-executor-plugin-slurm")
+SECONDS = 8  # for a tool that should answer at once
+MIB = 2**20
+BUSY = 0.5  # share of a GPU's memory that others hold before it is worth a warning
+INSTALL = "run `make install`"
+
+
+def check_python(distribution: str = "wsss") -> Verdict:
+    """Whether this Python is one that the project supports."""
+    found, supported = platform.python_version(), metadata.metadata(distribution)["Requires-Python"]
+    if Version(found) in SpecifierSet(supported or ""):
+        return Verdict(OK, "Python", found)
+    return Verdict(ERROR, "Python", f"expected {supported}, found {found}", f"install it, then {INSTALL}")
+
+
+def check_packages(distribution: str = "wsss", pins: Path = ROOT / "constraints.txt") -> Verdict:
+    """Whether all packages are there, in the versions that the pins name."""
+    wanted = [Requirement(text) for text in metadata.requires(distribution) or []]
+    missing, unfit = [], []
+    for requirement in [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]:
+        version = installed(requirement.name)
+        if version is None:
+            missing.append(requirement.name)
+        elif not requirement.specifier.contains(version, prereleases=True):
+            unfit.append(f"{requirement} (found {version})")
+    if missing or unfit:
+        absent = [f"{name} (not installed)" for name in missing]
+        return Verdict(ERROR, "packages", f"expected {listed(absent + unfit, 5)}", INSTALL)
+    others = [f"{name} {found} for {pin}" for name, pin, found in _deviations(pins)]
+    if others:
+        mend = f"{INSTALL}; other versions may round otherwise"
+        return Verdict(WARNING, "packages", f"other than {pins.name} pins: {listed(others, 5)}", mend)
+    return Verdict(OK, "packages", ", ".join(f"{name} {installed(name)}" for name in NAMED))
+
+
+def installed(name: str) -> str | None:
+    """The version of an installed package, or None."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _deviations(pins: Path) -> Iterator[tuple[str, str, str]]:
+    """Name, pinned version and installed version of the packages where these differ."""
+    lines = pins.read_text(encoding="utf-8").splitlines() if pins.is_file() else []
+    for requirement in map(Requirement, filter(None, lines)):
+        found = installed(requirement.name)
+        applies = requirement.marker is None or requirement.marker.evaluate()
+        if applies and found and not requirement.specifier.contains(found, prereleases=True):
+            yield requirement.name, str(requirement.specifier).removeprefix("=="), found
+
+
+def check_gpus() -> list[Verdict]:
+    """The GPUs of this machine, and whether their driver serves torch."""
+    queried = ask("nvidia-smi", "--query-gpu=name,memory.total,memory.used", "--format=csv,noheader,nounits")
+    if queried is None:
+        mend = "enough for the sample and to submit jobs; elsewhere install NVIDIA's driver"
+        return [Verdict(WARNING, "GPU", "none found by nvidia-smi: jobs started here use the CPU", mend)]
+    overview = ask("nvidia-smi") or ""
+    rows = [line.split(", ") for line in queried.splitlines() if line.count(", ") == 2]
+    return [*_gpus(rows), check_driver(overview, torch_cuda())]
+
+
+def _gpus(rows: list[list[str]]) -> Iterator[Verdict]:
+    """A line for all GPUs, and one for each that others use."""
+    if not rows:
+        yield Verdict(ERROR, "GPU", "nvidia-smi answers and lists none", "reboot or mend the driver")
+        return
+    shown = listed([f"{name} {gigabytes(float(total) * MIB)}" for name, total, _ in rows], 8)
+    hint = f"; --resources gpu={len(rows)} runs a job on each" if len(rows) > 1 else ""
+    yield Verdict(OK, "GPU", f"{len(rows)}: {shown}{hint}")
+    for number, (_, total, used) in enumerate(rows):
+        if float(used) > BUSY * float(total):
+            found = f"GPU {number} has {gigabytes(float(used) * MIB)} of its memory in use"
+            yield Verdict(
+                WARNING, "GPU", found, "wait for the others, or leave it out of CUDA_VISIBLE_DEVICES"
+            )
+
+
+def check_driver(overview: str, built_for: str | None) -> Verdict:
+    """Whether the driver serves the CUDA that torch was built for.
+
+    Args:
+        overview: What ``nvidia-smi`` prints without arguments.
+        built_for: Version of CUDA; None for a torch without any.
+    """
+    driver = re.search(r"Driver Version: *([\d.]+)", overview)
+    serves = re.search(r"CUDA[\w ]* Version: *([\d.]+)", overview)
+    name = f"driver {driver[1] if driver else 'unknown'}"
+    if built_for is None:
+        return Verdict(ERROR, "driver", f"{name}; torch is built without CUDA", INSTALL)
+    if serves is None:
+        return Verdict(
+            WARNING, "driver", f"{name}; nvidia-smi names no CUDA version", f"torch needs {built_for}"
+        )
+    found = f"{name} for CUDA {serves[1]}, torch {installed('torch')} is built for {built_for}"
+    if int(serves[1].split(".")[0]) >= int(built_for.split(".")[0]):  # later minor versions are compatible
+        return Verdict(OK, "driver", found)
+    mend = f"install a driver for CUDA {built_for.split('.')[0]} or later, or a torch built for {serves[1]}"
+    return Verdict(ERROR, "driver", found, mend)
+
+
+def torch_cuda() -> str | None:
+    """The version of CUDA that the installed torch is built for, read without importing it."""
+    files = [path for path in metadata.files("torch") or [] if str(path) == "torch/version.py"]
+    found = re.search(r"^cuda\b.*= *'([\d.]+)'", files[0].read_text(), re.MULTILINE) if files else None
+    return found[1] if found else None
+
+
+def ask(*command: str) -> str | None:
+    """What a tool prints; None if it is not there, fails or keeps silent."""
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

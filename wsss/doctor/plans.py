@@ -1,0 +1,42 @@
+"""What the config asks of a data set: the networks to train, and the folders that a run fills."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from wsss.configuration import Chain, Config, System, system_of
+
+
+class Network(NamedTuple):
+    """A network that is trained: its section and name in the config, and the run's folder of its weights."""
+
+    section: str
+    variant: str
+    folder: str
+
+
+def main_systems(dataset: Config) -> list[System]:
+    """The main chain and the main variant of APC."""
+    chain = Chain(**dataset["main"])._asdict()
+    chain.pop("inference")
+    single = dataset.get("apc")
+    entries = [{"name": "main", **chain}, *([{"name": "APC", "apc": single["main"]}] if single else [])]
+    return [system_of(entry, dataset) for entry in entries]
+
+
+def all_systems(dataset: Config) -> list[System]:
+    """These, the systems of the comparison, and the variants of the table of ablations."""
+    compared = (dataset.get("compare") or {}).get("systems", [])
+    ablation = [{"name": name, "apc": name} for name in (dataset.get("apc") or {}).get("ablation", [])]
+    return [*main_systems(dataset), *(system_of(entry, dataset) for entry in [*compared, *ablation])]
+
+
+def networks(config: Config, system: System) -> Iterator[Network]:
+    """The networks that a system trains."""
+    first = "apc" if system.classifier in config["apc"] else "classifiers"
+    yield Network(first, system.classifier, system.classifier)
+    if "network" in config["refiners"][system.refiner]:
+        yield Network("refiners", system.refiner, f"{system.maps}/irn")
+    if system.segmenter:
+        yield Network("segmenters", system.segmenter, system.segmentation)

@@ -1,0 +1,86 @@
+"""How many bytes a stage writes for an image of H x W pixels that shows K classes.
+
+N tokens and n cells of class maps are the sides of a view (each scale, twice where mirrored), divided by
+the network's strides, rounded up and multiplied. The first three are the arrays themselves, the last is an
+estimate.
+
+- attention: 4 N m + 2 N a view, for index and value of m cached neighbours and the class token's attention;
+  2 N m more with cached similarities
+- cams: 2 K n (1 + S) a view, class maps before and after each of S attention steps
+- maps of a method, or after the walk: 2 K ceil(H/4) ceil(W/4)
+- a label map: 900 + H W / 20, a PNG's palette and its pixels, in whole blocks of 4096
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from wsss.configuration import COARSER_THAN_TOKENS, WITHOUT_ATTENTION, Config
+
+NUMBER = 2  # bytes of a float16, and of a neighbour's index
+GRID = 4  # pixels a cell of stored maps
+BLOCK = 4096  # bytes, which a small file takes at least
+PATCH = 16  # pixels a token, of the Conformer and of timm's names that say no other
+
+Size = tuple[int, int]
+
+
+class Strides(NamedTuple):
+    """Pixels a token (None: no attention) and pixels a cell of class maps."""
+
+    token: int | None
+    cell: int
+
+
+def strides(network: Config) -> Strides:
+    """The strides of a classifier, from its settings."""
+    if network["kind"] in WITHOUT_ATTENTION:
+        return Strides(None, PATCH)
+    if network["kind"] == "timm":
+        named = re.search(r"patch(\d+)", network["model"])
+        patch = network["arguments"].get("patch_size") or (int(named[1]) if named else PATCH)
+        return Strides(patch, patch)
+    stride: int = network["output_stride"]
+    return Strides(PATCH, stride) if stride == COARSER_THAN_TOKENS else Strides(stride, stride)
+
+
+def attention_bytes(size: Size, network: Config, views: Config) -> float:
+    """Of ``extract_maps``: neighbours and class attention of all views."""
+    stride, stored = strides(network).token, views["cached_neighbours"]
+    if stride is None:
+        return 0
+    planes = 3 if views["cache_similarity"] else 2
+    grids = list(_grids(size, stride, views))
+    return sum(NUMBER * tokens * (planes * _neighbours(stored, tokens) + 1) for tokens in grids)
+
+
+def _neighbours(stored: float, tokens: int) -> int:
+    return max(1, round(stored * tokens)) if stored < 1 else min(int(stored), tokens)
+
+
+def cam_bytes(size: Size, classes: float, network: Config, views: Config) -> float:
+    """Of ``extract_maps``: raw class maps of all views, and those after some steps of attention."""
+    token, cell = strides(network)
+    steps = 0 if token is None else views["attention_steps"]
+    return NUMBER * classes * (1 + steps) * sum(_grids(size, cell, views))
+
+
+def _grids(size: Size, stride: int, views: Config) -> Iterator[int]:
+    """Cells of each view."""
+    for scale in views["scales"]:
+        height, width = (max(1, round(side * scale)) for side in size)
+        cells = math.ceil(height / stride) * math.ceil(width / stride)
+        yield from [cells] * (2 if views["mirror"] else 1)
+
+
+def map_bytes(size: Size, classes: float) -> float:
+    """Of a method, of the walk and of APC: one map a class."""
+    return NUMBER * classes * math.ceil(size[0] / GRID) * math.ceil(size[1] / GRID)
+
+
+def label_bytes(size: Size) -> float:
+    """Of a palette PNG."""
+    return BLOCK * math.ceil((900 + size[0] * size[1] / 20) / BLOCK)

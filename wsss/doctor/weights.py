@@ -1,0 +1,103 @@
+"""The initial weights of every network that the config trains on a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wsss.configuration import Config
+from wsss.doctor.plans import all_systems, main_systems, networks
+from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict, gigabytes, listed
+from wsss.initial_files import (
+    backbone_name,
+    fault,
+    hub_cache,
+    in_hub_cache,
+    known_digest,
+    locate,
+    may_download,
+)
+
+
+@dataclass
+class Origin:
+    """Where some networks start: a file with its digest, or timm's name; and which networks these are."""
+
+    name: str
+    sha256: str | None
+    from_timm: bool
+    needed: bool = False
+    variants: list[str] = field(default_factory=list)
+
+
+def check_weights(config: Config, datasets: Iterable[str]) -> list[Verdict]:
+    """Whether the weights are there, whole and those of the config.
+
+    Args:
+        config: The whole configuration.
+        datasets: The data sets to be used. What only their comparisons and ablations need may be missing.
+
+    Returns:
+        A verdict each file, and each network of timm's.
+    """
+    return [_check(origin) for origin in _origins(config, datasets).values()]
+
+
+def _origins(config: Config, datasets: Iterable[str]) -> dict[tuple[Any, ...], Origin]:
+    found: dict[tuple[Any, ...], Origin] = {}
+    for dataset in datasets:
+        settings = config["datasets"][dataset]
+        main = set(main_systems(settings))
+        for system in all_systems(settings):
+            for network in networks(config, system):
+                variant = config[network.section][network.variant]
+                for origin in _origin(variant["initial"], variant["network"]):
+                    kept = found.setdefault((origin.name, origin.sha256), origin)
+                    kept.needed |= system in main
+                    if network.variant not in kept.variants:
+                        kept.variants.append(network.variant)
+    return found
+
+
+def _origin(initial: Mapping[str, Any], network: Mapping[str, Any]) -> Iterator[Origin]:
+    if initial.get("file"):
+        yield Origin(initial["file"], initial.get("sha256"), False)
+    elif initial.get("timm"):
+        yield Origin(backbone_name(network), None, True)
+
+
+def _check(origin: Origin) -> Verdict:
+    subject = f"weights: {origin.name}"
+    users = f"for {listed(origin.variants)}"
+    return _check_timm(origin, subject, users) if origin.from_timm else _check_file(origin, subject, users)
+
+
+def _check_file(origin: Origin, subject: str, users: str) -> Verdict:
+    path = locate(origin.name)
+    if wrong := fault(path, origin.sha256):
+        expected, _, mend = wrong.rpartition("; ")
+        where = "README, Weights, says from where"
+        return Verdict(
+            ERROR if origin.needed else WARNING, subject, f"{expected} ({users})", f"{mend}; {where}"
+        )
+    size = gigabytes(path.stat().st_size)
+    if origin.sha256:
+        return Verdict(OK, subject, f"{size}, sha256 as in the config ({users})")
+    found = f"{size}, sha256 {known_digest(path)}, which the config does not name ({users})"
+    return Verdict(OK, subject, found)
+
+
+def _check_timm(origin: Origin, subject: str, users: str) -> Verdict:
+    if in_hub_cache(origin.name):
+        return Verdict(OK, subject, f"timm's, already fetched ({users})")
+    command = f"import timm; timm.create_model('{origin.name}', pretrained=True)"
+    mend = f'where there is a network: python -c "{command}"; or give a file in the config'
+    if not may_download():
+        status = ERROR if origin.needed else WARNING
+        return Verdict(
+            status, subject, f"not in {hub_cache()}, and HF_HUB_OFFLINE forbids to fetch it ({users})", mend
+        )
+    return Verdict(
+        WARNING, subject, f"not yet fetched; the training will, if it can reach timm's host ({users})", mend
+    )
