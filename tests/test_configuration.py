@@ -101,6 +101,17 @@ def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tupl
             "voc.apc.ablation: expected beta above 0, for side_960_crf and side_960_crf_tags read the "
             "decoder, found 0 in 'apc_plain'",
         ),
+        (
+            ("apc_inferences", "side_800_crf", "side"),
+            802,
+            "voc.apc.main: expected a multiple of the 16 pixels of a patch of 'apc', found "
+            "apc_inferences.side_800_crf.side 802",
+        ),
+        (
+            ("apc", "apc_nano_max", "training", "side"),
+            100,
+            "datasets.sample.apc.ablation: expected a multiple of the",
+        ),
         ((*VOC_APC, "main"), "resnet50", "datasets.voc.apc.main: expected one of apc (apc, "),
         ((*VOC_APC, "ablation"), ["apc", "acp"], "voc.apc.ablation: expected one of apc (apc, "),
         ((*VOC_APC, "inference"), "nano_144", "voc.apc.inferences: expected the main one, 'nano_144', among"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -231,14 +232,36 @@ def _check_single_stage(config: Config, single: Config) -> list[str]:
             f"found {single['inference']!r}"
         )
     return findings or [
-        *_check_decoder(config, "apc.main", single["main"], [*single["inferences"], *single["pseudo"]]),
+        *_check_reading(config, "apc.main", single["main"], [*single["inferences"], *single["pseudo"]]),
         *(
             finding
             for variant in single["ablation"]
-            for finding in _check_decoder(
+            for finding in _check_reading(
                 config, "apc.ablation", variant, [single["inference"], *single["pseudo"]]
             )
         ),
+    ]
+
+
+def _check_reading(config: Config, key: str, variant: str, inferences: Sequence[str]) -> list[str]:
+    """Findings of a variant of APC that is asked to predict in these ways."""
+    return _check_decoder(config, key, variant, inferences) + _check_sides(config, key, variant, inferences)
+
+
+def _check_sides(config: Config, key: str, variant: str, inferences: Sequence[str]) -> list[str]:
+    """Findings of images that the patches would not cover; timm's names mostly tell the patch."""
+    settings = config["apc"][variant]
+    named = re.search(r"patch(\d+)", settings["network"]["model"])
+    patch = settings["network"]["arguments"].get("patch_size") or int(named[1] if named else 1)
+    sides = {
+        f"apc.{variant}.side": settings["side"],
+        f"apc.{variant}.training.side": settings["training"]["side"],
+    }
+    sides |= {f"apc_inferences.{name}.side": config["apc_inferences"][name]["side"] for name in inferences}
+    return [
+        f"{key}: expected a multiple of the {patch} pixels of a patch of {variant!r}, found {where} {side}"
+        for where, side in sides.items()
+        if side % patch
     ]
 
 
@@ -278,7 +301,7 @@ def _check_system(config: Config, key: str, system: Config, dataset: Config) -> 
         if single is None:
             return [f"{key}: expected inferences for {system['apc']!r} in the data set's apc, found none"]
         read = [single["inference"], *single["pseudo"]]
-        return _unknown(config, f"{key}.apc", ("apc",), [system["apc"]]) or _check_decoder(
+        return _unknown(config, f"{key}.apc", ("apc",), [system["apc"]]) or _check_reading(
             config, f"{key}.apc", system["apc"], read
         )
     segmenters = [system["segmenter"]] if system["segmenter"] else []

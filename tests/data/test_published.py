@@ -13,7 +13,8 @@ ADCAM: dict[str, Any] = {"network": STOPPED, "method": METHOD, "refined": False,
 APC: dict[str, Any] = {
     "network": VIT,
     "pooling": "adaptive_k",
-    "contrast": True,
+    "alpha": 0.2,
+    "beta": 0.1,
     "side": 960,
     "pixel_labels": False,
 }
@@ -40,7 +41,9 @@ APC: dict[str, Any] = {
         ),
         (APC, {"pseudo": {"miou": 0.746}, "segmentation": {"miou": 0.723}}),
         ({**APC, "pooling": "average"}, {"segmentation": {"miou": 0.617}}),
-        ({**APC, "contrast": False}, {"segmentation": {"miou": 0.703}}),
+        ({**APC, "alpha": 0.0}, {"segmentation": {"miou": 0.703}}),
+        ({**APC, "alpha": 0.25}, {"segmentation": {"miou": 0.718}}),
+        ({**APC, "beta": 0.05}, {"segmentation": {"miou": 0.713}}),
         ({**APC, "side": 640}, {"segmentation": {"miou": 0.716}}),
     ],
 )
@@ -60,6 +63,7 @@ def test_a_system_s_figures_on_voc(facts: dict[str, Any], expected: dict[str, An
         ("voc", {**ADCAM, "method": {**METHOD, "steps": 8}}),
         ("voc", {**APC, "network": {**VIT, "model": "vit_base_patch16_384.augreg_in1k"}}),
         ("voc", {**APC, "side": 384}),
+        ("voc", {**APC, "alpha": 0.02, "beta": 0.01}),
         ("voc", {}),
     ],
 )

@@ -251,10 +251,8 @@ def _facts(
     if system.apc:
         own = settings.get("apc", {})
         training = own.get("training", {})
-        facts |= {
-            "pooling": training.get("pooling", {}).get("kind"),
-            "contrast": training.get("alpha", 0) > 0,
-        }
+        facts |= {name: training.get(name) for name in ("alpha", "beta")}
+        facts["pooling"] = training.get("pooling", {}).get("kind")
         facts["side"] = documents["segmentation"][0].get("side") if documents["segmentation"] else None
     else:
         own = settings.get("classifier", {})
