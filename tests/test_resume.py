@@ -124,7 +124,7 @@ def until(path: Path) -> None:
 def test_after_a_kill_of_a_run_on_this_machine(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "Snakefile").write_text(SNAKEFILE)
     (folder / "wait.py").write_text(WAIT)
-    arguments = ["--cores", "1", "--quiet", "all", "done.txt"]
+    arguments = ["--cores", "1", "--", "done.txt"]
     snakemake = subprocess.Popen([sys.executable, "-m", "snakemake", *arguments])
     until(folder / "started")
     assert main(["resume", *arguments]) == 1

@@ -18,7 +18,7 @@ from wsss.files import ArtefactError
 if TYPE_CHECKING:
     from wsss.commands import Subparsers
 
-# Start of the names of a run's jobs: the profile's `slurm-jobname-prefix`, and what the executor puts after it.
+# Start of the names of a run's jobs: the profile's `slurm-jobname-prefix` and what the executor adds.
 JOB_NAMES = "wsss_"
 DRY_RUN = ("-n", "--dry-run", "--dryrun")
 SECONDS_TO_END = 180  # clusters give a job 30 s between SIGTERM and SIGKILL unless told otherwise
