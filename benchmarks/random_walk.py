@@ -2,7 +2,8 @@
 
 A 376x500 image at a quarter of its size, two classes. The dense way holds two matrices of 0.55 GB and takes
 minutes. Numbers too small for float32's full precision are set to 0 for both: processors multiply them over a
-hundred times more slowly, and the powers of the dense matrix are full of them. Run: python benchmarks/random_walk.py
+hundred times more slowly, and the powers of the dense matrix are full of them.
+Run: python benchmarks/random_walk.py
 """
 
 import torch
