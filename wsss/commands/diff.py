@@ -1,0 +1,60 @@
+"""``wsss diff``: compare two runs, stage by stage."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wsss.files import ArtefactError
+
+if TYPE_CHECKING:
+    from wsss.commands import Subparsers
+
+CANNOT_COMPARE = 2
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Add the command to the command line."""
+    diff = commands.add_parser(
+        "diff",
+        help="compare two runs, stage by stage",
+        description=(
+            "Compare two folders of results, or two files: which artefacts are equal, which differ and by "
+            "how much, where the two part and why. Scores are set beside the noise of the seeds where "
+            "several were run. Folders may be results, one data set's, or any folder below."
+        ),
+        epilog=(
+            "exit status: 0 equal, 1 different or a stage missing, 2 something cannot be compared. "
+            "example: wsss diff results_a/voc results_b/voc --html diff.html"
+        ),
+    )
+    diff.add_argument("a", type=Path, metavar="A", help="a folder of results, or a file in one")
+    diff.add_argument("b", type=Path, metavar="B", help="what to compare it with")
+    diff.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    diff.add_argument(
+        "--html", type=Path, metavar="FILE", help="also write a page with the most different images"
+    )
+    diff.set_defaults(command=_diff)
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from wsss.diff import compare
+    from wsss.diff.text import as_json, format_comparison
+
+    try:
+        comparison = compare(options.a, options.b)
+    except ArtefactError as error:
+        print(f"wsss: {error}", file=sys.stderr)
+        return CANNOT_COMPARE
+    if options.json:
+        print(json.dumps(as_json(comparison), sort_keys=True, ensure_ascii=False, allow_nan=False, indent=2))
+    else:
+        print(format_comparison(comparison))
+    if options.html:
+        from wsss.diff.page import write_page
+
+        write_page(options.html, comparison)
+    return comparison.status

@@ -1,0 +1,244 @@
+"""Differences between networks' weights, class maps, stored views and counts, read tensor by tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wsss.artefacts import TensorShard, open_tensors
+from wsss.diff.findings import Difference, Largest, Unpaired, number, percent, size
+from wsss.diff.pairing import Parts, shard_pairs
+
+
+class Apart:
+    """Adds up how far tensors of one kind are apart; knows which one is the furthest."""
+
+    def __init__(self) -> None:
+        self.total = self.scale = self.largest = 0.0
+        self.indices = False
+        self.cells = self.differing = 0
+        self.where: str | None = None
+
+    def add(self, name: str, a: Tensor, b: Tensor) -> float:
+        """Add two tensors of one shape; returns the mean of their absolute differences."""
+        one, other = a.double(), b.double()
+        alike = (one == other) | (one.isnan() & other.isnan())
+        apart = torch.where(alike, 0.0, (one - other).abs().nan_to_num(torch.inf, torch.inf))
+        total, largest = float(apart.sum()), float(apart.max()) if apart.numel() else 0.0
+        self.total += total
+        self.indices = not a.is_floating_point()
+        self.scale += float(one.nan_to_num(0, 0, 0).abs().sum())
+        self.cells += apart.numel()
+        self.differing += int((~alike).sum())
+        if largest > self.largest:
+            self.largest, self.where = largest, name
+        return total / max(apart.numel(), 1)
+
+    @property
+    def mean(self) -> float:
+        """Mean of the absolute differences."""
+        return self.total / max(self.cells, 1)
+
+    def text(self) -> str:
+        """The amounts in a few words; of indices only how many differ, because far means nothing there."""
+        share = f"{percent(self.differing / max(self.cells, 1))} of the entries"
+        return share if self.indices else f"mean {size(self.mean)}, {share}"
+
+    def amounts(self) -> dict[str, Any]:
+        """The amounts as JSON values."""
+        return {
+            "largest": number(self.largest),
+            "largest_in": self.where,
+            "mean": number(self.mean),
+            "mean_relative": number(self.total / self.scale) if self.scale else None,
+            "share_differing": self.differing / max(self.cells, 1),
+        }
+
+
+class Shards:
+    """Several open shards as one: tensors by name, wherever they lie."""
+
+    def __init__(self, shards: list[TensorShard]) -> None:
+        self._where = {name: shard for shard in shards for name in shard.keys()}  # noqa: SIM118
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._where
+
+    def names(self) -> set[str]:
+        """Names of all tensors."""
+        return set(self._where)
+
+    def get(self, name: str) -> Tensor:
+        """Read one tensor."""
+        return self._where[name].get(name)
+
+
+@contextmanager
+def opened(parts: Parts, form: str) -> Iterator[Shards]:
+    """Open some shards of one form."""
+    with ExitStack() as stack:
+        yield Shards([stack.enter_context(open_tensors(path, form)) for path in parts.values()])
+
+
+@contextmanager
+def both(a: Parts, b: Parts, form: str) -> Iterator[tuple[Shards, Shards]]:
+    """Open shards of two sides."""
+    with opened(a, form) as one, opened(b, form) as other:
+        yield one, other
+
+
+def compare_weights(a: Parts, b: Parts) -> Difference:
+    """Largest and mean difference of two networks' weights, over the tensors that both have."""
+    apart, unpaired = Apart(), Unpaired()
+    with both(a, b, "weights") as (one, other):
+        for name in sorted(one.names() | other.names()):
+            if unpaired.meet(name in one, name in other):
+                _add(apart, unpaired, name, one.get(name), other.get(name))
+    notes = [note.replace("images", "tensors") for note in unpaired.notes()]
+    share = f", {percent(apart.total / apart.scale)} of the mean weight" if apart.scale else ""
+    text = f"largest {size(apart.largest)} ({apart.where}), mean {size(apart.mean)}{share}"
+    return _difference(apart.differing == 0, text, apart.amounts(), notes)
+
+
+def _add(apart: Apart, unpaired: Unpaired, name: str, a: Tensor, b: Tensor) -> None:
+    if a.shape == b.shape:
+        apart.add(name, a, b)
+    else:
+        unpaired.reshape()
+
+
+def _difference(
+    agree: bool, text: str, amounts: dict[str, Any], notes: list[str], largest: Largest | None = None
+) -> Difference:
+    worst = largest.found() if largest else []
+    return Difference(agree and not notes, "" if agree else text, amounts, notes, worst)
+
+
+def compare_maps(a: Parts, b: Parts) -> Difference:
+    """Mean absolute difference and rank correlation of class maps, and the images furthest apart.
+
+    The maps of an image are set side by side for the classes that both sides have.
+    """
+    apart, unpaired, largest, ranks = Apart(), Unpaired(), Largest(), Mean()
+    for parts in shard_pairs(a, b):
+        with both(*parts, "maps") as (one, other):
+            for image in sorted(_images(one) | _images(other)):
+                name = f"{image}/maps"
+                if not unpaired.meet(name in one, name in other):
+                    continue
+                maps = shared_maps(one, other, image)
+                if maps is None:
+                    unpaired.reshape()
+                    continue
+                largest.add(image, apart.add(image, *maps))
+                ranks.add(rank_correlation(*maps))
+    worst = largest.found()
+    amounts = {**apart.amounts(), "rank_correlation": ranks.value(), "images": ranks.count}
+    first = f", worst {worst[0].image} ({size(worst[0].difference)})" if worst else ""
+    text = f"mean {size(apart.mean)}, rank correlation {_rounded(ranks.value())}{first}"
+    return _difference(apart.differing == 0, text, amounts, unpaired.notes(), largest)
+
+
+def _images(shards: Shards) -> set[str]:
+    return {name.removesuffix("/maps") for name in shards.names() if name.endswith("/maps")}
+
+
+def shared_maps(one: Shards, other: Shards, image: str) -> tuple[Tensor, Tensor] | None:
+    """The maps (K, h, w) of the classes that both sides have; None where no two can be laid on each other."""
+    classes = [shards.get(f"{image}/classes").tolist() for shards in (one, other)]
+    maps = [shards.get(f"{image}/maps") for shards in (one, other)]
+    if classes[0] != classes[1]:
+        shared = sorted(set(classes[0]) & set(classes[1]))
+        if not shared:
+            return None
+        maps = [part[[own.index(label) for label in shared]] for part, own in zip(maps, classes, strict=True)]
+    return (maps[0], maps[1]) if maps[0].shape == maps[1].shape else None
+
+
+class Mean:
+    """A mean over the images for which there is a value."""
+
+    def __init__(self) -> None:
+        self.total, self.known, self.count = 0.0, 0, 0
+
+    def add(self, value: float | None) -> None:
+        """Add an image's value."""
+        self.count += 1
+        if value is not None:
+            self.total += value
+            self.known += 1
+
+    def value(self) -> float | None:
+        """The mean, None if no image has a value."""
+        return self.total / self.known if self.known else None
+
+
+def rank_correlation(a: Tensor, b: Tensor) -> float | None:
+    """Spearman's correlation of two maps' cells, equal values sharing a mean rank; None where one is flat.
+
+    Args:
+        a: Any shape.
+        b: Of the same shape.
+    """
+    one, other = (_ranks(part.double().flatten()) for part in (a, b))
+    one, other = one - one.mean(), other - other.mean()
+    scale = float(one.square().sum() * other.square().sum()) ** 0.5  # NaN where there are no cells
+    return float(one @ other) / scale if scale > 0 else None
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """Mean rank of each value, counted from 1, float64 (N,)."""
+    ordered = values.sort().values
+    below, upto = (torch.searchsorted(ordered, values, right=right) for right in (False, True))
+    return (below + upto + 1).double() / 2
+
+
+def _rounded(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4f}"
+
+
+def compare_views(a: Parts, b: Parts, form: str) -> Difference:
+    """Differences of what was stored of the views, by kind: activations, co-neighbours, attention."""
+    kinds: dict[str, Apart] = {}
+    unpaired = Unpaired()
+    for parts in shard_pairs(a, b):
+        with both(*parts, form) as (one, other):
+            for name in sorted(one.names() | other.names()):
+                image, _, kind = name.rpartition("/")
+                apart = kinds.setdefault(kind.rstrip("0123456789"), Apart())
+                if unpaired.meet(name in one, name in other):
+                    _add(apart, unpaired, image, one.get(name), other.get(name))
+    notes = [note.replace("images", "tensors") for note in unpaired.notes()]
+    differing = {kind: apart for kind, apart in kinds.items() if apart.differing}
+    text = "; ".join(f"{kind} {apart.text()}" for kind, apart in differing.items())
+    amounts = {kind: apart.amounts() for kind, apart in kinds.items()}
+    return _difference(not differing, text, amounts, notes)
+
+
+def compare_counts(a: Parts, b: Parts) -> Difference:
+    """Share of the counted pixels that another pair of true and predicted label holds."""
+    one, other = _added(a), _added(b)
+    if one.shape != other.shape:
+        return Difference(
+            False, notes=[f"counts of shape {list(one.shape)} in A, {list(other.shape)} in B: not comparable"]
+        )
+    moved = (
+        int((one - other).abs().sum()) / 2
+    )  # each pixel that moved is missing in one cell, extra in another
+    share = moved / max(int(one.sum()), int(other.sum()), 1)
+    return _difference(
+        moved == 0, f"{percent(share)} of the counted pixels moved", {"share_moved": share}, []
+    )
+
+
+def _added(parts: Parts) -> Tensor:
+    """Counts of all shards, int64 (T, C, C)."""
+    total: Tensor | int = 0
+    for path in parts.values():
+        with open_tensors(path, "counts") as shard:
+            total = total + shard.get("counts")
+    return torch.as_tensor(total)
