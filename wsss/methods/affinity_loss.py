@@ -13,6 +13,7 @@ from torch import Tensor
 from wsss.methods.affinity import index_pairs, path_max, search_paths
 from wsss.methods.segmentation_loss import resize_labels
 from wsss.methods.void import VOID
+from wsss.methods.whole_batch import whole_batch
 
 # keeps logarithms finite and makes a half without pairs contribute nothing, as in the published training
 EPSILON = 1e-5
@@ -165,7 +166,8 @@ def _at_least_single(values: Tensor) -> Tensor:
 
 
 def _mean_over(loss: Tensor, chosen: Tensor) -> Tensor:
-    return (loss * chosen).sum() / (chosen.sum().to(loss.dtype) + EPSILON)
+    total, count = whole_batch((loss * chosen).sum(), chosen.sum())
+    return total / (count.to(loss.dtype) + EPSILON)
 
 
 def _check_grid(values: Tensor, labels: Tensor, channels: int) -> None:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from wsss.methods.whole_batch import whole_batch
+
 
 def patch_contrast(
     features: Tensor,
@@ -50,8 +52,7 @@ def patch_contrast(
     # sums over hundreds of patches need single precision
     with torch.autocast(features.device.type, enabled=False):
         cost = _costs(_at_least_single(features), sure & present[:, None], other & present[:, None])
-    images = present.any(1).sum()
-    return _mean(_mean(cost.sum(1), present.sum(1)).sum(), images)
+    return _mean(*whole_batch(_mean(cost.sum(1), present.sum(1)).sum(), present.any(1).sum()))
 
 
 def _costs(features: Tensor, sure: Tensor, other: Tensor) -> Tensor:

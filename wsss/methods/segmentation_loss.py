@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wsss.methods.void import VOID
+from wsss.methods.whole_batch import whole_batch
 
 
 def resize_labels(labels: Tensor, size: tuple[int, int]) -> Tensor:
@@ -84,4 +85,5 @@ def _pixelwise(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _mean_over(loss: Tensor, chosen: Tensor) -> Tensor:
-    return (loss * chosen).sum() / chosen.sum().clamp(min=1)
+    total, count = whole_batch((loss * chosen).sum(), chosen.sum())
+    return total / count.clamp(min=1)
