@@ -1,10 +1,15 @@
 import logging
+import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
+from tests.processes import ended, fork, kill_this
 from wsss.device import device
 from wsss.stages.common import parallel_map, progress
 
@@ -69,3 +74,33 @@ def test_progress_passes_items_and_logs_lines(caplog: pytest.LogCaptureFixture) 
 
 def test_device_is_usable() -> None:
     assert torch.ones(2, device=device()).sum() == 2
+
+
+def is_running(process: str) -> bool:
+    """Whether a process is there and no zombie, which has no command line."""
+    try:
+        return bool(Path("/proc", process, "cmdline").read_bytes())
+    except OSError:
+        return False
+
+
+def slow(_: int) -> None:
+    time.sleep(60)
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    def parent() -> None:
+        threading.Thread(target=lambda: list(parallel_map(slow, range(2), 2)), daemon=True).start()
+        while len(multiprocessing.active_children()) < 2:
+            time.sleep(0.01)
+        workers = [str(child.pid) for child in multiprocessing.active_children()]
+        (tmp_path / "workers").write_text(" ".join(workers))
+        kill_this()
+
+    assert ended(fork(parent)) == -9
+    workers = (tmp_path / "workers").read_text().split()
+    assert len(workers) == 2
+    deadline = time.monotonic() + 10
+    while any(is_running(worker) for worker in workers):
+        assert time.monotonic() < deadline, "orphaned workers go on"
+        time.sleep(0.1)

@@ -3,7 +3,10 @@
 import itertools
 import logging
 import multiprocessing
+import os
+import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -104,7 +107,8 @@ def parallel_map(function: Callable[[Item], Result], items: Iterable[Item], work
     if workers <= 1:
         yield from map(function, items)
         return
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), initializer=_start_worker)
+    context = multiprocessing.get_context("fork")
+    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(os.getpid(),))
     try:
         yield from _ordered(pool, function, iter(items), 2 * workers)
     except BrokenProcessPool as error:
@@ -128,5 +132,14 @@ def _ordered(
         waiting.extend(pool.submit(function, item) for item in itertools.islice(items, 1))
 
 
-def _start_worker() -> None:
+def _start_worker(parent: int) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # its parent alone has files to tidy up
     torch.set_num_threads(1)
+    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: int) -> None:
+    """End this process when its parent is gone: a killed one cannot tell, and workers wait for ever."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -17,14 +17,13 @@ from wsss.artefacts import (
     TensorShard,
     open_tensors,
     read_manifest,
-    write_tensors,
 )
 from wsss.data.transforms import scaled_size
 from wsss.device import device
 from wsss.methods.cam import merge_views, normalise
 from wsss.methods.diffusion import diffuse, gather, token_count, transition_from_neighbours
 from wsss.stages.class_maps import MAP_STRIDE, check_classes, grid_size, size_of
-from wsss.stages.common import progress
+from wsss.stages.shards import Recipe, make_tensors
 
 log = logging.getLogger(__name__)
 
@@ -141,16 +140,28 @@ def run(
         shard: Which part of the split ``train``, such as ``002of048``.
     """
     records = read_manifest(manifest).shard("train", shard)
-    tensors: dict[str, Tensor] = {}
-    with ExitStack() as stack:
-        views = stack.enter_context(open_tensors(cams, "views"))
-        neighbours = stack.enter_context(open_tensors(attention, "attention"))
-        for record in progress(records, len(records), f"class maps by {settings['kind']}"):
-            tensors[f"{record.id}/classes"] = check_classes(views, record)
-            tensors[f"{record.id}/maps"] = _maps(views, neighbours, record, settings).half()
-    params = {"stride": MAP_STRIDE, "settings": settings, "views": views.params}
-    write_tensors(maps, "maps", tensors, params, {"manifest": manifest, "cams": cams, "attention": attention})
+    with open_tensors(cams, "views") as views, open_tensors(attention, "attention") as neighbours:
+        recipe = Recipe(
+            "diffuse_cams",
+            f"class maps by {settings['kind']}",
+            settings={"settings": settings, "shard": shard},
+            params={"stride": MAP_STRIDE, "settings": settings, "views": views.params},
+            inputs={"manifest": manifest, "cams": cams, "attention": attention},
+        )
+        make_tensors({"maps": maps}, records, partial(_made, views, neighbours, settings), recipe)
     log.info("%s: maps of %d images by %s", shard, len(records), settings["kind"])
+
+
+def _made(
+    views: TensorShard, neighbours: TensorShard, settings: Mapping[str, Any], records: Sequence[Record]
+) -> Iterator[dict[str, dict[str, Tensor]]]:
+    """One image's tensors after the other."""
+    for record in records:
+        tensors = {
+            f"{record.id}/classes": check_classes(views, record),
+            f"{record.id}/maps": _maps(views, neighbours, record, settings).half(),
+        }
+        yield {"maps": tensors}
 
 
 def _maps(views: TensorShard, neighbours: TensorShard, record: Record, settings: Mapping[str, Any]) -> Tensor:

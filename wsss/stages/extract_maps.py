@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsss.artefacts import ArtefactError, PathLike, Record, read_image, read_manifest, write_tensors
+from wsss.artefacts import ArtefactError, PathLike, Record, read_image, read_manifest
 from wsss.data.transforms import normalise, rescale, scaled_size, to_tensor
 from wsss.device import device
 from wsss.methods.attention import aggregate_attention, class_attention
@@ -20,7 +21,8 @@ from wsss.methods.diffusion import attended, coneighbour_similarity, nearest_con
 from wsss.models.classifiers import build_classifier
 from wsss.models.outputs import Classifier
 from wsss.stages.class_maps import half, size_of
-from wsss.stages.common import load_network, progress
+from wsss.stages.common import load_network
+from wsss.stages.shards import Recipe, make_tensors
 
 # What one forward pass may take, by the estimate of `_batch_size`. It is a constant, never the memory at
 # hand, so that the same images meet in a batch on every machine and the bytes stay the same.
@@ -33,9 +35,12 @@ log = logging.getLogger(__name__)
 
 
 class Batch(NamedTuple):
-    """Images of one size at one scale: the scale's number in the list of scales, and the images' records."""
+    """Images of one size at one scale: the scale's number in the list of scales, and the images' records.
 
-    scale: int
+    Without a scale, it is the images' classes that are stored, of any images.
+    """
+
+    scale: int | None
     records: Sequence[Record]
 
 
@@ -69,20 +74,19 @@ def run(
     records = data.shard("train", shard)
     built = load_network(build_classifier(network, data.num_classes), weights, data)
     model = cast(Classifier, built)
-    maps = {f"{record.id}/classes": torch.tensor(record.classes, dtype=torch.int64) for record in records}
-    neighbours: dict[str, Tensor] = {}
     mapped = [record for record in records if record.classes]
     if model.token_stride is not None:
         _check_tokens(mapped, views["scales"], model.token_stride)
     batches = _batches(mapped, views["scales"], model.token_stride or model.stride)
-    for batch in progress(batches, len(batches), "extracting maps"):
-        of_maps, of_attention = _extract(model, batch, network, views)
-        maps.update(of_maps)
-        neighbours.update(of_attention)
-    inputs = {"manifest": manifest, "weights": weights}
-    params = {"stride": model.stride, **views}
-    write_tensors(cams, "views", maps, params, inputs)
-    write_tensors(attention, "attention", neighbours, params, inputs)
+    recipe = Recipe(
+        "extract_maps",
+        "extracting maps",
+        settings={"network": network, "views": views, "shard": shard},
+        params={"stride": model.stride, **views},
+        inputs={"manifest": manifest, "weights": weights},
+    )
+    outputs = {"views": cams, "attention": attention}
+    make_tensors(outputs, [Batch(None, records), *batches], partial(_made, model, network, views), recipe)
     log.info("%s: maps of %d images in %d batches", shard, len(records), len(batches))
 
 
@@ -122,20 +126,37 @@ def _batch_size(height: int, width: int, stride: int) -> int:
     return max(1, BATCH_BYTES // (ATTENTION_BYTES * tokens**2 + PIXEL_BYTES * height * width))
 
 
+def _made(
+    model: Classifier, network: Mapping[str, Any], views: Mapping[str, Any], batches: Sequence[Batch]
+) -> Iterator[dict[str, dict[str, Tensor]]]:
+    """One batch's tensors after the other: those of the class maps' file and those of the attention's."""
+    for batch in batches:
+        if batch.scale is None:
+            classes = {record.id: torch.tensor(record.classes, dtype=torch.int64) for record in batch.records}
+            yield {"views": {f"{name}/classes": tensor for name, tensor in classes.items()}, "attention": {}}
+        else:
+            maps, neighbours = _extract(model, batch.scale, batch.records, network, views)
+            yield {"views": maps, "attention": neighbours}
+
+
 @torch.inference_mode()
 def _extract(
-    model: Classifier, batch: Batch, network: Mapping[str, Any], views: Mapping[str, Any]
+    model: Classifier,
+    scale: int,
+    records: Sequence[Record],
+    network: Mapping[str, Any],
+    views: Mapping[str, Any],
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """All stored tensors of a batch: those of the class maps' file and those of the attention's."""
-    pictures = [_load(record, views["scales"][batch.scale], network) for record in batch.records]
+    pictures = [_load(record, views["scales"][scale], network) for record in records]
     images = torch.stack(pictures).to(device())  # (B, 3, H, W)
     maps: dict[str, Tensor] = {}
     neighbours: dict[str, Tensor] = {}
     flips = (False, True) if views["mirror"] else (False,)
     for flip in flips:
         output = model(images.flip(-1) if flip else images)
-        view = batch.scale * len(flips) + flip
-        for row, record in enumerate(batch.records):
+        view = scale * len(flips) + flip
+        for row, record in enumerate(records):
             cam = output.class_maps[row, list(record.classes)].float()  # (K, h, w)
             maps[f"{record.id}/cam{view}"] = half(cam, record)
             if output.attention is not None:

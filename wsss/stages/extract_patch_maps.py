@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from wsss.artefacts import PathLike, Record, read_manifest, write_tensors
+from wsss.artefacts import Manifest, PathLike, Record, read_manifest
 from wsss.methods.cam import merge_views
 from wsss.models.apc import APCOutput
 from wsss.stages.apc_outputs import apc_outputs, on_grid
 from wsss.stages.class_maps import MAP_STRIDE, half, size_of
-from wsss.stages.common import progress
+from wsss.stages.shards import Recipe, make_tensors
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +43,27 @@ def run(
     """
     data = read_manifest(manifest)
     records = data.shard("train", shard)
-    tensors: dict[str, Tensor] = {}
-    outputs = apc_outputs(data, records, weights, network, side, decode=False)
-    for record, output in progress(outputs, len(records), "patch maps"):
-        tensors[f"{record.id}/classes"] = torch.tensor(record.classes, dtype=torch.int64)
-        tensors[f"{record.id}/maps"] = half(_maps(output, record, side), record)
-    params = {"stride": MAP_STRIDE, "settings": {"kind": "patches", "side": side}}
-    write_tensors(maps, "maps", tensors, params, {"manifest": manifest, "weights": weights})
+    recipe = Recipe(
+        "extract_patch_maps",
+        "patch maps",
+        settings={"network": network, "side": side, "shard": shard},
+        params={"stride": MAP_STRIDE, "settings": {"kind": "patches", "side": side}},
+        inputs={"manifest": manifest, "weights": weights},
+    )
+    make_tensors({"maps": maps}, records, partial(_made, data, weights, network, side), recipe)
     log.info("%s: patch maps of %d images", shard, len(records))
+
+
+def _made(
+    data: Manifest, weights: PathLike, network: Mapping[str, Any], side: int, records: Sequence[Record]
+) -> Iterator[dict[str, dict[str, Tensor]]]:
+    """One image's tensors after the other."""
+    for record, output in apc_outputs(data, records, weights, network, side, decode=False):
+        tensors = {
+            f"{record.id}/classes": torch.tensor(record.classes, dtype=torch.int64),
+            f"{record.id}/maps": half(_maps(output, record, side), record),
+        }
+        yield {"maps": tensors}
 
 
 def _maps(output: APCOutput, record: Record, side: int) -> Tensor:

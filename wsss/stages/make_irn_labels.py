@@ -33,7 +33,7 @@ def run(
         settings: ``foreground`` and ``background`` scores, ``gt_prob`` and ``crf``.
         shard: Which part of the split ``train``, such as ``002of048``.
     """
-    label_shard(_cut, manifest, maps, labels, index, settings, shard)
+    label_shard("make_irn_labels", _cut, manifest, maps, labels, index, settings, shard)
 
 
 def _cut(settings: Mapping[str, Any], item: ImageMaps) -> NDArray[np.uint8]:

@@ -36,7 +36,7 @@ def run(
         settings: ``threshold``, the background's score, and ``crf``, null or the dense CRF's settings.
         shard: Which part of the split ``train``, such as ``002of048``.
     """
-    label_shard(_cut, manifest, maps, labels, index, settings, shard)
+    label_shard("make_pseudo_labels", _cut, manifest, maps, labels, index, settings, shard)
 
 
 def _cut(settings: Mapping[str, Any], item: ImageMaps) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wsss.artefacts import PathLike, open_tensors, read_manifest, write_labels
+from wsss.artefacts import PathLike, Record, TensorShard, open_tensors, read_manifest
 from wsss.stages.class_maps import ImageMaps, stream_maps
-from wsss.stages.common import parallel_map, progress
+from wsss.stages.common import parallel_map
+from wsss.stages.shards import Recipe, make_labels
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ Cut: TypeAlias = Callable[[Mapping[str, Any], ImageMaps], NDArray[np.uint8]]
 
 
 def label_shard(
+    stage: str,
     cut: Cut,
     manifest: PathLike,
     maps: PathLike,
@@ -32,6 +34,7 @@ def label_shard(
     """Write the label maps of one shard of the split ``train``.
 
     Args:
+        stage: The stage's name.
         cut: A module-level function of the settings and an image's maps; returns labels, uint8 (H, W).
         manifest: The data set.
         maps: Class maps of any method.
@@ -41,13 +44,23 @@ def label_shard(
         shard: Which part of the split, such as ``002of048``.
     """
     records = read_manifest(manifest).shard("train", shard)
-    inputs = {"manifest": manifest, "maps": maps}
     with open_tensors(maps, "maps") as source:
-        items = stream_maps(source, records)
-        made = parallel_map(partial(_named, cut, settings), items, torch.get_num_threads())
-        made = progress(made, len(records), "making label maps")
-        write_labels(labels, index, made, {"settings": settings, "maps": source.params}, inputs)
+        recipe = Recipe(
+            stage,
+            "making label maps",
+            settings={"settings": settings, "shard": shard},
+            params={"settings": settings, "maps": source.params},
+            inputs={"manifest": manifest, "maps": maps},
+        )
+        make_labels(labels, index, records, partial(_labels, source, cut, settings), recipe)
     log.info("%s: label maps of %d images", shard, len(records))
+
+
+def _labels(
+    source: TensorShard, cut: Cut, settings: Mapping[str, Any], records: Sequence[Record]
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    items = stream_maps(source, records)
+    return parallel_map(partial(_named, cut, settings), items, torch.get_num_threads())
 
 
 def _named(cut: Cut, settings: Mapping[str, Any], item: ImageMaps) -> tuple[str, NDArray[np.uint8]]:

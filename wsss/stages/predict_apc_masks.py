@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,14 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsss.artefacts import Manifest, PathLike, Record, read_manifest, write_labels
+from wsss.artefacts import Manifest, PathLike, Record
 from wsss.models.apc import APCOutput
 from wsss.stages.apc_outputs import apc_outputs, on_grid, resized
 from wsss.stages.class_maps import size_of
-from wsss.stages.common import progress
-from wsss.stages.predictions import Prediction, refined_labels
-
-log = logging.getLogger(__name__)
+from wsss.stages.predictions import Prediction, predict_shard, refined_labels
 
 
 def run(
@@ -44,13 +40,9 @@ def run(
         split: ``train``, ``val`` or ``test``.
         shard: Which part of the split, such as ``002of048``.
     """
-    data = read_manifest(manifest)
-    records = data.shard(split, shard)
-    made = apc_label_maps(data, records, weights, network, settings)
-    made = progress(made, len(records), f"predicting {split}")
-    inputs = {"manifest": manifest, "weights": weights}
-    write_labels(labels, index, made, {"settings": settings, "split": split}, inputs)
-    log.info("%s: predictions for %d images of %s", shard, len(records), split)
+    predict_shard(
+        "predict_apc_masks", apc_label_maps, manifest, weights, labels, index, network, settings, split, shard
+    )
 
 
 def apc_label_maps(

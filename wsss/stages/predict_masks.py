@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -12,14 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsss.artefacts import Manifest, PathLike, Record, read_image, read_manifest, write_labels
+from wsss.artefacts import Manifest, PathLike, Record, read_image
 from wsss.data.transforms import normalise, to_tensor
 from wsss.device import device
 from wsss.models.deeplabv2 import build_segmenter
-from wsss.stages.common import load_network, progress
-from wsss.stages.predictions import Prediction, refined_labels
-
-log = logging.getLogger(__name__)
+from wsss.stages.common import load_network
+from wsss.stages.predictions import Prediction, predict_shard, refined_labels
 
 
 class Segmenter(Protocol):
@@ -52,14 +49,9 @@ def run(
         split: ``val`` or ``test``.
         shard: Which part of the split, such as ``002of048``.
     """
-    data = read_manifest(manifest)
-    records = data.shard(split, shard)
-    made = progress(
-        label_maps(data, records, weights, network, settings), len(records), f"predicting {split}"
+    predict_shard(
+        "predict_masks", label_maps, manifest, weights, labels, index, network, settings, split, shard
     )
-    inputs = {"manifest": manifest, "weights": weights}
-    write_labels(labels, index, made, {"settings": settings, "split": split}, inputs)
-    log.info("%s: predictions for %d images of %s", shard, len(records), split)
 
 
 def label_maps(

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wsss.artefacts import Record, read_image
+from wsss.artefacts import Labels, Manifest, PathLike, Record, read_image, read_manifest
 from wsss.methods.crf import dense_crf
 from wsss.stages.common import parallel_map
+from wsss.stages.shards import Recipe, make_labels
+
+# Of the data set, its images to predict, the network's weights and configuration, the inference's settings.
+Predict: TypeAlias = Callable[
+    [Manifest, Sequence[Record], PathLike, Mapping[str, Any], Mapping[str, Any]], Iterator[tuple[str, Labels]]
+]
+
+log = logging.getLogger(__name__)
 
 
 class Prediction(NamedTuple):
@@ -27,6 +36,45 @@ class Prediction(NamedTuple):
     record: Record
     probabilities: NDArray[np.float32]
     labels: Sequence[int] | None = None
+
+
+def predict_shard(
+    stage: str,
+    predict: Predict,
+    manifest: PathLike,
+    weights: PathLike,
+    labels: PathLike,
+    index: PathLike,
+    network: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    split: str,
+    shard: str,
+) -> None:
+    """Write the predicted label maps of one shard.
+
+    Args:
+        stage: The stage's name.
+        predict: Predicts the images it is given, in their order.
+        manifest: The data set.
+        weights: The trained network.
+        labels: Folder to write the label maps to.
+        index: Where to write the folder's index.
+        network: The network's configuration.
+        settings: The inference's.
+        split: ``train``, ``val`` or ``test``.
+        shard: Which part of the split, such as ``002of048``.
+    """
+    data = read_manifest(manifest)
+    records = data.shard(split, shard)
+    recipe = Recipe(
+        stage,
+        f"predicting {split}",
+        settings={"network": network, "settings": settings, "split": split, "shard": shard},
+        params={"settings": settings, "split": split},
+        inputs={"manifest": manifest, "weights": weights},
+    )
+    make_labels(labels, index, records, lambda part: predict(data, part, weights, network, settings), recipe)
+    log.info("%s: predictions for %d images of %s", shard, len(records), split)
 
 
 def refined_labels(

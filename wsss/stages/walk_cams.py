@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from wsss.artefacts import PathLike, Record, open_tensors, read_image, read_manifest, write_tensors
+from wsss.artefacts import (
+    Manifest,
+    PathLike,
+    Record,
+    TensorShard,
+    open_tensors,
+    read_image,
+    read_manifest,
+)
 from wsss.data.transforms import normalise, to_tensor
 from wsss.device import device
 from wsss.methods.affinity import random_walk
 from wsss.methods.cam import upsample_maps
 from wsss.models.irnet import IRNet, build_irnet, edge_map
 from wsss.stages.class_maps import MAP_STRIDE, check_classes, read_maps, size_of
-from wsss.stages.common import load_network, progress
+from wsss.stages.common import load_network
+from wsss.stages.shards import Recipe, make_tensors
 
 log = logging.getLogger(__name__)
 
@@ -48,16 +58,37 @@ def run(
     """
     data = read_manifest(manifest)
     records = data.shard("train", shard)
-    model = load_network(build_irnet(network), weights, data)
-    tensors: dict[str, Tensor] = {}
     with open_tensors(maps, "maps") as source:
-        params = {**source.params, "walk": walk}
-        for record in progress(records, len(records), "walking"):
-            scores = read_maps(source, record).float()
-            tensors[f"{record.id}/classes"] = check_classes(source, record)
-            tensors[f"{record.id}/maps"] = _walk(model, record, scores, network, walk).half()
-    write_tensors(walked, "maps", tensors, params, {"manifest": manifest, "maps": maps, "weights": weights})
+        recipe = Recipe(
+            "walk_cams",
+            "walking",
+            settings={"network": network, "walk": walk, "shard": shard},
+            params={**source.params, "walk": walk},
+            inputs={"manifest": manifest, "maps": maps, "weights": weights},
+        )
+        make_tensors(
+            {"maps": walked}, records, partial(_walked, data, source, weights, network, walk), recipe
+        )
     log.info("%s: walked the maps of %d images", shard, len(records))
+
+
+def _walked(
+    data: Manifest,
+    source: TensorShard,
+    weights: PathLike,
+    network: Mapping[str, Any],
+    walk: Mapping[str, Any],
+    records: Sequence[Record],
+) -> Iterator[dict[str, dict[str, Tensor]]]:
+    """One image's tensors after the other."""
+    model = load_network(build_irnet(network), weights, data)
+    for record in records:
+        scores = read_maps(source, record).float()
+        tensors = {
+            f"{record.id}/classes": check_classes(source, record),
+            f"{record.id}/maps": _walk(model, record, scores, network, walk).half(),
+        }
+        yield {"maps": tensors}
 
 
 @torch.inference_mode()

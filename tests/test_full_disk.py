@@ -1,0 +1,115 @@
+"""A full disk: one error that names the artefact, nothing half-written, and on it goes when there is room."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.stages.builders import folder_bytes
+from wsss.artefacts import Record, write_json, write_labels, write_tensors
+from wsss.files import Unwritten
+from wsss.stages.shards import Recipe, make_labels, make_tensors
+
+SIZE = 2**20
+FULL = r"/{}: cannot be written \(No space left on device\); free disk space"
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a small file system (root)")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def leave(disk: Path, free: int) -> Path:
+    """Fill the disk but for so many bytes; returns the file to delete."""
+    filler = disk / "filler"
+    filler.write_bytes(bytes(os.statvfs(disk).f_bavail * os.statvfs(disk).f_bsize - free))
+    return filler
+
+
+def noise(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (200, 200), np.uint8)  # 40 kB, also as PNG
+
+
+RECORDS = [Record(f"image{number}", "", None, 200, 200, (), ()) for number in range(8)]
+
+
+class Shard:
+    """Eight images of 40 kB each, as tensors or as label maps."""
+
+    def __init__(self, inputs: Path, labels: bool) -> None:
+        self.labels = labels
+        self.made: list[str] = []
+        self.input = inputs / "input"
+        self.input.touch()
+
+    def run(self, out: Path) -> None:
+        recipe = Recipe("walk_cams", "testing", {}, {}, {"input": self.input})
+        if self.labels:
+            make_labels(out / "shard", out / "shard.jsonl", RECORDS, self._make, recipe)
+        else:
+            make_tensors({"maps": out / "shard"}, RECORDS, self._as_tensors, recipe)
+
+    def _make(self, records: list[Record]) -> Iterator[tuple[str, np.ndarray]]:
+        for record in records:
+            self.made.append(record.id)
+            yield record.id, noise(int(record.id[5:]))
+
+    def _as_tensors(self, records: list[Record]) -> Iterator[dict[str, dict[str, torch.Tensor]]]:
+        for name, values in self._make(records):
+            yield {"maps": {name: torch.from_numpy(values)}}
+
+
+@pytest.mark.parametrize("labels", [False, True], ids=["tensors", "labels"])
+def test_a_shard_goes_on_when_there_is_room_again(disk: Path, tmp_path: Path, labels: bool) -> None:
+    shard, undisturbed = Shard(tmp_path, labels), Shard(tmp_path, labels)
+    undisturbed.run(tmp_path / "undisturbed")
+    filler = leave(disk, 220_000)
+    with pytest.raises(Unwritten, match=FULL.format("shard")):
+        shard.run(disk / "out")
+    assert 4 <= len(shard.made) <= 6
+    assert not (disk / "out" / "shard").exists()
+    assert not [name for name in folder_bytes(disk) if name.endswith(".tmp")]
+    filler.unlink()
+    shard.run(disk / "out")
+    assert len(shard.made) == len(RECORDS) + 1  # once more the one that found no room
+    assert folder_bytes(disk / "out") == folder_bytes(tmp_path / "undisturbed")
+
+
+def test_room_for_the_parts_but_not_for_the_whole(disk: Path, tmp_path: Path) -> None:
+    shard = Shard(tmp_path, labels=False)
+    filler = leave(disk, 500_000)
+    with pytest.raises(Unwritten, match=FULL.format("shard")):
+        shard.run(disk / "out")
+    assert not (disk / "out" / "shard").exists()
+    filler.unlink()
+    shard.run(disk / "out")
+    assert len(shard.made) == len(RECORDS)
+    assert os.listdir(disk / "out") == ["shard"]
+
+
+def test_every_artefact_is_whole_or_absent(disk: Path) -> None:
+    leave(disk, 100_000)
+    with pytest.raises(Unwritten, match=FULL.format("weights")):
+        write_tensors(disk / "weights", "weights", {"w": torch.rand(50_000)})
+    with pytest.raises(Unwritten, match=FULL.format("labels")):
+        write_labels(disk / "labels", disk / "labels.jsonl", ((str(seed), noise(seed)) for seed in range(5)))
+    with pytest.raises(Unwritten, match=FULL.format("scores")):
+        write_json(disk / "scores", {"scores": "x" * 200_000})
+    assert os.listdir(disk) == ["filler"]
+
+
+def test_a_folder_that_finds_no_room_is_told_plainly(disk: Path) -> None:
+    leave(disk, 0)
+    with pytest.raises(Unwritten, match=FULL.format("scores")):
+        write_json(disk / "deeper" / "scores", {"scores": "x" * 10_000})
