@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tests.doctor.tools import only_tools, put_tool
-from wsss.doctor.cluster import check_cluster, read_nodes, requests
+from wsss.doctor.cluster import check_cluster, evaluate, read_nodes, requests
 from wsss.doctor.settings import ROOT
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict
 
@@ -23,14 +23,14 @@ def look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         put_tool(tmp_path / "bin", "sinfo", {"": "\n".join(nodes)})
         put_tool(tmp_path / "bin", "scontrol", {"": config})
         only_tools(monkeypatch, tmp_path / "bin")
-        return {verdict.subject.removeprefix("cluster: "): verdict for verdict in check_cluster(profile)}
+        return {verdict.subject.removeprefix("cluster: "): verdict for verdict in check_cluster(profile, {})}
 
     return check
 
 
 def test_a_machine_without_slurm_needs_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     only_tools(monkeypatch, tmp_path / "bin")
-    (verdict,) = check_cluster(PROFILE)
+    (verdict,) = check_cluster(PROFILE, {})
     assert verdict.status == OK
 
 
@@ -104,16 +104,32 @@ def test_lines_of_sinfo() -> None:
 
 def test_requests_grow_with_the_tries() -> None:
     settings = yaml.safe_load((PROFILE / "config.yaml").read_text())
-    asked = {(one.rule, one.attempt): one for one in requests(settings, ROOT / "rules")}
+    asked = {(one.rule, one.attempt): one for one in requests(settings, {"train_irn": 4}, ROOT / "rules")}
     first, second = asked["extract_maps", 1], asked["extract_maps", 2]
     assert (first.gpus, first.cpus) == (1, 4)
     assert second.megabytes == 2 * first.megabytes > 0
-    assert asked["train_irn", 1].cpus == 8 and asked["make_pseudo_labels", 1].gpus == 0
+    assert (asked["train_irn", 1].gpus, asked["train_irn", 1].cpus) == (4, 32)
+    assert asked["train_apc", 1].cpus == 8 and asked["make_pseudo_labels", 1].gpus == 0
     assert all(one.minutes > 0 and one.megabytes > 0 for one in asked.values())
 
 
-def test_resources_are_arithmetic_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "a.smk").write_text("rule paint:\n    resources:\n        gpu=0,\n")
-    for text, value in {"3 * attempt + 1": 7, "__import__('os').getpid()": 0, "16GB": 0, 5: 5}.items():
-        settings = {"retries": 1, "set-resources": {"paint": {"mem_mb": text}}}
-        assert [one.megabytes for one in requests(settings, tmp_path)][1] == value
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("(3 + threads) * attempt + 1", 15),
+        (5, 5),
+        ("1e3", 1000),
+        ("__import__('os').getpid()", None),
+        ("attempt.real", None),
+        ("16GB", None),
+        ("size_mb", None),
+    ],
+)
+def test_resources_are_arithmetic_and_nothing_else(text: str | int, value: float | None) -> None:
+    assert evaluate(text, {"attempt": 2, "threads": 4}) == value
+
+
+def test_resources_that_were_not_compared_are_said(look, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("set-resources: {train_apc: {runtime: 1d}}\n")
+    verdict = look(CPU, GPU, profile=tmp_path)["jobs"]
+    assert verdict.status == WARNING and "train_apc: runtime: 1d" in verdict.found

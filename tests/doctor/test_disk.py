@@ -53,8 +53,8 @@ def test_arrays_of_the_stages_have_the_estimated_bytes(tmp_path: Path, stored: f
 @pytest.mark.parametrize("name", ["conformer_small", "conformer_nano", "resnet50", "vit_tiny"])
 def test_strides_are_those_of_the_networks(name: str) -> None:
     network = CONFIG["classifiers"][name]["network"]
-    for stride in (16, 32) if name == "conformer_small" else (network.get("output_stride"),):
-        settings = {**network, "output_stride": stride}
+    coarse = [{**network, "output_stride": 32}] if name == "conformer_small" else []
+    for settings in [network, *coarse]:
         with torch.device("meta"):
             model = build_classifier(settings, 3)
         assert strides(settings) == (model.token_stride, model.stride)

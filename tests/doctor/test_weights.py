@@ -108,11 +108,10 @@ def test_the_sample_s_weights_have_their_digests(config: dict[str, Any]) -> None
     found = verdicts(config, "sample")
     assert len(found) == 3
     assert all(verdict.status == OK and "as in the config" in verdict.found for verdict in found.values())
-    config["refiners"]["irn_nano"]["initial"] = {
-        **config["refiners"]["irn_nano"]["initial"],
-        "sha256": "0" * 64,
-    }
-    assert ERROR in {verdict.status for verdict in verdicts(config, "sample").values()}
+    initial = config["classifiers"]["conformer_nano"]["initial"]
+    config["classifiers"]["conformer_nano"]["initial"] = {**initial, "sha256": "0" * 64}
+    (wrong,) = [verdict for verdict in check_weights(config, ["sample"]) if verdict.status != OK]
+    assert wrong.status == ERROR and f"expected sha256 {'0' * 64}, found {initial['sha256']}" in wrong.found
 
 
 def test_timm_s_weights_are_looked_for_in_its_cache(
@@ -150,7 +149,8 @@ def test_planning_refuses_what_training_would(
 def test_weights_of_the_last_stage_stop_a_run_before_its_first(place: Path) -> None:
     (place / "weights" / "last.pth").write_bytes(b"PK: half a file")
     initial = "{timm: false, file: weights/last.pth, sha256: null}"
-    (place / "mine.yaml").write_text(f"segmenters: {{deeplabv2: {{initial: {initial}}}}}\n")
+    cut = "datasets: {voc: {shards: 1, val_shards: 1}}"
+    (place / "mine.yaml").write_text(f"{cut}\nsegmenters: {{deeplabv2: {{initial: {initial}}}}}\n")
     arguments = ("-n", "--directory", place, "--configfile", place / "mine.yaml", "--")
     result = snakemake(*arguments, "results/voc/seed0/conformer_small/cam/none/deeplabv2/seg_miou.json")
     assert result.returncode != 0

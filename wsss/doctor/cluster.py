@@ -19,7 +19,7 @@ from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict, listed
 
 FORMAT = "%R|%a|%l|%c|%m|%G|%T"  # partition, up, time limit, CPUs and MB of a node, its GPUs, its state
 USELESS = ("down", "drain", "fail", "inval", "unk")  # beginnings of states of nodes that run no job
-THREADS = {"training_threads": 8, "shard_threads": 4}  # what the plan answers for real data
+THREADS = {"training_threads": 8, "shard_threads": 4}  # what the plan answers for real data, a GPU
 FORGETTING = 3  # times the seconds before the first look at a job, for which squeue must remember it
 ARITHMETIC = (ast.Expression, ast.BinOp, ast.Constant, ast.Name, ast.operator, ast.expr_context)
 
@@ -53,17 +53,18 @@ class Request(NamedTuple):
         )
 
 
-def check_cluster(profile: Path, rules: Path = ROOT / "rules") -> list[Verdict]:
+def check_cluster(profile: Path, gpus: Mapping[str, int], rules: Path = ROOT / "rules") -> list[Verdict]:
     """Whether the cluster has the partitions of a profile, and nodes for what its jobs ask for.
 
     Args:
         profile: Folder of the profile.
+        gpus: The config's ``execution.gpus``, by rule.
         rules: Folder of the rules.
     """
     if shutil.which("sinfo") is None:
         return [Verdict(OK, "cluster", "no sinfo on this machine: it submits to no SLURM cluster")]
     answer = ask("sinfo", "--noheader", "--exact", f"--format={FORMAT}")
-    if not answer:
+    if not answer or not answer.strip():
         mend = "ask the cluster's administrators; a run without the profile needs none"
         return [Verdict(WARNING, "cluster", "sinfo is here and does not answer", mend)]
     try:
@@ -75,7 +76,8 @@ def check_cluster(profile: Path, rules: Path = ROOT / "rules") -> list[Verdict]:
     found = list(check_partitions(profile, partitions, nodes))
     if all(verdict.status != ERROR for verdict in found):
         named = [one for one in nodes if one.partition in partitions or not partitions]
-        found.append(check_requests(profile, list(requests(settings, rules)), named))
+        found.append(check_requests(profile, list(requests(settings, gpus, rules)), named))
+        found += _check_readable(profile, settings)
     return [*found, *_check_memory_of_squeue(settings)]
 
 
@@ -169,16 +171,33 @@ def check_partitions(profile: Path, named: Mapping[str, bool], nodes: Sequence[N
             yield Verdict(ERROR, f"cluster: {name}", found, f"name the one with GPUs in {profile}")
 
 
-def requests(settings: Mapping[str, Any], rules: Path) -> Iterator[Request]:
-    """What each rule's jobs ask for, at each try that the profile allows."""
+def requests(settings: Mapping[str, Any], gpus: Mapping[str, int], rules: Path) -> Iterator[Request]:
+    """What each rule's jobs ask for on real data, at each try that the profile allows."""
     default, by_rule = _mapping(settings.get("default-resources")), _per_rule(settings)
     for rule, text in _rules(rules):
         asked = default | by_rule.get(rule, {})
-        gpus = 0 if "gpu=0" in text else 1
+        of_rule = 0 if "gpu=0" in text else gpus.get(rule, 1)
         cpus = next((count for name, count in THREADS.items() if f"threads: plan.{name}" in text), 1)
+        cpus *= max(1, of_rule)
         for attempt in range(1, int(settings.get("retries") or 0) + 2):
-            minutes, megabytes = (_value(asked.get(key), attempt) for key in ("runtime", "mem_mb"))
-            yield Request(rule, attempt, minutes, cpus, megabytes, gpus)
+            known = {"attempt": attempt, "threads": cpus}
+            minutes, megabytes = (evaluate(asked.get(key, 0), known) or 0.0 for key in ("runtime", "mem_mb"))
+            yield Request(rule, attempt, minutes, cpus, megabytes, of_rule)
+
+
+def _check_readable(profile: Path, settings: Mapping[str, Any]) -> Iterator[Verdict]:
+    """A warning where a resource is written in a way that was not compared with the nodes."""
+    given = {"default": settings.get("default-resources"), **_per_rule(settings)}
+    unread = [
+        f"{rule}: {key}: {_mapping(resources)[key]}"
+        for rule, resources in given.items()
+        for key in ("runtime", "mem_mb")
+        if key in _mapping(resources)
+        and evaluate(_mapping(resources)[key], {"attempt": 1, "threads": 1}) is None
+    ]
+    if unread:
+        mend = "write a number of minutes or MB, or arithmetic of `attempt` and `threads`"
+        yield Verdict(WARNING, "cluster: jobs", f"not compared in {profile}: {listed(unread)}", mend)
 
 
 def _rules(folder: Path) -> Iterator[tuple[str, str]]:
@@ -187,31 +206,43 @@ def _rules(folder: Path) -> Iterator[tuple[str, str]]:
             yield block.split()[1].rstrip(":"), block
 
 
-def _value(expression: Any, attempt: int) -> float:
-    """A resource's number, written as one or as arithmetic of ``attempt``; 0 where it is neither."""
+def evaluate(expression: Any, known: Mapping[str, float]) -> float | None:
+    """A resource written as a number or as arithmetic of the known names; None where it is neither."""
     try:
         tree = ast.parse(str(expression), mode="eval")
         if all(isinstance(node, ARITHMETIC) for node in ast.walk(tree)):
-            return float(eval(compile(tree, "resource", "eval"), {"__builtins__": {}}, {"attempt": attempt}))
+            return float(eval(compile(tree, "resource", "eval"), {"__builtins__": {}}, dict(known)))
     except (SyntaxError, NameError, TypeError, ValueError, ArithmeticError):
         pass
-    return 0.0
+    return None
 
 
 def check_requests(profile: Path, asked: Iterable[Request], nodes: Sequence[Nodes]) -> Verdict:
     """Whether some node can serve each request; a first try that none can is an error."""
-    refused = [one for one in asked if not any(_serves(kind, one) for kind in nodes)]
-    subject, first = "cluster: jobs", [str(one) for one in refused if one.attempt == 1]
-    most = [max((kind[place] for kind in nodes), default=0) for place in (3, 4, 2, 5)]
-    offer = "the largest nodes have {} CPUs, {} MB, {:g} minutes, {} GPU".format(*most)
-    if first:
-        mend = f"lower set-resources in {profile / 'config.yaml'}, or name other partitions"
-        return Verdict(ERROR, subject, f"no node serves {listed(first)}; {offer}", mend)
-    if refused:
-        later = [str(one) for one in refused]
-        mend = f"lower retries or the growth in {profile / 'config.yaml'}: such a job would wait for ever"
-        return Verdict(WARNING, subject, f"no node serves {listed(later)}; {offer}", mend)
-    return Verdict(OK, subject, f"every rule's request has a node, at every try; {offer}")
+    refused = sorted(
+        (one for one in asked if not any(_serves(kind, one) for kind in nodes)), key=lambda one: one.attempt
+    )
+    subject, where = "cluster: jobs", profile / "config.yaml"
+    if not refused:
+        return Verdict(OK, subject, "every rule's jobs find a node, at every try")
+    earliest = {one.rule: str(one) for one in reversed(refused)}  # of each rule the first try that is refused
+    shown = listed([text for one in refused if (text := str(one)) == earliest[one.rule]])
+    found = f"no node serves {shown}; {_offer(nodes, refused[0].gpus)}"
+    if refused[0].attempt == 1:
+        mend = f"lower set-resources in {where}, or name other partitions"
+        return Verdict(ERROR, subject, found, mend)
+    mend = f"lower retries or the growth in {where}: such a job would wait for ever"
+    return Verdict(WARNING, subject, found, mend)
+
+
+def _offer(nodes: Sequence[Nodes], gpus: int) -> str:
+    """The most that nodes with so many GPUs have, or all nodes where none has."""
+    kinds = [kind for kind in nodes if kind.gpus >= gpus] or list(nodes)
+    which = f"nodes with {gpus} GPU" if gpus else "nodes"
+    return (
+        f"the largest {which} have {max(kind.cpus for kind in kinds)} CPUs, "
+        f"{max(kind.megabytes for kind in kinds)} MB, {max(kind.minutes for kind in kinds):g} minutes"
+    )
 
 
 def _serves(kind: Nodes, asked: Request) -> bool:

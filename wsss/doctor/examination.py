@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -38,46 +38,43 @@ class Question(NamedTuple):
 def examine(question: Question) -> list[Verdict]:
     """Look at everything, side by side where tools have to be waited for."""
     with ThreadPoolExecutor() as pool:
-        machine = [pool.submit(check_python), pool.submit(check_packages)]
+        machine = pool.submit(lambda: [check_python(), check_packages()])
         gpus = pool.submit(check_gpus)
-        cluster = pool.submit(check_cluster, question.profile, question.root / "rules")
-        configured = _configured(question)
-        found = [*(one.result() for one in machine), *gpus.result(), *configured, *cluster.result()]
-    return found
+        try:
+            config = read_config(question.overlays, question.root)
+            named = named_datasets(question.overlays)
+        except ConfigError as error:
+            mend = "correct it; config.yaml explains each key"
+            wrong = Verdict(ERROR, "config", " ".join(str(error).split()), mend)
+            return [*machine.result(), *gpus.result(), wrong]
+        shared = config.get("execution", {}).get("gpus", {})
+        cluster = pool.submit(check_cluster, question.profile, shared, question.root / "rules")
+        data = _check_data(config, question, named)
+        return [*machine.result(), *gpus.result(), *data, *cluster.result()]
 
 
-def _configured(question: Question) -> list[Verdict]:
-    """What depends on the config; nothing can be said of one that does not fit together."""
-    try:
-        config = read_config(question.overlays, question.root)
-        named = named_datasets(question.overlays)
-    except ConfigError as error:
-        return [
-            Verdict(
-                ERROR, "config", " ".join(str(error).split()), "correct it; config.yaml explains each key"
-            )
-        ]
+def _check_data(config: Config, question: Question, named: set[str]) -> list[Verdict]:
+    """The data sets of the question, or else those that are there and those that the user's files name."""
     unknown = [name for name in question.datasets if name not in config["datasets"]]
     if unknown:
         mend = f"take of {', '.join(config['datasets'])}, or give the file that adds it with --config"
         return [Verdict(ERROR, "config", f"no data set is called {', '.join(unknown)}", mend)]
     files = ", ".join(map(str, ("config.yaml", *question.overlays)))
     fits = Verdict(OK, "config", f"{files}: {len(config['datasets'])} data sets, all parts fit together")
-    return [fits, *_datasets(config, set(question.datasets) or named, bool(question.datasets))]
+    if question.datasets:
+        return [fits, *_datasets(config, question.datasets, question.datasets)]
+    return [fits, *_datasets(config, config["datasets"], named)]
 
 
-def _datasets(config: Config, wanted: set[str], alone: bool) -> list[Verdict]:
-    """Data sets, and what the runs on those that are there need; ``alone``: only the wanted ones."""
+def _datasets(config: Config, names: Iterable[str], wanted: Collection[str]) -> list[Verdict]:
+    """Data sets, and what the runs on those that are there, or are wanted, need."""
     verdicts: list[Verdict] = []
     facts: dict[str, Facts] = {}
-    used = []
-    for name, settings in config["datasets"].items():
-        if alone and name not in wanted:
-            continue
-        found, known = check_dataset(name, settings, RESULTS / name / "source", name in wanted)
+    for name in names:
+        source = RESULTS / name / "source"
+        found, known = check_dataset(name, config["datasets"][name], source, name in wanted)
         verdicts += found
         if known is not None:
             facts[name] = known
-        if known is not None or name in wanted:
-            used.append(name)
+    used = [name for name in names if name in facts or name in wanted]
     return [*verdicts, *check_weights(config, used), check_disk(config, facts, RESULTS)]

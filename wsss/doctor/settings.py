@@ -13,6 +13,7 @@ from wsss.configuration import Config, ConfigError, check_config
 
 ROOT = Path(__file__).parents[2]  # of the checkout, where the Snakefile lies
 SHOWN = 3  # findings of the schema
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the compiled one takes a tenth of the time
 
 
 def read_config(overlays: Sequence[Path], root: Path = ROOT) -> Config:
@@ -43,7 +44,7 @@ def read_config(overlays: Sequence[Path], root: Path = ROOT) -> Config:
 def read_mapping(path: Path) -> dict[str, Any]:
     """Read a YAML file of keys and values."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), LOADER)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content or {}, dict):
@@ -54,12 +55,13 @@ def read_mapping(path: Path) -> dict[str, Any]:
 def lay_over(below: dict[str, Any], above: Mapping[str, Any]) -> None:
     """Replace values below by those above, mappings key by key, as Snakemake's ``--configfile`` does."""
     for key, value in above.items():
-        if isinstance(value, Mapping):
-            if not isinstance(below.get(key), dict):
-                below[key] = {}
+        if not isinstance(value, Mapping):
+            below[key] = value
+        elif value:
+            below[key] = below[key] if isinstance(below.get(key), dict) else {}
             lay_over(below[key], value)
         else:
-            below[key] = value
+            below.setdefault(key, {})  # as Snakemake: an empty mapping replaces nothing
 
 
 def named_datasets(overlays: Sequence[Path]) -> set[str]:
