@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.faults import row_of, shows
 from tests.golden import load
 
 
@@ -30,3 +31,16 @@ def device(request: pytest.FixtureRequest) -> torch.device:
 def dtype(request: pytest.FixtureRequest) -> torch.dtype:
     """Both floating point types that the methods support."""
     return request.param
+
+
+@pytest.fixture
+def quoted(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Check that an output shows every message quoted by the running test's row in docs/operations.md."""
+    name = f"{request.path.relative_to(request.config.rootpath / 'tests')}::{request.node.originalname}"
+    messages = row_of(name).messages()
+    assert messages
+
+    def check(output: str) -> None:
+        assert [message for message in messages if not shows(output, message)] == [], output
+
+    return check

@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,26 +58,33 @@ def session_folder(factory: pytest.TempPathFactory) -> Path:
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
+def session_checkout(factory: pytest.TempPathFactory) -> Path:
+    """One copy of what a run reads for the whole session, for runs whose results are compared."""
+    return _once(session_folder(factory) / "checkout", copy_checkout)
+
+
 def tiny_run(factory: pytest.TempPathFactory) -> TinyRun:
     """The run, made by whichever process asks first; the others wait for it."""
-    place = session_folder(factory) / "tiny"
-    place.mkdir(exist_ok=True)
-    run = TinyRun(place / "checkout", place / "run")
-    with (place / "lock").open("w") as lock:
+    checkout = session_checkout(factory)
+    return TinyRun(checkout, _once(session_folder(factory) / "tiny", partial(_run, checkout)))
+
+
+def _once(folder: Path, make: Callable[[Path], object]) -> Path:
+    done = folder.with_name(f"{folder.name}.done")
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (place / "done").exists():
-            _make(run)
-            (place / "done").touch()
-    return run
+        if not done.exists():
+            make(folder)
+            done.touch()
+    return folder
 
 
-def _make(run: TinyRun) -> None:
-    copy_checkout(run.checkout)
-    run.folder.mkdir()
-    output = run.folder / "output.txt"
+def _run(checkout: Path, folder: Path) -> None:
+    folder.mkdir()
+    output = folder / "output.txt"
     with output.open("w") as file:
-        parts = tiny_command(run.checkout, run.folder)
-        result = subprocess.run(parts, cwd=run.folder, stdout=file, stderr=file, check=False)
+        parts = tiny_command(checkout, folder)
+        result = subprocess.run(parts, cwd=folder, stdout=file, stderr=file, check=False)
     assert result.returncode == 0, output.read_text()[-5000:]
 
 

@@ -33,6 +33,7 @@ Labels: TypeAlias = NDArray[np.uint8]
 
 VERSIONS = {"manifest": 1, "weights": 1, "views": 1, "attention": 1, "maps": 1, "counts": 1, "labels": 1}
 METADATA_KEY = "wsss"
+REMAKE = "remove its folder and run again"  # of a label map: its rule makes the folder, not the one file
 
 
 def digests(inputs: Inputs) -> dict[str, Any]:
@@ -175,7 +176,7 @@ def read_manifest(path: PathLike) -> Manifest:
 # --------------------------------------------------------------------------------------------------- images
 
 
-def _decode(path: PathLike) -> Image.Image:
+def _decode(path: PathLike, mend: str = "replace or remove it") -> Image.Image:
     try:
         with Image.open(path) as image:
             image.load()
@@ -184,7 +185,7 @@ def _decode(path: PathLike) -> Image.Image:
         raise ArtefactError(f"{path}: no such file") from error
     # Pillow reports damage by all of these, depending on the format.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ArtefactError(f"{path}: not a whole image ({error}); replace or remove it") from error
+        raise ArtefactError(f"{path}: not a whole image ({error}); {mend}") from error
 
 
 def read_image(source: PathLike | Record) -> Labels:
@@ -200,8 +201,11 @@ def read_image(source: PathLike | Record) -> Labels:
 
 
 def read_mask(path: PathLike) -> Labels:
-    """Decode a label map, a palette or grey PNG of class indices, to uint8 (H, W)."""
-    image = _decode(path)
+    """Decode a user's label map, a palette or grey PNG of class indices, to uint8 (H, W)."""
+    return _indices(path, _decode(path))
+
+
+def _indices(path: PathLike, image: Image.Image) -> Labels:
     if image.mode not in ("P", "L", "1"):
         raise ArtefactError(
             f"{path}: expected a palette or 8-bit grey label map, found mode {image.mode}; "
@@ -365,11 +369,10 @@ def read_label_index(path: PathLike) -> LabelIndex:
 def read_label(folder: PathLike, image_id: str, size: tuple[int, int]) -> Labels:
     """Read one label map and check its size (H, W)."""
     path = label_path(folder, image_id)
-    label = read_mask(path)
+    label = _indices(path, _decode(path, REMAKE))
     if label.shape != size:
         raise ArtefactError(
-            f"{path}: expected {size[1]}x{size[0]} pixels, found {label.shape[1]}x{label.shape[0]}; "
-            "remove its folder and run again"
+            f"{path}: expected {size[1]}x{size[0]} pixels, found {label.shape[1]}x{label.shape[0]}; {REMAKE}"
         )
     return label
 
