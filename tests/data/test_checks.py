@@ -8,7 +8,15 @@ from PIL import Image
 
 from tests.data.build import mask, picture
 from wsss.artefacts import read_image
-from wsss.data.checks import REMEDIES, check_listing, data_error, examine, report
+from wsss.data.checks import (
+    REMEDIES,
+    Examined,
+    check_class_order,
+    check_listing,
+    data_error,
+    examine,
+    report,
+)
 from wsss.data.records import Entry, Finding, Listing
 
 
@@ -98,6 +106,46 @@ def test_no_training_image_and_no_class() -> None:
     assert [found.kind for found in check_listing(Listing(), False, {})] == ["bad settings", "empty split"]
     many = listing((0,), names=tuple(map(str, range(255))))
     assert [found.kind for found in check_listing(many, True, {})] == ["bad settings"]
+
+
+def misplaced(*images: tuple[tuple[int, ...], tuple[int, ...]]) -> list[str]:
+    """What is found in images of so many labels and classes in their masks, each six times."""
+    repeated = [image for image in images for _ in range(6)]
+    names = ("cat", "dog", "owl", "person")
+    examined = [Examined(6, 8, (), shown) for _, shown in repeated]
+    found = check_class_order(listing(*(labels for labels, _ in repeated), names=names), examined)
+    assert all(one.kind == "class order" for one in found)
+    return [one.detail for one in found]
+
+
+def test_masks_in_the_labels_order() -> None:
+    assert misplaced(((0,), (0,)), ((1, 3), (1, 3)), ((2,), (2,))) == []
+    assert misplaced(((0,), ()), ((), (1,))) == []  # void alone; no labels to compare
+
+
+def test_two_classes_changed_places() -> None:
+    first, second = misplaced(((0,), (1,)), ((1, 3), (0, 3)), ((2,), (2,)))
+    assert first == (
+        "mask value 1, by the class list 'cat': of 6 images that show it 0 are labelled 'cat' and 6 'dog'"
+    )
+    assert second.startswith("mask value 2, by the class list 'dog'")
+
+
+def test_every_class_moved_on() -> None:
+    assert len(misplaced(((0,), (1,)), ((1,), (2,)), ((2,), (3,)), ((3,), (0,)))) == 4
+
+
+def test_labels_may_leave_out_what_masks_show() -> None:
+    # People are never labelled; they stand beside cats and dogs, which are.
+    assert misplaced(((0,), (0, 3)), ((1,), (1, 3)), ((2,), (2,))) == []
+    # Half of the classes are never labelled.
+    assert misplaced(((0,), (0, 2, 3)), ((1,), (1, 2, 3))) == []
+
+
+def test_a_few_masks_prove_no_order() -> None:
+    few = [((0,), (1,)), ((1,), (0,))] * 4
+    examined = [Examined(6, 8, (), shown) for _, shown in few]
+    assert check_class_order(listing(*(labels for labels, _ in few)), examined) == []
 
 
 def test_the_report_groups_and_counts() -> None:

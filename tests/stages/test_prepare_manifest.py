@@ -250,6 +250,25 @@ def test_wrong_counts_name_both_numbers(tmp_path: Path) -> None:
     assert "wrong count, 4 in all" in text
 
 
+def test_masks_in_another_order_than_the_labels(tmp_path: Path) -> None:
+    settings = folder_set(
+        tmp_path, ["id,cat,dog", *(f"i{number},{number % 2},{1 - number % 2}" for number in range(10))]
+    )
+    for name in "ab":
+        (tmp_path / "images" / f"{name}.jpg").unlink()
+    for number in range(10):
+        picture(tmp_path / "images" / f"i{number}.jpg")
+        mask(tmp_path / "masks" / f"i{number}.png", label=1 + number % 2)
+    lines = refused(tmp_path, settings)
+    assert lines[0].startswith(
+        "class order, 2 in all (masks and labels count the classes in different orders"
+    )
+    assert (
+        "mask value 1, by the class list 'cat': of 5 images that show it 0 are labelled 'cat' and 5 'dog'"
+        in lines[1]
+    )
+
+
 def test_missing_coco_says_how_to_get_it(tmp_path: Path) -> None:
     text = "\n".join(refused(tmp_path, {"kind": "coco", "root": str(tmp_path / "coco")}, tmp_path))
     assert "coco/train2014: train2014.zip, val2014.zip and annotations_trainval2014.zip from" in text
