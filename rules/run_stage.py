@@ -7,14 +7,23 @@ visible GPUs, and where messages go.
 import importlib
 import logging
 import os
+import platform
+import signal
 import sys
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 # What only tells Snakemake when to run: the code's digest, and a file that the stage reads by its `initial`.
 NO_ARGUMENTS = ("code", "initial_file")
+# A batch is part of what defines a training: with another one it starts anew.
+FULL_GPU = (
+    "the GPU's memory is full. If another job is on it (nvidia-smi), lower execution.jobs_per_gpu. If a "
+    "training fills it, lower the training's batch and raise its accumulate by the same factor, or set "
+    "precision: mixed; if a prediction does, lower its sides or scales"
+)
 FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -26,27 +35,37 @@ def keywords(*groups: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return {name: value for name, value in result.items() if name not in files or value}
 
 
-def set_resources(threads: int, gpus: int) -> None:
-    """Limit this process, before torch is imported, to the threads and GPUs that the rule asked for."""
+def set_gpus(count: int, jobs_per_gpu: int) -> None:
+    """Show this process, before torch is imported, as many GPUs as the rule asked for, and no others."""
+    from wsss.gpu_pool import claim
+
+    devices = claim(count, jobs_per_gpu) if count else []
+    if devices or not count:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
+
+
+def set_threads(threads: int) -> None:
+    """Limit this process, before torch is imported, to the threads that the rule asked for."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
     # Waiting threads sleep: where jobs outnumber cores, spinning ones were seen to slow all of them tenfold.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    if gpus == 0:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     import torch
 
     torch.set_num_threads(threads)
 
 
-def set_logging(rule: str, path: str) -> None:
-    """Send all messages and warnings to the rule's log, and the project's own to the terminal."""
-    file = logging.FileHandler(path, mode="w", encoding="utf-8")
+def set_logging(rule: str, path: str, started: bool = False, rank: int = 0) -> None:
+    """Send all messages and warnings to the rule's log, and the project's own to the terminal.
+
+    Of the processes started to train together, which write to one log, all but the first report errors alone.
+    """
+    file = logging.FileHandler(path, mode="a" if started else "w", encoding="utf-8")
     file.setFormatter(logging.Formatter(FILE_FORMAT))
     terminal = logging.StreamHandler()
     terminal.setFormatter(logging.Formatter(f"{rule}: %(message)s"))
     terminal.addFilter(lambda record: record.name.startswith(("wsss", rule)))
-    logging.basicConfig(level=logging.INFO, handlers=[file, terminal], force=True)
+    logging.basicConfig(level=logging.ERROR if rank else logging.INFO, handlers=[file, terminal], force=True)
     logging.captureWarnings(True)
 
 
@@ -57,20 +76,82 @@ def report_failures(rule: str) -> None:
     def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         logging.getLogger("traceback").error("stage failed", exc_info=(kind, error, trace))
         if kind.__module__.partition(".")[0] == "wsss":
-            log.error("%s", error)
+            log.error("%s", own_words(error))
+        elif kind.__name__ == "OutOfMemoryError":  # torch's
+            log.error("%s\n%s", error, FULL_GPU)
         else:
             sys.__excepthook__(kind, error, trace)
 
     sys.excepthook = report
 
 
+def own_words(error: BaseException) -> str:
+    """An error's message, without the traceback that torch puts before what a loading process raised."""
+    before, name, message = str(error).rpartition(f"{type(error).__name__}: ")
+    return message.rstrip() if before.startswith("Caught ") and name else str(error)
+
+
+def leave_at_sigterm(rule: str) -> None:
+    """End at SIGTERM by the usual road, on which unfinished files go; a training saves its state before."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        logging.getLogger(rule).error("stopped by SIGTERM; run the same command to go on")
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
+def sharing_gpus(snakemake: Any) -> int:
+    """GPUs that share this job's training; none where it trains nothing."""
+    if not snakemake.rule.startswith("train_"):
+        return 0
+    found = int(snakemake.resources.gpu)
+    asked = snakemake.config.get("execution", {}).get("gpus", {}).get(snakemake.rule, 1)
+    if 0 < found < asked:
+        message = "trains on %d of the %d GPUs of execution.gpus: --resources gpu= offers no more"
+        logging.getLogger(snakemake.rule).warning(message, found, asked)
+    return found
+
+
+def cluster_launcher(snakemake: Any) -> str | None:
+    """The command that starts a training's processes on the job's nodes; None where the job is on one."""
+    resources = snakemake.resources
+    if "mpi" not in resources.keys():  # noqa: SIM118 (no mapping: `in` looks at values)
+        return None
+    # Said anew: the plugin takes from the job's environment what srun would have known by itself.
+    threads = max(1, snakemake.threads // resources.gpu)
+    return f"{resources.mpi} --nodes={resources.nodes} --gpus={resources.gpu} --cpus-per-task={threads}"
+
+
+def log_making(snakemake: Any) -> None:
+    """Say in the log what makes the result, beside its settings and inputs; ``wsss diff`` reads it there."""
+    parts = {
+        "code": snakemake.params.get("code"),
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "gpus": snakemake.resources.gpu,
+    }
+    text = ", ".join(f"{name} {value}" for name, value in parts.items())
+    logging.getLogger("making").info("made with %s", text)
+
+
 def main(snakemake: Any) -> None:
     """Run the stage that has the rule's name."""
     # Run the code that the Snakefile took the digest of, whatever is installed.
     sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
-    set_logging(snakemake.rule, snakemake.log[0])
+    from wsss.launch import follow_parent, launch, place
+
+    here = place()
+    follow_parent()
+    set_logging(snakemake.rule, snakemake.log[0], here.size > 1, here.rank)
     report_failures(snakemake.rule)
-    set_resources(snakemake.threads, snakemake.resources.gpu)
+    leave_at_sigterm(snakemake.rule)
+    if here.size == 1:
+        set_gpus(snakemake.resources.gpu, snakemake.config.get("execution", {}).get("jobs_per_gpu", 1))
+        if (size := sharing_gpus(snakemake)) > 1:
+            return launch([sys.executable, *sys.argv], size, cluster_launcher(snakemake))
+    set_threads(max(1, snakemake.threads // here.size))
+    log_making(snakemake)
     stage = importlib.import_module(f"wsss.stages.{snakemake.rule}")
     groups = (snakemake.input, snakemake.output, snakemake.params)
     stage.run(**keywords(*(group.items() for group in groups)))
