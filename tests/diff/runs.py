@@ -141,7 +141,7 @@ class Run:
         inputs = {"manifest": self.path("manifest.jsonl"), "maps": maps}
         index = folder.with_name(f"{shard}.jsonl")
         write_labels(folder, index, labels, {"settings": {"threshold": 0.25}}, inputs)
-        self._log("make_pseudo_labels", f"{folder.parts[-5]}/small/adcam/none/{shard}")
+        self._log("make_pseudo_labels", f"{folder.parts[-6]}/small/adcam/none/{shard}")
 
     def _counts(self, path: Path, shard: str) -> None:
         images = len(self.manifest.shard("train", shard))

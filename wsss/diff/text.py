@@ -78,7 +78,7 @@ def score_row(score: Score) -> tuple[str, ...]:
 
 def sentences(comparison: Comparison) -> list[str]:
     """What the comparison comes to, line by line."""
-    lines = [*_missing(comparison), *_origins(comparison), *_further(comparison), *_noise(comparison.scores)]
+    lines = [*_origins(comparison), *_further(comparison), *_missing(comparison), *_noise(comparison.scores)]
     return [*lines, _total(comparison)]
 
 
