@@ -11,11 +11,10 @@ rule train_apc:
         "results/benchmarks/train_apc/{dataset}/seed{seed}/{apc}.tsv"
     conda:
         "../envs/openmm.yaml"
-    threads: plan.training_threads
+    threads: plan.training_threads("train_apc")
     resources:
-        gpu=plan.gpus,
-        mem_mb=24000,
-        runtime=1440,
+        gpu=plan.training_gpus("train_apc"),
+        nodes=1,
     params:
         code=fingerprint("train_apc"),
         network=lookup(dpath="apc/{apc}/network", within=config),
@@ -41,8 +40,6 @@ rule extract_patch_maps:
     threads: plan.shard_threads
     resources:
         gpu=plan.gpus,
-        mem_mb=16000,
-        runtime=120,
     params:
         code=fingerprint("extract_patch_maps"),
         network=lookup(dpath="apc/{apc}/network", within=config),
@@ -70,8 +67,6 @@ rule predict_apc_masks:
     threads: plan.shard_threads
     resources:
         gpu=plan.gpus,
-        mem_mb=16000,
-        runtime=120,
     params:
         code=fingerprint("predict_apc_masks"),
         network=lookup(dpath="apc/{apc}/network", within=config),
@@ -103,8 +98,6 @@ rule evaluate_apc:
         "../envs/torch.yaml"
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
     params:
         code=fingerprint("evaluate_apc"),
         inferences=plan.scored_settings,
@@ -144,8 +137,6 @@ rule summarise_apc:
         "../envs/torch.yaml"
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
     params:
         code=fingerprint("summarise_apc"),
         seeds=lookup(dpath="datasets/{dataset}/seeds", within=config),
@@ -177,8 +168,6 @@ rule tabulate_ablations:
         "../envs/torch.yaml"
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
     params:
         code=fingerprint("tabulate_ablations"),
         variants=plan.ablation_training,

@@ -11,8 +11,6 @@ rule pretrain_network:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=4000,
-        runtime=60,
     params:
         code=fingerprint("pretrain_network"),
         settings=lookup(dpath="pretraining/{network}", within=config),
@@ -35,11 +33,10 @@ rule train_classifier:
         classifier=plan.pattern("classifiers"),
     conda:
         "../envs/openmm.yaml"
-    threads: plan.training_threads
+    threads: plan.training_threads("train_classifier")
     resources:
-        gpu=plan.gpus,
-        mem_mb=16000,
-        runtime=720,
+        gpu=plan.training_gpus("train_classifier"),
+        nodes=1,
     params:
         code=fingerprint("train_classifier"),
         network=lookup(dpath="classifiers/{classifier}/network", within=config),
@@ -68,8 +65,6 @@ rule extract_maps:
     threads: plan.shard_threads
     resources:
         gpu=plan.gpus,
-        mem_mb=16000,
-        runtime=120,
     params:
         code=fingerprint("extract_maps"),
         network=lookup(dpath="classifiers/{classifier}/network", within=config),

@@ -16,8 +16,6 @@ rule make_irn_labels:
     threads: plan.shard_threads
     resources:
         gpu=0,
-        mem_mb=8000,
-        runtime=120,
     params:
         code=fingerprint("make_irn_labels"),
         settings=lookup(dpath="refiners/{refiner}/labels", within=config),
@@ -51,11 +49,10 @@ rule train_irn:
         refiner=plan.walking_refiners(),
     conda:
         "../envs/openmm.yaml"
-    threads: plan.training_threads
+    threads: plan.training_threads("train_irn")
     resources:
-        gpu=plan.gpus,
-        mem_mb=24000,
-        runtime=720,
+        gpu=plan.training_gpus("train_irn"),
+        nodes=1,
     params:
         code=fingerprint("train_irn"),
         network=lookup(dpath="refiners/{refiner}/network", within=config),
@@ -84,8 +81,6 @@ rule walk_cams:
     threads: plan.shard_threads
     resources:
         gpu=plan.gpus,
-        mem_mb=8000,
-        runtime=120,
     params:
         code=fingerprint("walk_cams"),
         network=lookup(dpath="refiners/{refiner}/network", within=config),

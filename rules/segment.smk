@@ -21,11 +21,10 @@ rule train_segmenter:
         "results/benchmarks/train_segmenter/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}.tsv"
     conda:
         "../envs/openmm.yaml"
-    threads: plan.training_threads
+    threads: plan.training_threads("train_segmenter")
     resources:
-        gpu=plan.gpus,
-        mem_mb=32000,
-        runtime=1440,
+        gpu=plan.training_gpus("train_segmenter"),
+        nodes=1,
     params:
         code=fingerprint("train_segmenter"),
         network=lookup(dpath="segmenters/{segmenter}/network", within=config),
@@ -56,8 +55,6 @@ rule predict_masks:
     threads: plan.shard_threads
     resources:
         gpu=plan.gpus,
-        mem_mb=16000,
-        runtime=120,
     params:
         code=fingerprint("predict_masks"),
         network=lookup(dpath="segmenters/{segmenter}/network", within=config),
@@ -90,8 +87,6 @@ rule export_predictions:
         "../envs/torch.yaml"
     resources:
         gpu=0,
-        mem_mb=4000,
-        runtime=30,
     params:
         code=fingerprint("export_predictions"),
     script:

@@ -4,6 +4,7 @@ import ast
 import copy
 import functools
 import importlib.util
+import inspect
 import logging
 import os
 import re
@@ -19,7 +20,7 @@ import yaml
 from snakemake.iocontainers import Namedlist
 
 from wsss.configuration import System
-from wsss.workflow import ConfigError, Plan, shard_names
+from wsss.workflow import TRAININGS, ConfigError, Plan, shard_names
 
 ROOT = Path(__file__).parent.parent
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -52,16 +53,32 @@ def snakemake(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedP
     )
 
 
+# As little as passes for a file of weights: planning looks at their beginnings and ends, not at tensors.
+STAND_INS = {".pth": b"\x80", ".safetensors": b"\x02\0\0\0\0\0\0\0{}"}
+TRAINED = ("classifiers", "refiners", "segmenters", "apc")
+
+
 def put_weights(folder: Path, config: dict[str, Any]) -> Path:
     """Lay a stand-in for each file of initial weights that the configuration names, as seen from a folder."""
     folder.mkdir(exist_ok=True)
-    sections = ("classifiers", "refiners", "segmenters", "apc")
-    variants = [variant for section in sections for variant in config.get(section, {}).values()]
+    variants = [variant for section in TRAINED for variant in config.get(section, {}).values()]
     for file in {variant.get("initial", {}).get("file", "package:") for variant in variants}:
         if not file.startswith("package:"):
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            (folder / file).touch()
+            (folder / file).write_bytes(STAND_INS[Path(file).suffix])
     return folder
+
+
+def without_digests(path: Path, config: dict[str, Any]) -> Path:
+    """Write an overlay with which stand-ins pass for the files whose digests the configuration names."""
+    unchecked = {"initial": {"sha256": None}}
+    named = {
+        section: [name for name, variant in config.get(section, {}).items() if "file" in variant["initial"]]
+        for section in TRAINED
+    }
+    overlay = {section: {name: unchecked for name in names} for section, names in named.items() if names}
+    path.write_text(yaml.safe_dump(overlay))
+    return path
 
 
 @pytest.fixture
@@ -122,7 +139,7 @@ def test_a_rule_hands_its_stage_exactly_what_it_asks_for(rule: str) -> None:
 def test_a_rule_has_the_skeleton(rule: str) -> None:
     sections = rules()[rule]
     assert set(SKELETON) <= set(sections)
-    assert {"gpu", "mem_mb", "runtime"} <= names(rule, "resources")
+    assert "gpu" in names(rule, "resources")
     assert f'code=fingerprint("{rule}"),' in "".join(sections["params"])
     assert all(
         f'"results/{kind}/{rule}/' in sections[key][0]
@@ -225,7 +242,40 @@ def test_the_kind_of_data_set_decides(
     wildcards = SimpleNamespace(dataset=dataset)
     assert plan.source(wildcards) == source
     assert plan.gpus(wildcards) == gpus
-    assert (plan.training_threads(wildcards), plan.shard_threads(wildcards)) == threads
+    assert (plan.training_threads("train_apc")(wildcards), plan.shard_threads(wildcards)) == threads
+
+
+VARIANTS = {"classifier": "conformer_small", "refiner": "irn", "segmenter": "deeplabv2", "apc": "apc"}
+
+
+def test_a_training_has_the_gpus_that_the_configuration_gives_it(config: dict[str, Any]) -> None:
+    config["execution"] = {"gpus": {"train_apc": 4, "train_segmenter": 5}}
+    plan, voc = Plan(config), SimpleNamespace(dataset="voc", **VARIANTS)
+    found = {rule: (plan.training_gpus(rule)(voc), plan.training_threads(rule)(voc)) for rule in TRAININGS}
+    assert found == {
+        "train_classifier": (1, 8),
+        "train_irn": (1, 8),
+        "train_segmenter": (5, 40),
+        "train_apc": (4, 32),
+    }
+    sample = SimpleNamespace(dataset="sample", apc="apc_nano")
+    assert (plan.training_gpus("train_apc")(sample), plan.training_threads("train_apc")(sample)) == (0, 1)
+
+
+@pytest.mark.parametrize("rule", TRAININGS)
+def test_gpus_that_cannot_share_a_batch_are_refused(config: dict[str, Any], rule: str) -> None:
+    config["execution"] = {"gpus": {rule: 7}}
+    section, wildcard = TRAININGS[rule]
+    variant = f"{section}.{VARIANTS[wildcard]}.training.batch"
+    with pytest.raises(ConfigError, match=rf"expected a divisor of {variant}, which is \d+, found 7"):
+        Plan(config).training_gpus(rule)(SimpleNamespace(dataset="voc", **VARIANTS))
+
+
+def test_where_jobs_run_is_no_parameter_of_a_result() -> None:
+    """So other GPUs rerun nothing."""
+    params = "".join("".join(sections["params"]) for sections in rules().values())
+    asked = "".join(inspect.getsource(getattr(Plan, name)) for name in re.findall(r"plan\.(\w+)", params))
+    assert "def seed" in asked and not re.search("execution|_gpus", params + asked)
 
 
 def test_the_main_chain(config: dict[str, Any], plan: Plan) -> None:
@@ -472,8 +522,10 @@ def test_dry_run_of_what_else_can_be_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_dry_run_of_an_overlay(overlay: str, tmp_path: Path) -> None:
     path = ROOT / "tests" / "configs" / overlay
-    place = put_weights(tmp_path / "place", yaml.safe_load(path.read_text()))
-    assert jobs(place, "--configfile", path, "--", *OVERLAYS[overlay])
+    config = yaml.safe_load(path.read_text())
+    place = put_weights(tmp_path / "place", config)
+    files = (path, without_digests(tmp_path / "unchecked.yaml", config))
+    assert jobs(place, "--configfile", *files, "--", *OVERLAYS[overlay])
 
 
 CLASSIFIER = "results/voc/seed0/conformer_small/weights.safetensors"
@@ -486,6 +538,16 @@ def test_missing_initial_weights_stop_the_run_before_anything_trains(tmp_path: P
     assert "weights/Conformer_small_patch16.pth" in result.stdout
 
 
+def test_a_job_asks_for_the_gpus_of_its_training(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "Conformer_small_patch16.pth").write_bytes(b"\x80")  # as torch's files begin
+    shared = tmp_path / "shared.yaml"
+    shared.write_text("execution: {gpus: {train_classifier: 4}}")
+    arguments = ("-n", "--cores", "64", "--resources", "gpu=4", "--configfile", shared)
+    result = snakemake("--directory", tmp_path, *arguments, "--", CLASSIFIER)
+    assert "gpu=4" in result.stdout and "threads: 32" in result.stdout, result.stdout
+
+
 def test_other_initial_weights_train_again(tmp_path: Path) -> None:
     initial = put_weights(tmp_path, CONFIG) / "weights" / "Conformer_small_patch16.pth"
     outputs = [tmp_path / CLASSIFIER, (tmp_path / CLASSIFIER).with_name("history.csv")]
@@ -496,7 +558,7 @@ def test_other_initial_weights_train_again(tmp_path: Path) -> None:
         os.utime(path, (path.stat().st_mtime - age,) * 2)
     arguments = ("-n", "--rerun-triggers", "mtime", "--directory", tmp_path, "--", CLASSIFIER)
     assert "Nothing to be done" in snakemake(*arguments).stdout
-    initial.write_bytes(b"others")
+    initial.write_bytes(b"\x80others")
     result = snakemake(*arguments)
     assert "Updated input files: weights/Conformer_small_patch16.pth" in result.stdout, result.stdout
 

@@ -18,11 +18,8 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 POLL = 0.1  # seconds between two looks at the processes
-STOPS = (
-    os.EX_TEMPFAIL,
-    128 + signal.SIGTERM,
-)  # a training's status after its last checkpoint; before the first
-QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}  # else each warns that it looks for parameters that rest, as it should
+STOPS = (os.EX_TEMPFAIL, 128 + signal.SIGTERM)  # of a training that saved its state, and before it could
+QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}  # else each warns that looking for parameters that rest takes time
 GRACE = 60.0  # seconds for the others to end as well, once one has stopped because it was asked to
 SIZE, RANK, LOCAL_RANK, ADDRESS = "WSSS_SIZE", "WSSS_RANK", "WSSS_LOCAL_RANK", "WSSS_ADDRESS"
 

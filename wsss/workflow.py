@@ -6,8 +6,9 @@ Nothing here imports torch: Snakemake reads this module each time it plans.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Protocol
 
 from wsss.configuration import PATCHES, Chain, Config, ConfigError, System, check_config, system_of
@@ -20,6 +21,13 @@ __all__ = ["ConfigError", "Plan", "check_config", "fingerprint", "shard_names"]
 # Keys of a data set that say how work is cut and what is reported; they change no image and no label.
 BOOKKEEPING = ("shards", "val_shards", "seeds", "inferences", "main", "apc", "compare")
 SCORED_SPLITS = {"seg": "val", "pseudo": "train"}  # by the kind of APC's score
+# The rules that train a network: the section and the wildcard that name its variant.
+TRAININGS = {
+    "train_classifier": ("classifiers", "classifier"),
+    "train_irn": ("refiners", "refiner"),
+    "train_segmenter": ("segmenters", "segmenter"),
+    "train_apc": ("apc", "apc"),
+}
 MATCHES_NOTHING = "(?!)"
 
 
@@ -48,6 +56,7 @@ class Plan:
         """Check the configuration; raises :class:`ConfigError` where it does not fit together."""
         check_config(config)
         self._config = config
+        self._gpus: Mapping[str, int] = config.get("execution", {}).get("gpus", {})
 
     def pattern(self, *sections: str) -> str:
         """Wildcard constraint: the names of the sections' variants."""
@@ -224,9 +233,30 @@ class Plan:
         """GPUs of a job: none for the generated data set, which is made for CPUs."""
         return 0 if self._dataset(wildcards)["kind"] == "sample" else 1
 
-    def training_threads(self, wildcards: Wildcards) -> int:
-        """Threads of a training; one on the sample, whose small networks gain nothing from a second."""
-        return 1 if self._dataset(wildcards)["kind"] == "sample" else 8
+    def training_gpus(self, rule: str) -> Callable[[Wildcards], int]:
+        """GPUs of a rule that trains, a resource function; they share its batch out among them."""
+        return partial(self._training_gpus, TRAININGS[rule], self._gpus.get(rule, 1))
+
+    def _training_gpus(self, variant: tuple[str, str], gpus: int, wildcards: Wildcards) -> int:
+        if not self.gpus(wildcards):
+            return 0
+        section, wildcard = variant
+        name = getattr(wildcards, wildcard)
+        batch = self._config[section][name]["training"]["batch"]
+        if batch % gpus:
+            raise ConfigError(
+                f"execution.gpus: expected a divisor of {section}.{name}.training.batch, which is {batch}, "
+                f"found {gpus}; change either"
+            )
+        return gpus
+
+    def training_threads(self, rule: str) -> Callable[[Wildcards], int]:
+        """Threads of a rule that trains, a thread function; each GPU's process has its own."""
+        return partial(self._training_threads, self._gpus.get(rule, 1))
+
+    def _training_threads(self, gpus: int, wildcards: Wildcards) -> int:
+        """One on the sample, whose small networks gain nothing from a second."""
+        return 1 if self._dataset(wildcards)["kind"] == "sample" else 8 * gpus
 
     def shard_threads(self, wildcards: Wildcards) -> int:
         """Threads of a shard's job; one on the sample, so that two jobs run side by side on two cores."""

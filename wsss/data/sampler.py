@@ -43,3 +43,24 @@ class PositionSampler(Sampler[Sample]):
             order = np.random.default_rng([self.seed, epoch]).permutation(self.size)
             for place in range(offset if epoch == first else 0, self.size):
                 yield Sample(epoch * self.size + place, int(order[place]))
+
+
+class BatchShare(Sampler[Sample]):
+    """One process's part of each batch of a stream, where several processes share the batches among them."""
+
+    def __init__(self, stream: PositionSampler, part: int, rank: int, size: int) -> None:
+        """Keep what defines the part.
+
+        Args:
+            stream: What a process on its own would see; starts with a batch.
+            part: Samples that a process takes of each batch.
+            rank: Number of this process, from 0.
+            size: Number of processes; a batch has ``size * part`` samples.
+        """
+        self.stream, self.part, self.rank, self.size = stream, part, rank, size
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield samples without end."""
+        for place, sample in enumerate(self.stream):
+            if place // self.part % self.size == self.rank:
+                yield sample
