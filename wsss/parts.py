@@ -55,9 +55,9 @@ def has_label(folder: PathLike, image_id: str, size: tuple[int, int]) -> bool:
     """Whether a label map of an image of size (H, W) was kept, and is whole."""
     try:
         read_label(folder, image_id, size)
-    except ArtefactError:
+        return label_path(folder, image_id).read_bytes().endswith(PNG_END)
+    except (ArtefactError, FileNotFoundError):
         return False
-    return label_path(folder, image_id).read_bytes().endswith(PNG_END)
 
 
 def join_labels(

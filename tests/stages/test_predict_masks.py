@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.stages.builders import SHARD, STATISTICS, Data, folder_bytes, make_data, write_weights
-from wsss.artefacts import read_image, read_label, read_label_index
+from wsss.artefacts import read_image, read_label, read_label_index, read_manifest
 from wsss.methods.crf import dense_crf
 from wsss.models.deeplabv2 import build_segmenter
 from wsss.models.outputs import pad_to_multiple
@@ -80,7 +80,7 @@ def test_the_crf_sees_the_real_picture(data: Data, weights: Path) -> None:
     record = data.records[0]
     folder = run(data, weights, {**SINGLE, "crf": {"iterations": 3}})
     network = build_segmenter(NETWORK, 4)
-    loaded = predict_masks.load_network(network, weights, predict_masks.read_manifest(data.manifest))
+    loaded = predict_masks.load_network(network, weights, read_manifest(data.manifest))
     picture = read_image(record)
     image = predict_masks.to_tensor(predict_masks.normalise(picture, **STATISTICS))
     probabilities = predict_masks.predict(loaded, image, 8, [1.0], False).numpy()

@@ -20,6 +20,8 @@ from wsss.stages.common import progress
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
+AUnit = TypeVar("AUnit", contravariant=True)
+AResult = TypeVar("AResult", contravariant=True)
 
 REPEATS = 3  # how many processes that make the same shard may overtake one
 
@@ -45,16 +47,16 @@ class Recipe:
     inputs: Inputs
 
 
-class Parts(Protocol[Unit, Result]):
+class Parts(Protocol[AUnit, AResult]):
     """The results of some units of a shard, in its work folder."""
 
-    def has(self, number: int, unit: Unit) -> bool:
+    def has(self, number: int, unit: AUnit) -> bool:
         """Whether a unit's result is there and whole."""
 
-    def keep(self, number: int, unit: Unit, result: Result) -> None:
+    def keep(self, number: int, unit: AUnit, result: AResult) -> None:
         """Write a unit's result, whole or not at all."""
 
-    def join(self, units: Sequence[Unit], params: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+    def join(self, units: Sequence[AUnit], params: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
         """Write the artefact; ``inputs`` are digests."""
 
 
