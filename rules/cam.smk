@@ -17,8 +17,6 @@ rule diffuse_cams:
     threads: plan.shard_threads
     resources:
         gpu=plan.gpus,
-        mem_mb=8000,
-        runtime=60,
     params:
         code=fingerprint("diffuse_cams"),
         settings=lookup(dpath="methods/{method}", within=config),

@@ -35,8 +35,6 @@ rule compare:
         "../envs/torch.yaml"
     resources:
         gpu=0,
-        mem_mb=4000,
-        runtime=10,
     params:
         code=fingerprint("compare"),
         systems=plan.system_settings,
@@ -97,8 +95,6 @@ rule draw_comparison:
         "../envs/torch.yaml"
     resources:
         gpu=0,
-        mem_mb=8000,
-        runtime=60,
     params:
         code=fingerprint("draw_comparison"),
         systems=plan.system_settings,

@@ -11,8 +11,6 @@ rule generate_sample:
         "../envs/torch.yaml"
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
     params:
         code=fingerprint("generate_sample"),
         settings=plan.data_settings,
@@ -34,8 +32,6 @@ rule render_masks:
     threads: plan.shard_threads
     resources:
         gpu=0,
-        mem_mb=16000,
-        runtime=120,
     params:
         code=fingerprint("render_masks"),
         settings=plan.data_settings,
@@ -57,8 +53,6 @@ rule prepare_manifest:
     threads: plan.shard_threads
     resources:
         gpu=0,
-        mem_mb=8000,
-        runtime=60,
     params:
         code=fingerprint("prepare_manifest"),
         dataset="{dataset}",

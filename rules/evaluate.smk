@@ -12,8 +12,6 @@ rule count_seeds:
         "../envs/torch.yaml"
     resources:
         gpu=0,
-        mem_mb=4000,
-        runtime=60,
     params:
         code=fingerprint("count_seeds"),
         thresholds=lookup(dpath="evaluation/thresholds", within=config),
@@ -43,8 +41,6 @@ rule evaluate_seeds:
         "../envs/torch.yaml"
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
     params:
         code=fingerprint("evaluate_seeds"),
         fixed_threshold=lookup(dpath="refiners/{refiner}/pseudo/threshold", within=config),
@@ -68,8 +64,6 @@ rule count_pseudo:
         "../envs/torch.yaml"
     resources:
         gpu=0,
-        mem_mb=4000,
-        runtime=60,
     params:
         code=fingerprint("count_pseudo"),
         shard="{shard}",
@@ -97,8 +91,6 @@ rule evaluate_pseudo:
         "../envs/torch.yaml"
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
     params:
         code=fingerprint("evaluate_pseudo"),
         settings=lookup(dpath="refiners/{refiner}/pseudo", within=config),
@@ -121,8 +113,6 @@ rule count_predictions:
         "../envs/torch.yaml"
     resources:
         gpu=0,
-        mem_mb=4000,
-        runtime=60,
     params:
         code=fingerprint("count_predictions"),
         split="{split}",
@@ -153,8 +143,6 @@ rule evaluate_segmentation:
         "../envs/torch.yaml"
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
     params:
         code=fingerprint("evaluate_segmentation"),
         inferences=plan.inference_settings,
@@ -199,8 +187,6 @@ rule summarise_seeds:
         "../envs/torch.yaml"
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
     params:
         code=fingerprint("summarise_seeds"),
         seeds=lookup(dpath="datasets/{dataset}/seeds", within=config),

@@ -14,8 +14,6 @@ rule make_pseudo_labels:
     threads: plan.shard_threads
     resources:
         gpu=0,
-        mem_mb=8000,
-        runtime=120,
     params:
         code=fingerprint("make_pseudo_labels"),
         settings=lookup(dpath="refiners/{refiner}/pseudo", within=config),

@@ -47,8 +47,6 @@ rule draw_examples:
         "../envs/openmm.yaml"
     resources:
         gpu=0,
-        mem_mb=8000,
-        runtime=30,
     params:
         code=fingerprint("draw_examples"),
         network=lookup(dpath="segmenters/{main.segmenter}/network", within=config, main=plan.chain),
@@ -73,8 +71,6 @@ rule draw_curves:
         "../envs/torch.yaml"
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
     params:
         code=fingerprint("draw_curves"),
     script:
