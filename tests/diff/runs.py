@@ -68,6 +68,8 @@ class Run:
     def write(self) -> Path:
         """Write everything; returns the data set's folder."""
         self.manifest = self._manifest()
+        for rule in ("generate_sample", "prepare_manifest", "summarise_seeds"):
+            self._log(rule, "")
         for seed, miou in self.miou.items():
             self._seed(seed, miou)
         runs = {name: {"mean": 0.0, "deviation": None, "runs": [*self.miou.values()]} for name in SCORES}
@@ -148,15 +150,18 @@ class Run:
         right = 100 - self.shift
         counts = images * torch.tensor([[[right, self.shift], [self.shift, right]]])
         write_tensors(path, "counts", {"counts": counts, "images": torch.tensor([images])}, {"split": "seed"})
+        self._log("count_pseudo", f"{path.parts[-6]}/small/adcam/none/{shard}")
 
     def _scores(self, path: Path, seed: int, miou: float) -> None:
         rows = [{"class": name, "iou": miou, "fp": 0.1, "fn": 0.2} for name in ("background", *self.classes)]
         means = {"miou": miou, "mean_fp": 0.1, "mean_fn": 0.2, "pixel_accuracy": 0.9, "f1": 0.5}
         head = {"form": "scores", "seed": seed, "truth": [str(self.folder / "truth")]}
         write_json(path, {**head, **means, "per_class": rows})
+        self._log("evaluate_pseudo", f"seed{seed}/small/adcam/none")
 
     def _log(self, rule: str, name: str) -> None:
-        path = self.folder / "results" / "logs" / rule / "toy" / f"{name}.log"
+        path = self.folder / "results" / "logs" / rule / f"toy/{name}".rstrip("/")
+        path = path.with_name(f"{path.name}.log")
         path.parent.mkdir(parents=True, exist_ok=True)
         code = self.code.get(rule, "0123456789abcdef")
         path.write_text(f"2026-01-01 12:00:00 INFO provenance: made with code {code}, torch 2.11.0, gpus 0\n")

@@ -10,7 +10,7 @@ from snakemake.iocontainers import Namedlist
 
 from tests.diff.runs import Run
 from wsss.diff.causes import Equivalents, made_with
-from wsss.diff.pairing import Unit, find_units
+from wsss.diff.pairing import PLACES, Unit, find_units
 from wsss.files import digest
 
 RUNNER = Path(__file__).parents[2] / "rules" / "run_stage.py"
@@ -40,16 +40,20 @@ def test_what_the_runner_logs_is_read(tmp_path: Path, caplog: pytest.LogCaptureF
 @pytest.mark.parametrize(
     "place",
     [
+        "source",
+        "manifest.jsonl",
         "seed0/small/weights.safetensors",
         "seed0/small/history.csv",
         "seed0/small/cams",
         "seed0/small/adcam/none/maps",
         "seed0/small/adcam/none/pseudo",
+        "seed0/small/adcam/none/pseudo_counts",
+        "seed0/small/adcam/none/pseudo_miou.json",
+        "seg_miou.json",
     ],
 )
 def test_each_stage_has_its_own_log(tmp_path: Path, place: str) -> None:
-    rules = ("train_classifier", "extract_maps", "diffuse_cams", "make_pseudo_labels")
-    data = Run(tmp_path, code={rule: rule for rule in rules}).write()
+    data = Run(tmp_path, code={rule.rule: rule.rule for rule in PLACES}).write()
     found = unit(data, place)
     assert made_with(found, found.a)["code"] == found.rule
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from wsss.artefacts import digest, form_of, open_tensors, read_label_index
@@ -109,16 +109,17 @@ def made_with(unit: Unit, parts: Parts) -> dict[str, str]:
 
     Logs lie beside the data set's folder; empty where there is none, as for results copied without them.
     """
-    for log in _logs(unit, next(iter(parts.values()))):
+    for log in _logs(unit, *next(iter(parts.items()))):
         if log.is_file():
             return _made_with(log)
     return {}
 
 
-def _logs(unit: Unit, path: Path) -> Iterator[Path]:
-    """Where the log of the job that made a file may lie."""
+def _logs(unit: Unit, name: str, path: Path) -> Iterator[Path]:
+    """Where the log of the job that made a part, called so, may lie."""
     shard = path.stem if SHARD.fullmatch(path.stem) else ""
-    folder, inside = within(path.parent if shard else path)
+    depth = len(PurePosixPath(shard or name).parts)  # of the part in its output
+    folder, inside = within([path, *path.parents][depth])
     if folder is None:
         return
     chain = "/".join((folder.name, *inside.parts[: -unit.known.up]))
