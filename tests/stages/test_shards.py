@@ -35,8 +35,10 @@ FORMS = ("views", "attention")
 
 
 def recipe(folder: Path, steps: int = 1, stage: str = "walk_cams", input_text: str = "input") -> Recipe:
-    (folder / "input").write_text(input_text)
-    return Recipe(stage, "testing", {"steps": steps}, {"made": steps}, {"input": folder / "input"})
+    source = folder / f"{input_text}.txt"
+    if not source.exists():  # never while another process reads it
+        source.write_text(input_text)
+    return Recipe(stage, "testing", {"steps": steps}, {"made": steps}, {"input": source})
 
 
 def some_tensors(units: Sequence[int]) -> Iterator[Tensors]:
