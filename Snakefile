@@ -3,6 +3,8 @@ from snakemake.utils import min_version, validate
 from wsss.workflow import Plan, fingerprint
 
 min_version("9.0")
+# Bash waits for the stage that SIGTERM ends, which may have a checkpoint to write; before 5.1 it would leave at once.
+shell.prefix("set -euo pipefail; trap : TERM; ")
 
 
 configfile: workflow.source_path("config.yaml")

@@ -14,7 +14,8 @@ from torch.nn import functional as F
 from tests.golden import assert_close_to_golden
 from wsss.artefacts import read_table
 from wsss.data.sampler import Sample
-from wsss.training import Schedule, TrainingError, train, work_folder
+from wsss.files import work_folder
+from wsss.training import Schedule, TrainingError, train
 from wsss.training.checkpoints import newest_whole
 from wsss.training.schedule import PolynomialLR, base_rate, epochs_to_iterations, polynomial
 
@@ -182,29 +183,15 @@ def test_a_cut_checkpoint_is_skipped_for_the_one_before(tmp_path: Path, left: in
     newest = work / "iteration-00000009.pth"
     newest.write_bytes(newest.read_bytes()[:left])
     before = newest_whole(work)
-    assert before is not None and before.name == "iteration-00000006.pth"
+    assert before is not None and before.path.name == "iteration-00000006.pth"
     whole = fit(tmp_path / "whole", SHORT)
     assert state_bytes(fit(tmp_path / "killed", SHORT)) == state_bytes(whole)
-
-
-def test_a_checkpoint_with_overwritten_bytes_is_skipped(tmp_path: Path) -> None:
-    fit(tmp_path, SHORT)
-    newest = newest_whole(tmp_path / "work")
-    assert newest is not None
-    content = bytearray(newest.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 256] = bytes(256)  # longer than the padding between two parts
-    newest.write_bytes(content)
-    assert newest_whole(tmp_path / "work") != newest
 
 
 def test_two_checkpoints_are_kept_and_nothing_unfinished(tmp_path: Path) -> None:
     fit(tmp_path, SHORT)
     files = sorted(path.name for path in (tmp_path / "work").iterdir() if path.is_file())
-    assert [name for name in files if not name.endswith(".py")] == [
-        "iteration-00000009.pth",
-        "iteration-00000012.pth",
-    ]
+    assert files == ["iteration-00000009.pth", "iteration-00000012.pth"]
 
 
 def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from torch.utils.data import Dataset
 
 from wsss.artefacts import Inputs, Manifest, Record, read_label_index, write_tensors
 from wsss.data.datasets import LabelDataset
-from wsss.files import ArtefactError, PathLike, digest
+from wsss.files import ArtefactError, PathLike, digest, work_folder
 from wsss.fingerprint import fingerprint
 from wsss.initial_weights import load_initial
-from wsss.training import Schedule, train, work_folder
+from wsss.launch import place
+from wsss.training import Schedule, train
 from wsss.training.engine import Losses
 
 
@@ -64,6 +65,8 @@ def fit(
 ) -> None:
     """Train a network and write its weights and history; an interrupted training goes on where it was.
 
+    Of several processes that train together only the first returns; the others end when their part is done.
+
     Args:
         network: Holds its initial weights.
         losses: See :func:`wsss.training.train`.
@@ -89,6 +92,8 @@ def fit(
             events=weights.parent / "events" / work.name,
             at_iteration=at_iteration,
         )
+        if not place().leads:
+            raise SystemExit  # the rest, and the work folder, are the first process's
         finish(network)
         write_tensors(weights, "weights", weights_of(network), product.params, product.inputs)
 

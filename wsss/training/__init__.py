@@ -1,7 +1,7 @@
 """One training engine for all networks, on mmengine's Runner."""
 
-from wsss.training.checkpoints import work_folder
 from wsss.training.engine import TrainingError, seed_everything, train
 from wsss.training.schedule import Schedule
+from wsss.training.stopping import STOPPED, Stopped
 
-__all__ = ["Schedule", "TrainingError", "seed_everything", "train", "work_folder"]
+__all__ = ["STOPPED", "Schedule", "Stopped", "TrainingError", "seed_everything", "train"]

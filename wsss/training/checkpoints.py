@@ -1,48 +1,73 @@
-"""Checkpoints inside a stage's work folder: whole or absent, resumed from the newest whole one."""
+"""Checkpoints inside a training's work folder: whole or absent, resumed from the newest whole one."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import shutil
-import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import io
+import logging
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
+from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from wsss.files import ArtefactError, atomic_file, digest
+from wsss.training.stopping import Request
+
 KEPT = 2  # the newest, and the one before should the newest turn out damaged
+SECONDS = 600.0  # what a killed training loses at most, beside the iteration at hand
+SEAL = 32  # bytes of the digest at the end of each
+NAME = "iteration-{:08d}.pth"
+
+log = logging.getLogger("wsss.training")
 
 
-def newest_whole(work: Path) -> Path | None:
-    """The newest checkpoint that was written to its end, or None."""
-    return next((path for path in reversed(_checkpoints(work)) if _is_whole(path)), None)
+class Checkpoint(NamedTuple):
+    """A checkpoint that was read whole: its file, and all that mmengine saved in it."""
+
+    path: Path
+    content: dict[str, Any]
+
+    @property
+    def passes(self) -> int:
+        """Forward passes that it has behind it."""
+        return int(self.content["meta"]["iter"])
 
 
-def iteration_of(checkpoint: Path) -> int:
-    """Optimiser steps that a checkpoint has behind it, from its name."""
-    return int(checkpoint.stem.rpartition("-")[2])
+def newest_whole(work: Path) -> Checkpoint | None:
+    """Read the newest checkpoint that was written to its end and is undamaged; None without any."""
+    checkpoints = (_read(path) for path in reversed(_checkpoints(work)))
+    return next((checkpoint for checkpoint in checkpoints if checkpoint), None)
 
 
 def _checkpoints(work: Path) -> list[Path]:
-    return sorted(work.glob("iteration-*.pth"))
+    return sorted(work.glob("iteration-*.pth"))  # as NAME
 
 
-def _is_whole(path: Path) -> bool:
-    """Whether all parts of the archive are there and their check sums fit."""
+def _read(path: Path) -> Checkpoint | None:
+    """Read a checkpoint if it is whole; another process that trains the same may remove it meanwhile."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (zipfile.BadZipFile, OSError):
-        return False
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if hashlib.sha256(memoryview(content)[:-SEAL]).digest() != content[-SEAL:]:
+        log.warning("%s is damaged: the training goes on from an earlier state", path)
+        return None
+    return Checkpoint(path, torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+
+
+def _seal(path: Path) -> None:
+    """Append a file's digest, which torch passes over when it reads the archive before it."""
+    seal = bytes.fromhex(digest(path))
+    with path.open("ab") as file:
+        file.write(seal)
 
 
 class WholeCheckpoints(Hook):
-    """Writes a checkpoint every so many optimiser steps under a temporary name, then renames it.
+    """Writes checkpoints between optimiser steps, each under a temporary name first.
 
     It holds tensors and plain values only. mmengine's smoothed scalars stay out: torch's safe loading would
     take their buffers only with ``getattr`` allowed to the file, and the history keeps the same numbers.
@@ -50,50 +75,50 @@ class WholeCheckpoints(Hook):
 
     priority = "VERY_LOW"  # after the schedule has stepped and the history has its row
 
-    def __init__(self, work: Path, every: int, accumulate: int) -> None:
-        """Write to ``work`` every ``every`` optimiser steps of ``accumulate`` forward passes."""
-        self.work = work
-        self.every = every
-        self.accumulate = accumulate
+    def __init__(self, work: Path, every: int, accumulate: int, request: Request) -> None:
+        """Set when to save.
+
+        Args:
+            work: Folder of the checkpoints.
+            every: Optimiser steps from one to the next, should they take less than ``SECONDS``.
+            accumulate: Forward passes an optimiser step.
+            request: If it stands, the training ends after the checkpoint of the step at hand.
+        """
+        self.work, self.every, self.accumulate = work, every, accumulate
+        self.request = request
+
+    def before_train(self, runner: Runner) -> None:
+        """Start the clock."""
+        self.saved = time.monotonic()
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Save if it is time."""
         step, passes = divmod(runner.iter + 1, self.accumulate)
-        if passes == 0 and step % self.every == 0:
-            self._save(runner, step)
-            for old in _checkpoints(self.work)[:-KEPT]:
-                old.unlink()
+        if passes == 0:
+            runner.train_loop.stop_training = self.request.stands()
+            if runner.train_loop.stop_training or self._is_due(step, runner.iter + 1 == runner.max_iters):
+                self._save(runner, step)
+
+    def _is_due(self, step: int, last: bool) -> bool:
+        return last or step % self.every == 0 or time.monotonic() - self.saved >= SECONDS
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Leave out what safe loading refuses."""
         checkpoint["message_hub"]["log_scalars"] = {}
 
+    @master_only
     def _save(self, runner: Runner, step: int) -> None:
-        temporary = self.work / f"unfinished.{os.getpid()}"
-        runner.save_checkpoint(str(self.work), temporary.name, by_epoch=False)
-        os.replace(temporary, self.work / f"iteration-{step:08d}.pth")
-
-
-@contextmanager
-def work_folder(weights: Path, shape: Mapping[str, Any]) -> Iterator[Path]:
-    """Yield the folder for the checkpoints of one training; it goes when the block has succeeded.
-
-    Its name holds a digest of ``shape``, so that a changed configuration, input or code never resumes what
-    another one began.
-
-    Args:
-        weights: The training's final weights, beside which the folder lies.
-        shape: All that shapes the training: settings, seed, digests of inputs and code; plain JSON values.
-
-    Yields:
-        The folder, created.
-    """
-    name = hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
-    prefix = f"work-{weights.stem}-"
-    work = weights.parent / f"{prefix}{name}"
-    work.mkdir(parents=True, exist_ok=True)
-    yield work
-    for folder in weights.parent.glob(f"{prefix}*"):
-        shutil.rmtree(folder)
+        target = self.work / NAME.format(step)
+        try:
+            with atomic_file(target) as temporary:
+                runner.save_checkpoint(str(self.work), temporary.name, by_epoch=False)
+                _seal(temporary)
+        except ArtefactError:
+            if self.work.exists():
+                raise  # else another process, which trains the same, was faster and has tidied up
+        self.saved = time.monotonic()
+        older = [path for path in _checkpoints(self.work) if path <= target]
+        for path in older[:-KEPT]:
+            path.unlink(missing_ok=True)

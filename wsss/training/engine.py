@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import logging
 import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.logging import MMLogger
-from mmengine.model import BaseDataPreprocessor, BaseModel
+from mmengine.model import BaseDataPreprocessor, BaseModel, is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import IterBasedTrainLoop, Runner, set_random_seed
 from mmengine.visualization import TensorboardVisBackend, Visualizer
@@ -26,9 +26,11 @@ from torch.utils.data import DataLoader, Dataset
 from wsss.artefacts import write_table
 from wsss.data.sampler import PositionSampler
 from wsss.device import device
-from wsss.training.checkpoints import WholeCheckpoints, iteration_of, newest_whole
+from wsss.training.checkpoints import Checkpoint, WholeCheckpoints, newest_whole
+from wsss.training.distributed import agree, as_one, joined, own_part, share_of, shared
 from wsss.training.hooks import AtIteration, History, Progress, Reseed, TrainingError
 from wsss.training.schedule import PolynomialLR, Schedule
+from wsss.training.stopping import Stopped, obey_parent_only, sigterm_held, sigterm_noted
 
 __all__ = ["Losses", "TrainingError", "seed_everything", "train"]
 
@@ -43,6 +45,7 @@ REMARKS = (
     '"HardDiskBackend" is the alias',
 )
 
+log = logging.getLogger("wsss.training")
 _runs = itertools.count()  # mmengine keeps its objects by name for the life of the process
 
 
@@ -58,6 +61,7 @@ def seed_everything(seed: int) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
+@joined()
 def train(
     network: nn.Module,
     losses: Losses,
@@ -72,6 +76,9 @@ def train(
     at_iteration: Callable[[int], None] = lambda iteration: None,
 ) -> nn.Module:
     """Train a network in place, resuming from the newest whole checkpoint in ``work``.
+
+    Where :func:`wsss.launch.launch` started several processes, each calls this function; they share the
+    batches, and the first one writes.
 
     Args:
         network: Holds its initial weights.
@@ -91,24 +98,30 @@ def train(
 
     Returns:
         The network, in eval mode.
+
+    Raises:
+        Stopped: The process received SIGTERM; a checkpoint of the state reached lies in ``work``.
     """
     seed_everything(seed)
-    checkpoint = newest_whole(work)
-    if checkpoint is None:
-        shutil.rmtree(events, ignore_errors=True)  # curves of an earlier run would overlap this one's
     network.to(device())
     optimizer = _optimizer(groups, schedule)
     record = History(optimizer, schedule.accumulate, tolerant=_is_mixed(schedule))
-    hooks = [
-        Reseed(seed),
-        AtIteration(at_iteration, schedule.accumulate),
-        record,
-        Progress(),
-        WholeCheckpoints(work, schedule.checkpoint_every, schedule.accumulate),
-    ]
-    with _quiet():
-        _runner(network, losses, dataset, optimizer, schedule, seed, work, events, checkpoint, hooks).train()
-    write_table(history, record.table())
+    with _quiet(), sigterm_noted() as request:
+        hooks = [
+            Reseed(seed),
+            AtIteration(at_iteration, schedule.accumulate),
+            record,
+            *([Progress()] if is_main_process() else []),
+            WholeCheckpoints(work, schedule.checkpoint_every, schedule.accumulate, request),
+        ]
+        runner = _runner(network, losses, dataset, optimizer, schedule, seed, work, events, hooks)
+        runner.train()
+    if runner.train_loop.stop_training:
+        stopped = Stopped(runner.iter // schedule.accumulate)
+        log.warning("%s", stopped)
+        raise stopped
+    if is_main_process():
+        write_table(history, record.table())
     return network.eval()
 
 
@@ -123,6 +136,10 @@ def _optimizer(groups: Sequence[Mapping[str, Any]], schedule: Schedule) -> Optim
     return Adam(trained) if schedule.optimizer == "adam" else AdamW(trained)
 
 
+def _parameters(optimizer: Optimizer) -> list[nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
 def _wrap(optimizer: Optimizer, schedule: Schedule) -> OptimWrapper:
     wrapper = AmpOptimWrapper if _is_mixed(schedule) else OptimWrapper
     return wrapper(optimizer=optimizer, accumulative_counts=schedule.accumulate)
@@ -131,18 +148,18 @@ def _wrap(optimizer: Optimizer, schedule: Schedule) -> OptimWrapper:
 def _loader(
     dataset: Dataset[dict[str, Tensor]], schedule: Schedule, seed: int, done: int
 ) -> DataLoader[dict[str, Tensor]]:
-    """Batches from after ``done`` iterations on, without end.
+    """Batches from after ``done`` forward passes on, without end.
 
     On a CPU the cores are busy with the network, and a worker would only take them from it.
     """
     on_gpu = torch.cuda.is_available()
-    start = done * schedule.accumulate * schedule.batch
     return DataLoader(
         dataset,
-        batch_size=schedule.batch,
-        sampler=PositionSampler(len(dataset), seed, start),  # type: ignore[arg-type]
+        batch_size=share_of(schedule.batch),
+        sampler=own_part(PositionSampler(len(dataset), seed, done * schedule.batch), schedule.batch),  # type: ignore[arg-type]
         num_workers=torch.get_num_threads() if on_gpu else 0,
         pin_memory=on_gpu,
+        worker_init_fn=obey_parent_only,
     )
 
 
@@ -155,28 +172,34 @@ def _runner(
     seed: int,
     work: Path,
     events: Path,
-    checkpoint: Path | None,
     hooks: list[Any],
 ) -> Runner:
+    """A runner that stands where the newest whole checkpoint in ``work`` was written."""
     name = f"{work.name}-{next(_runs)}"
-    done = iteration_of(checkpoint) if checkpoint else 0
+    checkpoint = newest_whole(work)
+    agree(checkpoint.passes if checkpoint else 0)
+    if checkpoint is None and is_main_process():
+        shutil.rmtree(events, ignore_errors=True)  # curves of an earlier run would overlap this one's
     unused = ("timer", "sampler_seed", "logger", "checkpoint")  # replaced by this project's hooks
-    return _QuietRunner(
-        model=_Trainee(network, losses),
+    runner = _QuietRunner(
+        model=shared(_Trainee(network, losses).to(device()), _parameters(optimizer)),
         work_dir=str(work),
-        train_dataloader=_loader(dataset, schedule, seed, done),
+        train_dataloader=_loader(dataset, schedule, seed, checkpoint.passes if checkpoint else 0),
         train_cfg={"type": _PreparedLoop, "max_iters": schedule.iterations * schedule.accumulate},
         optim_wrapper=_wrap(optimizer, schedule),
         param_scheduler=PolynomialLR(optimizer, schedule.iterations, schedule.lr_step, schedule.accumulate),
         default_hooks=dict.fromkeys(unused),
         custom_hooks=hooks,
-        load_from=str(checkpoint) if checkpoint else None,
+        load_from=str(checkpoint.path) if checkpoint else None,
         resume=checkpoint is not None,
+        launcher="pytorch" if get_world_size() > 1 else "none",
         visualizer=Visualizer(name, vis_backends=[TensorboardVisBackend(str(events))]),
         default_scope=None,  # one of its own would hide mmseg's registry from whoever builds a network next
         randomness={"seed": seed},
         experiment_name=name,
     )
+    runner.checkpoint = checkpoint
+    return runner
 
 
 class _Trainee(BaseModel):
@@ -192,7 +215,8 @@ class _Trainee(BaseModel):
 
     def forward(self, mode: str = "loss", **batch: Tensor) -> dict[str, Tensor]:
         """The losses of a batch; the Runner asks for no other mode here."""
-        return self.losses(self.network, batch)
+        with as_one():
+            return self.losses(self.network, batch)
 
 
 class _PreparedLoop(IterBasedTrainLoop):
@@ -201,12 +225,16 @@ class _PreparedLoop(IterBasedTrainLoop):
     The parent loads and drops every batch that was trained on before, and sleeps between epochs.
     """
 
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        with sigterm_held():  # the loading processes start here, see obey_parent_only
+            super().__init__(*arguments, **keywords)
+
     def run(self) -> nn.Module:
-        """Train to the end."""
+        """Train to the end, or until it is asked to stop."""
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
-        while self._iter < self._max_iters:
+        while self._iter < self._max_iters and not self.stop_training:
             self.run_iter(next(self.dataloader_iterator))
         self.runner.call_hook("after_train_epoch")
         self.runner.call_hook("after_train")
@@ -215,7 +243,9 @@ class _PreparedLoop(IterBasedTrainLoop):
 
 
 class _QuietRunner(Runner):
-    """The Runner without its own log file and description of the machine."""
+    """The Runner without its own log file, copy of the settings and description of the machine."""
+
+    checkpoint: Checkpoint | None = None  # to resume from
 
     def _log_env(self, env_cfg: dict[str, Any]) -> None:
         """Nothing: it would start half a dozen programs to fill the log with versions."""
@@ -225,10 +255,17 @@ class _QuietRunner(Runner):
         logger.handlers[:] = [_ToStandardLogging(logging.WARNING)]
         return logger
 
-    def load_checkpoint(self, *arguments: Any, **keywords: Any) -> dict[str, Any]:
-        with redirect_stdout(io.StringIO()):  # mmengine prints the path past all loggers
-            checkpoint: dict[str, Any] = super().load_checkpoint(*arguments, **keywords)
-        return checkpoint
+    def dump_config(self) -> None:
+        """Nothing: the settings lie beside the weights."""
+
+    def load_checkpoint(self, filename: str, **_: Any) -> dict[str, Any]:
+        """Load what was read already, and forget it to free its memory."""
+        assert self.checkpoint is not None, filename
+        content, self.checkpoint = self.checkpoint.content, None
+        self.call_hook("after_load_checkpoint", checkpoint=content)
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model.load_state_dict(content["state_dict"])
+        return content
 
 
 class _ToStandardLogging(logging.Handler):
