@@ -10,7 +10,14 @@ import torch
 from torch.nn import functional as F
 
 from tests.stages.builders import APC, SHARD, STATISTICS, Data, folder_bytes, make_data, write_weights
-from wsss.artefacts import read_image, read_label, read_label_index, read_manifest, write_manifest
+from wsss.artefacts import (
+    ArtefactError,
+    read_image,
+    read_label,
+    read_label_index,
+    read_manifest,
+    write_manifest,
+)
 from wsss.data.transforms import normalise, resize_square, to_tensor
 from wsss.methods.crf import dense_crf
 from wsss.models.apc import build_apc
@@ -116,6 +123,17 @@ def test_with_tags_only_known_classes_and_background_win(data: Data, weights: Pa
         assert np.array_equal(label, np.array(kept)[planes.argmax(0)])
     assert not labels[2].any()  # no class is known of this image
     assert labels[1].max() == 3  # the second of its planes is not label 2 alone
+
+
+def test_tags_of_a_split_without_labels_are_refused(data: Data, weights: Path) -> None:
+    manifest = read_manifest(data.manifest)
+    records = tuple(replace(record, classes=()) for record in manifest.records)
+    path = data.path("untagged.jsonl")
+    write_manifest(path, replace(manifest, records=records))
+    with pytest.raises(ArtefactError, match=r"untagged\.jsonl: expected image labels of 'val'; an inf"):
+        run(data, weights, "untagged", path, tags=True)
+    assert not data.path("untagged").exists()
+    run(data, weights, "untagged", path)  # without tags they are not needed
 
 
 def test_where_no_known_class_has_any_probability_background_wins(data: Data) -> None:

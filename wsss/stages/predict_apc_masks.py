@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsss.artefacts import Manifest, PathLike, Record
+from wsss.artefacts import ArtefactError, Manifest, PathLike, Record, read_manifest
 from wsss.models.apc import APCOutput
 from wsss.stages.apc_outputs import apc_outputs, on_grid, resized
 from wsss.stages.class_maps import size_of
@@ -40,9 +40,21 @@ def run(
         split: ``train``, ``val`` or ``test``.
         shard: Which part of the split, such as ``002of048``.
     """
+    if settings["tags"]:
+        _check_tags(manifest, split)
     predict_shard(
         "predict_apc_masks", apc_label_maps, manifest, weights, labels, index, network, settings, split, shard
     )
+
+
+def _check_tags(manifest: PathLike, split: str) -> None:
+    """Without any image label, background would win everywhere, and look like a prediction."""
+    records = read_manifest(manifest).split(split)
+    if records and not any(record.classes for record in records):
+        raise ArtefactError(
+            f"{manifest}: expected image labels of {split!r}; an inference with tags: true uses, found "
+            f"none for {len(records)} images; leave that inference out of the data set's apc"
+        )
 
 
 def apc_label_maps(
