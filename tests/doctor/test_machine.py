@@ -27,6 +27,12 @@ def test_this_python_and_these_packages_are_supported() -> None:
     assert f"torch {torch.__version__.partition('+')[0]}" in verdict.found or verdict.status == WARNING
 
 
+def test_a_checkout_that_is_not_installed() -> None:
+    verdict = check_python("no-such-distribution")
+    assert verdict.status == ERROR and "not installed" in verdict.found
+    assert check_packages("no-such-distribution").status != ERROR  # said once
+
+
 def test_packages_that_are_missing_or_other_versions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     installed = machine.installed
     monkeypatch.setattr(machine, "installed", lambda name: None if name == "timm" else installed(name))
@@ -58,6 +64,11 @@ def test_gpus_are_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 def test_a_gpu_in_use_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = gpus(monkeypatch, tmp_path, [CARD, "NVIDIA H200, 143771, 120000"])
     assert found["GPU warning"] == "GPU 1 has 125.8 GB of its memory in use"
+
+
+def test_a_gpu_that_does_not_tell_its_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = gpus(monkeypatch, tmp_path, ["NVIDIA GB10, [N/A], [N/A]"])
+    assert found["GPU ok"] == "1: NVIDIA GB10 of unknown memory"
 
 
 def test_a_driver_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

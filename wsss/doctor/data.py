@@ -87,7 +87,7 @@ def check_dataset(
         if settings["kind"] == "coco" and _length(settings) > LONG:
             return _check_unread(name, settings)
         return _check_listed(name, settings, source)
-    except ArtefactError as error:
+    except (ArtefactError, OSError) as error:
         return [Verdict(ERROR, f"{name}: files", str(error), "mend it and ask again")], None
 
 

@@ -26,6 +26,8 @@ INSTALL = "run `make install`"
 
 def check_python(distribution: str = "wsss") -> Verdict:
     """Whether this Python is one that the project supports."""
+    if installed(distribution) is None:
+        return Verdict(ERROR, "Python", f"{distribution} is not installed", INSTALL)
     found, supported = platform.python_version(), metadata.metadata(distribution)["Requires-Python"]
     if Version(found) in SpecifierSet(supported or ""):
         return Verdict(OK, "Python", found)
@@ -34,7 +36,8 @@ def check_python(distribution: str = "wsss") -> Verdict:
 
 def check_packages(distribution: str = "wsss", pins: Path = ROOT / "constraints.txt") -> Verdict:
     """Whether all packages are there, in the versions that the pins name."""
-    wanted = [Requirement(text) for text in metadata.requires(distribution) or []]
+    required = metadata.requires(distribution) if installed(distribution) else None
+    wanted = [Requirement(text) for text in required or []]
     missing, unfit = [], []
     for requirement in [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]:
         version = installed(requirement.name)
@@ -86,15 +89,18 @@ def _gpus(rows: list[list[str]]) -> Iterator[Verdict]:
     if not rows:
         yield Verdict(ERROR, "GPU", "nvidia-smi answers and lists none", "reboot or mend the driver")
         return
-    shown = listed([f"{name} {gigabytes(float(total) * MIB)}" for name, total, _ in rows], 8)
+    shown = listed([f"{name} {_in_words(total)}" for name, total, _ in rows], 8)
     hint = f"; --resources gpu={len(rows)} runs a job on each" if len(rows) > 1 else ""
     yield Verdict(OK, "GPU", f"{len(rows)}: {shown}{hint}")
     for number, (_, total, used) in enumerate(rows):
-        if float(used) > BUSY * float(total):
-            found = f"GPU {number} has {gigabytes(float(used) * MIB)} of its memory in use"
-            yield Verdict(
-                WARNING, "GPU", found, "wait for the others, or leave it out of CUDA_VISIBLE_DEVICES"
-            )
+        if total.isdigit() and used.isdigit() and int(used) > BUSY * int(total):
+            found = f"GPU {number} has {_in_words(used)} of its memory in use"
+            yield Verdict(WARNING, "GPU", found, "wait, or leave it out of CUDA_VISIBLE_DEVICES")
+
+
+def _in_words(mib: str) -> str:
+    """Memory as nvidia-smi tells it, which is ``[N/A]`` on some kinds of GPU."""
+    return gigabytes(int(mib) * MIB) if mib.isdigit() else "of unknown memory"
 
 
 def check_driver(overview: str, built_for: str | None) -> Verdict:
