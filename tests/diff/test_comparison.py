@@ -6,10 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from tests.diff.runs import Run
-from wsss.artefacts import write_mask
+from wsss.artefacts import write_mask, write_tensors
 from wsss.cli import main
 from wsss.diff import Comparison, compare
 from wsss.diff.comparison import Finding
@@ -173,6 +175,15 @@ def test_damage_is_told_and_the_rest_compared(tmp_path: Path) -> None:
     assert verdicts(found)[PSEUDO] is Verdict.DIFFERS
 
 
+def test_maps_without_classes_are_damage(tmp_path: Path) -> None:
+    a, b = pair(tmp_path)
+    for data, value in ((a, 0.0), (b, 1.0)):
+        write_tensors(data / "x.safetensors", "maps", {"img0/maps": torch.full((1, 2, 2), value)})
+    found = compare(a, b)
+    assert verdicts(found)["x.safetensors"] is Verdict.UNREADABLE
+    assert "no tensor 'img0/classes'" in by_place(found)["x.safetensors"].difference.text
+
+
 def test_a_changed_label_map_is_found_though_its_index_is_the_same(tmp_path: Path) -> None:
     a, b = pair(tmp_path)
     path = b / PSEUDO / "000of002" / "img0.png"
@@ -202,6 +213,22 @@ def test_two_seeds_of_one_run(tmp_path: Path) -> None:
         "small/weights.safetensors",
         "settings: seed 0 -> 1",
     )
+
+
+def test_a_run_copied_without_its_manifest_has_its_stages(tmp_path: Path) -> None:
+    a, b = pair(tmp_path, steps=4, brighter=0.1)
+    for data, name in ((a, "c"), (b, "d")):
+        shutil.copytree(data / "seed0", tmp_path / name / "seed0")
+    found = compare(tmp_path / "c", tmp_path / "d")
+    assert "other" not in {finding.unit.rule for finding in found.findings}
+    assert [finding.unit.place for finding in found.origins] == [MAPS]
+
+
+def test_a_folder_that_is_a_link_is_followed(tmp_path: Path) -> None:
+    a, b = pair(tmp_path)
+    (b / "seed0").rename(tmp_path / "elsewhere")
+    (b / "seed0").symlink_to(tmp_path / "elsewhere")
+    assert verdicts(compare(a, b))[MAPS] is Verdict.EQUAL
 
 
 def test_results_of_several_data_sets(tmp_path: Path) -> None:
@@ -265,8 +292,6 @@ def test_tables_part_in_a_row(tmp_path: Path) -> None:
 
 
 def test_the_single_stage_is_known_by_its_network(tmp_path: Path) -> None:
-    from wsss.artefacts import write_tensors
-
     data = Run(tmp_path / "a").write()
     write_tensors(data / "seed0/apc/weights.safetensors", "weights", {}, {"network": {"decoder": 8}})
     found = {finding.unit.place: finding.unit.rule for finding in compare(data, data).findings}
@@ -355,7 +380,7 @@ def test_files_of_two_forms_cannot_be_compared(tmp_path: Path, capsys: pytest.Ca
     a, b = pair(tmp_path)
     assert status(a / f"{MAPS}/000of002.safetensors", b / "seed0/small/weights.safetensors") == 2
     assert "expected two files of one form, found maps and weights" in capsys.readouterr().out
-    write_mask(tmp_path / "label.png", __import__("numpy").zeros((2, 2), "uint8"))
+    write_mask(tmp_path / "label.png", np.zeros((2, 2), np.uint8))
     assert status(tmp_path / "label.png", a / "source/images/0.png") == 2
 
 

@@ -35,6 +35,15 @@ def test_it_says_what_the_terminal_says(page: Path) -> None:
     assert "IoU of each label between the two" in text
 
 
+def test_a_page_that_cannot_be_written_is_a_clear_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Run(tmp_path / "a").write()
+    (tmp_path / "file").touch()
+    assert main(["diff", str(data), str(data), "--html", str(tmp_path / "file" / "diff.html")]) == 2
+    assert "diff.html: cannot be written" in capsys.readouterr().err
+
+
 def test_images_without_a_photograph_are_shown(tmp_path: Path) -> None:
     a, b = Run(tmp_path / "a").write(), Run(tmp_path / "b", shift=1).write()
     for path in (a / "source/images").iterdir():

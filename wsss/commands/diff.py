@@ -12,6 +12,7 @@ from wsss.files import ArtefactError
 
 if TYPE_CHECKING:
     from wsss.commands import Subparsers
+    from wsss.diff import Comparison
 
 CANNOT_COMPARE = 2
 
@@ -42,19 +43,25 @@ def add_parser(commands: Subparsers) -> None:
 
 def _diff(options: argparse.Namespace) -> int:
     from wsss.diff import compare
-    from wsss.diff.text import as_json, format_comparison
 
     try:
         comparison = compare(options.a, options.b)
+        _print(comparison, options.json)
+        if options.html:
+            from wsss.diff.page import write_page
+
+            write_page(options.html, comparison)
     except ArtefactError as error:
         print(f"wsss: {error}", file=sys.stderr)
         return CANNOT_COMPARE
-    if options.json:
-        print(json.dumps(as_json(comparison), sort_keys=True, ensure_ascii=False, allow_nan=False, indent=2))
+    return comparison.status
+
+
+def _print(comparison: Comparison, as_values: bool) -> None:
+    from wsss.diff.text import as_json, format_comparison
+
+    if as_values:
+        document = as_json(comparison)
+        print(json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=2))
     else:
         print(format_comparison(comparison))
-    if options.html:
-        from wsss.diff.page import write_page
-
-        write_page(options.html, comparison)
-    return comparison.status

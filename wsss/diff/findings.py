@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 WORST = 6  # images that are kept of a stage, the most different ones
+NAMED = 3  # of them in a line of text
 
 
 class Verdict(StrEnum):
@@ -108,6 +109,11 @@ class Unpaired:
     def notes(self) -> list[str]:
         """What was counted, in words."""
         return [f"{count} images {how}" for how, count in self.counts.items() if count]
+
+
+def worst_images(worst: Sequence[Worst], amount: Callable[[float], str]) -> str:
+    """The first of the most different images, each with its difference in words."""
+    return ", ".join(f"{entry.image} ({amount(entry.difference)})" for entry in worst[:NAMED])
 
 
 def number(value: float) -> float | None:

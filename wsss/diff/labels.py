@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsss.artefacts import Labels, label_path, read_label_index, read_mask
-from wsss.diff.findings import Difference, Largest, Unpaired, Worst, percent
+from wsss.diff.findings import Difference, Largest, Unpaired, Worst, percent, worst_images
 from wsss.diff.pairing import Parts, shard_pairs
 from wsss.methods.void import VOID
 
@@ -97,7 +97,7 @@ def _text(share: float, iou: Mapping[str, float], worst: Sequence[Worst]) -> str
     mean = percent(sum(iou.values()) / len(iou))
     return (
         f"{percent(share)} of the pixels disagree; IoU between the two {mean}, lowest {named}; "
-        f"worst {worst[0].image} ({percent(worst[0].difference)})"
+        f"worst {worst_images(worst, percent)}"
     )
 
 

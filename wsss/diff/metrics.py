@@ -135,7 +135,8 @@ def _document(path: Path) -> dict[str, Any]:
         document = read_json(path)
     except ArtefactError:
         return {}
-    return document if document.get("form") in ("scores", "summary") else {}
+    known = isinstance(document, Mapping) and document.get("form") in ("scores", "summary")
+    return document if known else {}
 
 
 def _values(document: Mapping[str, Any]) -> Iterator[tuple[str, str, list[float]]]:

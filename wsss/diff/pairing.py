@@ -22,7 +22,8 @@ PLAIN_FOLDERS = ("source", "submission")
 IGNORED = re.compile(r"\..*|work-.*|events")
 BOOKKEEPING = ("logs", "benchmarks")  # beside the data sets' folders
 ANY = "[^/]+"
-RUN = f"seed\\d+/{ANY}"
+SEED = r"seed\d+"
+RUN = f"{SEED}/{ANY}"
 CHAIN = f"{RUN}/{ANY}/{ANY}"
 SPLIT = "(train|val|test)"
 FINDING = f"(.+/)?{SPLIT}/{ANY}"  # inference of a split
@@ -142,13 +143,20 @@ def find_units(a: Path, b: Path) -> list[Unit]:
 
 def _known(path: Path) -> Place:
     folder, inside = within(path)
-    name = str(inside) if folder else f"{path.parent.name}/{path.name}"
+    name = str(inside) if folder else _from_seed(path)
     known = next((place for place in PLACES if re.fullmatch(place.pattern, name)), UNKNOWN)
     if known.rule == "train_classifier" and _is_single_stage(path.parent):
         return known._replace(rule="train_apc")
     if known.rule == "generate_sample" and not (path / "images").is_dir():
         return known._replace(rule="render_masks")
     return known
+
+
+def _from_seed(path: Path) -> str:
+    """The end of a path that tells its rule where no manifest tells the data set's folder."""
+    parts = Path(os.path.abspath(path)).parts
+    start = next((place for place, part in enumerate(parts) if re.fullmatch(SEED, part)), len(parts) - 2)
+    return "/".join(parts[start:])
 
 
 def _is_single_stage(folder: Path) -> bool:
@@ -181,7 +189,7 @@ def _name(path: Path) -> tuple[str, str]:
 
 def _files(root: Path) -> Iterator[Path]:
     """The files below a folder, but for bookkeeping; a shard's label maps are those of its index."""
-    for folder, names, files in os.walk(root):
+    for folder, names, files in os.walk(root, followlinks=True):
         unwanted = BOOKKEEPING if Path(folder) == root else ()
         names[:] = [name for name in sorted(names) if name not in unwanted and not _ignored(name)]
         yield from (Path(folder, name) for name in files if not IGNORED.fullmatch(name))

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wsss.artefacts import TensorShard, open_tensors
-from wsss.diff.findings import Difference, Largest, Unpaired, number, percent, size
+from wsss.artefacts import ArtefactError, TensorShard, open_tensors
+from wsss.diff.findings import Difference, Largest, Unpaired, number, percent, size, worst_images
 from wsss.diff.pairing import Parts, shard_pairs
 
 
@@ -63,6 +63,7 @@ class Shards:
     """Several open shards as one: tensors by name, wherever they lie."""
 
     def __init__(self, shards: list[TensorShard]) -> None:
+        self._paths = ", ".join(str(shard.path) for shard in shards)
         self._where = {name: shard for shard in shards for name in shard.keys()}  # noqa: SIM118
 
     def __contains__(self, name: object) -> bool:
@@ -74,6 +75,8 @@ class Shards:
 
     def get(self, name: str) -> Tensor:
         """Read one tensor."""
+        if name not in self._where:
+            raise ArtefactError(f"{self._paths}: no tensor {name!r}; remove it and run again")
         return self._where[name].get(name)
 
 
@@ -138,8 +141,8 @@ def compare_maps(a: Parts, b: Parts) -> Difference:
                 ranks.add(rank_correlation(*maps))
     worst = largest.found()
     amounts = {**apart.amounts(), "rank_correlation": ranks.value(), "images": ranks.count}
-    first = f", worst {worst[0].image} ({size(worst[0].difference)})" if worst else ""
-    text = f"mean {size(apart.mean)}, rank correlation {_rounded(ranks.value())}{first}"
+    named = f", worst {worst_images(worst, size)}" if worst else ""
+    text = f"mean {size(apart.mean)}, rank correlation {_rounded(ranks.value())}{named}"
     return _difference(apart.differing == 0, text, amounts, unpaired.notes(), largest)
 
 
