@@ -81,6 +81,12 @@ def without_digests(path: Path, config: dict[str, Any]) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def downloads_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planning refuses timm's weights where neither the cache nor the network has them; here nothing trains."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+
+
 @pytest.fixture
 def config() -> dict[str, Any]:
     return copy.deepcopy(CONFIG)
