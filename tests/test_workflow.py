@@ -83,7 +83,7 @@ def without_digests(path: Path, config: dict[str, Any]) -> Path:
 
 @pytest.fixture(autouse=True)
 def downloads_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Planning refuses timm's weights where neither the cache nor the network has them; here nothing trains."""
+    """Planning refuses weights of timm that neither the cache nor the network has; here nothing trains."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
 
 
