@@ -130,7 +130,7 @@ def test_tags_of_a_split_without_labels_are_refused(data: Data, weights: Path) -
     records = tuple(replace(record, classes=()) for record in manifest.records)
     path = data.path("untagged.jsonl")
     write_manifest(path, replace(manifest, records=records))
-    with pytest.raises(ArtefactError, match=r"untagged\.jsonl: expected image labels of 'val'; an inf"):
+    with pytest.raises(ArtefactError, match=r"untagged\.jsonl: expected image labels of 'val' for an inf"):
         run(data, weights, "untagged", path, tags=True)
     assert not data.path("untagged").exists()
     run(data, weights, "untagged", path)  # without tags they are not needed

@@ -52,7 +52,7 @@ def _check_tags(manifest: PathLike, split: str) -> None:
     records = read_manifest(manifest).split(split)
     if records and not any(record.classes for record in records):
         raise ArtefactError(
-            f"{manifest}: expected image labels of {split!r}; an inference with tags: true uses, found "
+            f"{manifest}: expected image labels of {split!r} for an inference with tags: true, found "
             f"none for {len(records)} images; leave that inference out of the data set's apc"
         )
 
