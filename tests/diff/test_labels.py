@@ -1,5 +1,6 @@
 """Differences of label maps."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,24 @@ def test_a_missing_label_map_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "b/000of001/x.png").unlink()
     with pytest.raises(ArtefactError, match=r"x\.png: no such file"):
         compare_labels(a, b, CLASSES)
+
+
+def peak(path: Path, count: int) -> int:
+    """Most bytes that Python and numpy hold at once in a comparison of so many label maps."""
+    labels = {str(number): np.full((300, 300), number % 2) for number in range(count)}
+    a = folder(path / f"a{count}/000of001", {name: label.tolist() for name, label in labels.items()})
+    b = folder(path / f"b{count}/000of001", {name: (1 - label).tolist() for name, label in labels.items()})
+    compare_labels(a, b, CLASSES)  # what is loaded once does not count
+    tracemalloc.start()
+    compare_labels(a, b, CLASSES)
+    highest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return highest
+
+
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
+    few, many = peak(tmp_path, 2), peak(tmp_path, 20)
+    assert many - few < 2 * 300 * 300  # less than one more pair of label maps
 
 
 def test_two_masks(tmp_path: Path) -> None:
