@@ -11,6 +11,7 @@ import pytest
 
 from tests.data.build import coco_object, coco_set, folder_set, mask, picture, voc_set
 from wsss.artefacts import write_mask
+from wsss.data.checks import REMEDIES
 from wsss.data.voc import VOC_CLASSES
 from wsss.doctor import data
 from wsss.doctor.data import check_dataset
@@ -97,6 +98,11 @@ def test_counts_are_compared_with_the_stated_or_the_published_ones(small: dict[s
     assert "the data set is incomplete" in stated.mend
     unstated = verdicts({**small, "counts": None})["counts"]
     assert unstated.status == WARNING and "train 2, seed 2, val 1; the published" in unstated.found
+
+
+def test_every_kind_of_finding_has_its_line() -> None:
+    kinds = [kind for kinds in data.LINES.values() for kind in kinds]
+    assert sorted(kinds) == sorted(REMEDIES)
 
 
 def test_a_small_one_is_fine(small: dict[str, Any]) -> None:
