@@ -18,6 +18,7 @@ ABOVE = (
     "wsss.device",
     "wsss.cli",
     "wsss.commands",
+    "wsss.doctor",
     "snakemake",
 )
 FILE_HANDLING = ("pathlib", "logging", "shutil", "safetensors")
