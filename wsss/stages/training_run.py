@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from wsss.artefacts import Inputs, Manifest, Record, read_label_index, write_tensors
+from wsss.artefacts import Inputs, Manifest, Record, digests, read_label_index, write_tensors
 from wsss.data.datasets import LabelDataset
-from wsss.files import ArtefactError, PathLike, digest, work_folder
+from wsss.files import ArtefactError, PathLike, work_folder
 from wsss.fingerprint import fingerprint
 from wsss.initial_weights import load_initial
 from wsss.launch import place
@@ -41,15 +40,11 @@ class Product:
 
     def shape(self) -> dict[str, Any]:
         """All that shapes the training, as plain values."""
-        files = {name: digest(path) for name, path in _flat(self.inputs)}
-        return {"params": dict(self.params), "inputs": files, "code": fingerprint(self.stage)}
-
-
-def _flat(inputs: Inputs) -> list[tuple[str, PathLike]]:
-    lists = {
-        name: [value] if isinstance(value, str | os.PathLike) else value for name, value in inputs.items()
-    }
-    return [(f"{name}{place}", path) for name, paths in lists.items() for place, path in enumerate(paths)]
+        return {
+            "params": dict(self.params),
+            "inputs": digests(self.inputs),
+            "code": fingerprint(self.stage),
+        }
 
 
 def fit(
