@@ -9,10 +9,12 @@ import torch
 from tests.faults import row_of, shows
 from tests.golden import load
 
+LONGEST = ("test_end_to_end.py", "test_kill.py")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file first, so that no process waits for it at the end."""
-    items.sort(key=lambda item: item.path.name != "test_end_to_end.py")
+    """The longest files first, so that no process waits for one at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture

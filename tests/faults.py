@@ -46,6 +46,20 @@ def shows(output: str, message: str) -> bool:
     return re.search(pattern, " ".join(output.split())) is not None
 
 
+def program_texts() -> list[str]:
+    """Every text in the program's sources, with … where a value is put in."""
+    root = TESTS.parent
+    files = [root / "rules" / "run_stage.py", *(root / "wsss").rglob("*.py")]
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
+    return [_text(node) for tree in trees for node in ast.walk(tree) if _text(node)]
+
+
+def _text(node: ast.AST) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(part) or "…" for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
 def exists(test: str) -> bool:
     """Whether ``folder/test_file.py::test_name`` is a test function below tests/."""
     file, _, name = test.partition("::")

@@ -20,7 +20,7 @@ from snakemake.utils import validate
 from torch.utils.data import DataLoader, Dataset
 
 from tests.data.build import folder_set, mask, picture
-from tests.faults import TESTS, exists, functions, shows, table
+from tests.faults import TESTS, exists, functions, program_texts, shows, table
 from tests.stages.builders import Data, write_maps
 from wsss.artefacts import ArtefactError, read_manifest
 from wsss.configuration import ConfigError
@@ -40,15 +40,29 @@ def test_each_row_is_shown_by_a_test() -> None:
     assert [test for row in rows for test in row.tests if not exists(test)] == []
 
 
-def test_each_test_that_reads_its_row_has_one() -> None:
-    showing = [
+def showing() -> set[str]:
+    """The tests that compare the messages of their row with what a user sees."""
+    return {
         f"{file.relative_to(TESTS)}::{function.name}"
         for file in TESTS.rglob("test_*.py")
         for function in functions(file)
         if "quoted" in [argument.arg for argument in function.args.args]
-    ]
-    assert len(showing) > 10
-    assert set(showing) <= {test for row in table() for test in row.tests}
+    }
+
+
+def test_each_test_that_reads_its_row_has_one() -> None:
+    compared = showing()
+    assert len(compared) > 10
+    assert compared <= {test for row in table() for test in row.tests}
+
+
+def test_the_other_rows_quote_the_program_s_own_words() -> None:
+    texts, compared = program_texts(), showing()
+    others = [row for row in table() if compared.isdisjoint(row.tests)]
+    messages = [message for row in others for message in row.messages()]
+    parts = [part.strip(" :,") for message in messages for part in message.split("…")]
+    assert len(parts) > 10
+    assert [part for part in parts if not any(part in text for text in texts)] == []
 
 
 def test_a_message_is_found_however_its_lines_are_broken() -> None:
