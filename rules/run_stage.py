@@ -118,9 +118,21 @@ def cluster_launcher(snakemake: Any) -> str | None:
     resources = snakemake.resources
     if "mpi" not in resources.keys():  # noqa: SIM118 (no mapping: `in` looks at values)
         return None
+    each = resources.gpu // resources.nodes
     # Said anew: the plugin takes from the job's environment what srun would have known by itself.
-    threads = max(1, snakemake.threads // resources.gpu)
-    return f"{resources.mpi} --nodes={resources.nodes} --gpus={resources.gpu} --cpus-per-task={threads}"
+    options = {
+        "nodes": resources.nodes,
+        "ntasks-per-node": each,
+        "gpus-per-node": each,
+        "cpus-per-task": own_threads(snakemake, resources.gpu),
+    }
+    return " ".join([resources.mpi, *(f"--{name}={value}" for name, value in options.items())])
+
+
+def own_threads(snakemake: Any, size: int) -> int:
+    """Threads of each of the processes that share the job's."""
+    given = getattr(snakemake.resources, "cpus_per_task", None) if size > 1 else None
+    return int(given or max(1, snakemake.threads // size))
 
 
 def log_making(snakemake: Any) -> None:
@@ -150,7 +162,7 @@ def main(snakemake: Any) -> None:
         set_gpus(snakemake.resources.gpu, snakemake.config.get("execution", {}).get("jobs_per_gpu", 1))
         if (size := sharing_gpus(snakemake)) > 1:
             return launch([sys.executable, *sys.argv], size, cluster_launcher(snakemake))
-    set_threads(max(1, snakemake.threads // here.size))
+    set_threads(own_threads(snakemake, here.size))
     log_making(snakemake)
     stage = importlib.import_module(f"wsss.stages.{snakemake.rule}")
     groups = (snakemake.input, snakemake.output, snakemake.params)

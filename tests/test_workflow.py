@@ -610,6 +610,26 @@ def test_files_and_parameters_become_keywords(runner: ModuleType) -> None:
     }
 
 
+def test_a_training_on_several_nodes_starts_by_the_launcher_of_the_cluster(runner: ModuleType) -> None:
+    asked = {"gpu": 8, "nodes": 2, "cpus_per_task": 6, "mpi": "srun"}
+    job = SimpleNamespace(threads=64, resources=Namedlist(fromdict=asked))
+    options = "--nodes=2 --ntasks-per-node=4 --gpus-per-node=4 --cpus-per-task=6"
+    assert runner.cluster_launcher(job) == f"srun {options}"
+    one = SimpleNamespace(threads=64, resources=Namedlist(fromdict={"gpu": 8, "nodes": 1}))
+    assert runner.cluster_launcher(one) is None
+    assert [runner.own_threads(one, size) for size in (1, 8, 100)] == [64, 8, 1]
+
+
+def test_a_training_on_fewer_gpus_than_configured_says_so(
+    runner: ModuleType, logging_to: Callable[[], str]
+) -> None:
+    config = {"execution": {"gpus": {"train_apc": 4}}}
+    job = SimpleNamespace(rule="train_apc", resources=SimpleNamespace(gpu=2), config=config)
+    assert runner.sharing_gpus(job) == 2
+    assert "trains on 2 of the 4 GPUs of execution.gpus" in logging_to()
+    assert runner.sharing_gpus(SimpleNamespace(rule="walk_cams", resources=SimpleNamespace(gpu=2))) == 0
+
+
 def test_an_error_of_the_project_is_one_message(
     runner: ModuleType, logging_to: Callable[[], str], capsys: pytest.CaptureFixture[str]
 ) -> None:

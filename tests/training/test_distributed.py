@@ -325,10 +325,9 @@ JOB = """
 from pathlib import Path
 from types import SimpleNamespace
 
-class Resources(dict):
-    __getattr__ = dict.__getitem__
+from snakemake.iocontainers import Namedlist
 
-snakemake = SimpleNamespace(**{job!r}, resources=Resources(gpu=2, nodes=1))
+snakemake = SimpleNamespace(**{job!r}, resources=Namedlist(fromdict={{"gpu": 2, "nodes": 1}}))
 exec(compile(Path({stage!r}).read_text(), "run_stage.py", "exec"))
 """
 ROOT = Path(__file__).parents[2]
