@@ -341,6 +341,12 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert document["status"] == 1
 
 
+def test_json_of_what_is_no_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = pair(tmp_path, brighter=float("nan"), weight=float("inf"))
+    assert status("--json", a, b) == 1
+    json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+
+
 def test_equal_folders_exit_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a, _ = pair(tmp_path)
     assert status(a, a) == 0

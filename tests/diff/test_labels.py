@@ -53,7 +53,7 @@ def test_images_of_one_side_and_of_another_size_are_told(tmp_path: Path) -> None
     b = folder(tmp_path / "b/000of001", {"x": [[0, 1]], "y": [[1], [1]]})
     found = compare_labels(a, b, CLASSES)
     assert not found.same
-    assert found.notes == ["1 images only in A", "1 images of another shape"]
+    assert found.notes == ["1 image only in A", "1 image of another shape"]
     assert found.amounts["pixels"] == 2
 
 

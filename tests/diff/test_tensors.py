@@ -65,7 +65,7 @@ def test_weights_of_another_network_are_told(tmp_path: Path) -> None:
     b = one(tmp_path / "b.safetensors", "weights", {"x": torch.zeros(3), "z": torch.ones(1)})
     found = compare_weights(a, b)
     assert not found.same
-    assert found.notes == ["1 tensors only in A", "1 tensors of another shape"]
+    assert found.notes == ["1 tensor only in A", "1 tensor of another shape"]
 
 
 def test_what_is_no_number_is_equal_to_itself_only(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_maps_of_other_classes_are_compared_where_they_share_them(tmp_path: Path
         one(tmp_path / "a.safetensors", "maps", a), one(tmp_path / "b.safetensors", "maps", b)
     )
     assert found.amounts["mean"] == 0.25
-    assert found.notes == ["1 images of another shape"]
+    assert found.notes == ["1 image of another shape"]
     assert found.amounts["images"] == 1
 
 

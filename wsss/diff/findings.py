@@ -91,9 +91,10 @@ class Largest:
 
 
 class Unpaired:
-    """Counts the images that one side lacks, or whose two sides have other shapes."""
+    """Counts the images, or tensors, that one side lacks or whose two sides have other shapes."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "image") -> None:
+        self._what = what
         self.counts = {"only in A": 0, "only in B": 0, "of another shape": 0}
 
     def meet(self, in_a: bool, in_b: bool) -> bool:
@@ -108,7 +109,12 @@ class Unpaired:
 
     def notes(self) -> list[str]:
         """What was counted, in words."""
-        return [f"{count} images {how}" for how, count in self.counts.items() if count]
+        return [f"{several(count, self._what)} {how}" for how, count in self.counts.items() if count]
+
+
+def several(count: int, what: str) -> str:
+    """A number of things."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def worst_images(worst: Sequence[Worst], amount: Callable[[float], str]) -> str:

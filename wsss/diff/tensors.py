@@ -96,15 +96,14 @@ def both(a: Parts, b: Parts, form: str) -> Iterator[tuple[Shards, Shards]]:
 
 def compare_weights(a: Parts, b: Parts) -> Difference:
     """Largest and mean difference of two networks' weights, over the tensors that both have."""
-    apart, unpaired = Apart(), Unpaired()
+    apart, unpaired = Apart(), Unpaired("tensor")
     with both(a, b, "weights") as (one, other):
         for name in sorted(one.names() | other.names()):
             if unpaired.meet(name in one, name in other):
                 _add(apart, unpaired, name, one.get(name), other.get(name))
-    notes = [note.replace("images", "tensors") for note in unpaired.notes()]
     share = f", {percent(apart.total / apart.scale)} of the mean weight" if apart.scale else ""
     text = f"largest {size(apart.largest)} ({apart.where}), mean {size(apart.mean)}{share}"
-    return _difference(apart.differing == 0, text, apart.amounts(), notes)
+    return _difference(apart.differing == 0, text, apart.amounts(), unpaired.notes())
 
 
 def _add(apart: Apart, unpaired: Unpaired, name: str, a: Tensor, b: Tensor) -> None:
@@ -207,7 +206,7 @@ def _rounded(value: float | None) -> str:
 def compare_views(a: Parts, b: Parts, form: str) -> Difference:
     """Differences of what was stored of the views, by kind: activations, co-neighbours, attention."""
     kinds: dict[str, Apart] = {}
-    unpaired = Unpaired()
+    unpaired = Unpaired("tensor")
     for parts in shard_pairs(a, b):
         with both(*parts, form) as (one, other):
             for name in sorted(one.names() | other.names()):
@@ -215,27 +214,23 @@ def compare_views(a: Parts, b: Parts, form: str) -> Difference:
                 apart = kinds.setdefault(kind.rstrip("0123456789"), Apart())
                 if unpaired.meet(name in one, name in other):
                     _add(apart, unpaired, image, one.get(name), other.get(name))
-    notes = [note.replace("images", "tensors") for note in unpaired.notes()]
     differing = {kind: apart for kind, apart in kinds.items() if apart.differing}
     text = "; ".join(f"{kind} {apart.text()}" for kind, apart in differing.items())
     amounts = {kind: apart.amounts() for kind, apart in kinds.items()}
-    return _difference(not differing, text, amounts, notes)
+    return _difference(not differing, text, amounts, unpaired.notes())
 
 
 def compare_counts(a: Parts, b: Parts) -> Difference:
     """Share of the counted pixels that another pair of true and predicted label holds."""
     one, other = _added(a), _added(b)
     if one.shape != other.shape:
-        return Difference(
-            False, notes=[f"counts of shape {list(one.shape)} in A, {list(other.shape)} in B: not comparable"]
-        )
-    moved = (
-        int((one - other).abs().sum()) / 2
-    )  # each pixel that moved is missing in one cell, extra in another
+        shapes = f"counts of shape {list(one.shape)} in A, {list(other.shape)} in B"
+        return Difference(False, notes=[f"{shapes}: not comparable"])
+    # a pixel that moved is missing in one cell and too many in another
+    moved = int((one - other).abs().sum()) / 2
     share = moved / max(int(one.sum()), int(other.sum()), 1)
-    return _difference(
-        moved == 0, f"{percent(share)} of the counted pixels moved", {"share_moved": share}, []
-    )
+    text = f"{percent(share)} of the counted pixels moved"
+    return _difference(moved == 0, text, {"share_moved": share}, [])
 
 
 def _added(parts: Parts) -> Tensor:

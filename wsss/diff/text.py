@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from wsss.diff.comparison import Comparison, Finding
-from wsss.diff.findings import AGREEING, Verdict
+from wsss.diff.findings import AGREEING, Verdict, number
 from wsss.diff.metrics import Comparable, Score
 
 NAMES = {"miou": "mIoU", "mean_fp": "FP", "mean_fn": "FN", "pixel_accuracy": "pixel accuracy", "f1": "F1"}
@@ -101,8 +101,8 @@ def _origins(comparison: Comparison) -> Iterator[str]:
     places: dict[tuple[str, str], list[str]] = {}
     for finding in comparison.origins:
         places.setdefault((finding.unit.rule, why(finding)), []).append(finding.unit.place)
-    for number, ((rule, reason), names) in enumerate(places.items()):
-        start = "the two part at" if number == 0 else "and by itself at"
+    for place, ((rule, reason), names) in enumerate(places.items()):
+        start = "the two part at" if place == 0 else "and by itself at"
         yield f"{start} {rule} ({', '.join(names)}): {reason}"
 
 
@@ -181,7 +181,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "difference": difference.text,
         "amounts": dict(difference.amounts),
         "notes": list(difference.notes),
-        "worst": [worst._asdict() for worst in difference.worst],
+        "worst": [{"image": image, "difference": number(apart)} for image, apart in difference.worst],
         "settings": [change._asdict() for change in cause.settings],
         "inputs": list(cause.inputs),
         "made_with": [change._asdict() for change in cause.made],

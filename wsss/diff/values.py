@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from wsss.artefacts import ArtefactError, Manifest, Record, read_json, read_manifest, read_table
-from wsss.diff.findings import Change, Difference, number, size
+from wsss.diff.findings import Change, Difference, number, several, size
 from wsss.diff.pairing import Parts
 
 CHUNK = 1 << 20  # bytes
@@ -65,11 +65,13 @@ def compare_manifests(a: Parts, b: Parts) -> Difference:
     shared = records[0].keys() & records[1].keys()
     differing = [name for name in shared if _meaning(records[0][name]) != _meaning(records[1][name])]
     alone = [len(part) - len(shared) for part in records]
-    notes = [f"{count} images only in {side}" for count, side in zip(alone, "AB", strict=True) if count]
+    notes = [
+        f"{several(count, 'image')} only in {side}" for count, side in zip(alone, "AB", strict=True) if count
+    ]
     notes += [f"named {one.dataset!r} in A, {other.dataset!r} in B"] if one.dataset != other.dataset else []
     if not differing and not any(alone) and list(records[0]) != list(records[1]):
         notes.append("the images come in another order")
-    text = f"{len(differing)} images have another size, class or split" if differing else ""
+    text = f"another size, class or split of {several(len(differing), 'image')}" if differing else ""
     amounts = {"images": len(shared), "differing": len(differing), "only_a": alone[0], "only_b": alone[1]}
     return Difference(not differing and not notes, text, amounts, notes)
 
@@ -165,7 +167,7 @@ def compare_files(a: Parts, b: Parts) -> Difference:
     shared = a.keys() & b.keys()
     differing = sorted(name for name in shared if not same_bytes(a[name], b[name]))
     notes = [
-        f"{len(part) - len(shared)} files only in {side}"
+        f"{several(len(part) - len(shared), 'file')} only in {side}"
         for part, side in ((a, "A"), (b, "B"))
         if len(part) > len(shared)
     ]
