@@ -31,8 +31,7 @@ def tensors() -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("content", [tensors(), {}], ids=["all types", "nothing"])
 def test_the_bytes_are_the_librarys(tmp_path: Path, content: dict[str, torch.Tensor]) -> None:
-    stored = {name: tensor_file.from_memory(tensor) for name, tensor in content.items()}
-    tensor_file.write(tmp_path / "ours", stored, METADATA)
+    tensor_file.write(tmp_path / "ours", tensor_file.from_memory(content), METADATA)
     whole = {name: tensor.contiguous().clone() for name, tensor in content.items()}
     save_file(whole, tmp_path / "library", METADATA)
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "library").read_bytes()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # seconds of every start, for the few that read tables or ten
     from torch import Tensor
 
 Inputs: TypeAlias = Mapping[str, PathLike | Sequence[PathLike]]
+Values: TypeAlias = Mapping[str, Any]  # plain ones, for JSON
 Labels: TypeAlias = NDArray[np.uint8]
 
 VERSIONS = {"manifest": 1, "weights": 1, "views": 1, "attention": 1, "maps": 1, "counts": 1, "labels": 1}
@@ -44,7 +45,7 @@ def digests(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def _header(kind: str, params: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _header(kind: str, params: Values, inputs: Values) -> dict[str, Any]:
     return {"form": kind, "version": VERSIONS[kind], "params": dict(params), "inputs": dict(inputs)}
 
 
@@ -88,7 +89,7 @@ def _read_lines(path: PathLike, kind: str) -> tuple[dict[str, Any], list[dict[st
     return header, lines[1:]
 
 
-def _write_lines(path: PathLike, header: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> None:
+def _write_lines(path: PathLike, header: Values, records: Sequence[Values]) -> None:
     lines = [_dump({**header, "records": len(records)}), *map(_dump, records)]
     with atomic_file(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -269,20 +270,15 @@ def write_tensors(
     path: PathLike,
     kind: str,
     tensors: Mapping[str, Tensor],
-    params: Mapping[str, Any] | None = None,
+    params: Values | None = None,
     inputs: Inputs | None = None,
 ) -> None:
     """Write tensors as safetensors with form, parameters and input digests as one metadata string."""
-    stored = {name: tensor_file.from_memory(tensor) for name, tensor in tensors.items()}
-    write_stored(path, kind, stored, params or {}, digests(inputs or {}))
+    write_stored(path, kind, tensor_file.from_memory(tensors), params or {}, digests(inputs or {}))
 
 
 def write_stored(
-    path: PathLike,
-    kind: str,
-    tensors: Mapping[str, tensor_file.Stored],
-    params: Mapping[str, Any],
-    inputs: Mapping[str, Any],
+    path: PathLike, kind: str, tensors: Mapping[str, tensor_file.Stored], params: Values, inputs: Values
 ) -> None:
     """As :func:`write_tensors`, of tensors that need not be in memory and of inputs by their digests."""
     metadata = {METADATA_KEY: _dump(_header(kind, params, inputs))}
@@ -330,7 +326,7 @@ def write_labels(
     folder: PathLike,
     index: PathLike,
     labels: Iterable[tuple[str, Labels]],
-    params: Mapping[str, Any] | None = None,
+    params: Values | None = None,
     inputs: Inputs | None = None,
 ) -> None:
     """Write a stream of (id, label map) as a folder of palette PNGs, then its JSONL index."""
@@ -350,12 +346,7 @@ def label_record(folder: PathLike, image_id: str) -> dict[str, Any]:
     return {"id": image_id, "height": height, "width": width, "sha256": digest(path)}
 
 
-def write_label_index(
-    path: PathLike,
-    records: Sequence[Mapping[str, Any]],
-    params: Mapping[str, Any],
-    inputs: Mapping[str, Any],
-) -> None:
+def write_label_index(path: PathLike, records: Sequence[Values], params: Values, inputs: Values) -> None:
     """Write the index of a folder of label maps from their records and from the inputs' digests."""
     _write_lines(path, _header("labels", params, inputs), records)
 
@@ -380,7 +371,7 @@ def read_label(folder: PathLike, image_id: str, size: tuple[int, int]) -> Labels
 # ------------------------------------------------------------------------------------------ results, tables
 
 
-def write_json(path: PathLike, value: Mapping[str, Any]) -> None:
+def write_json(path: PathLike, value: Values) -> None:
     """Write one result as strict JSON with sorted keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=2)
     with atomic_file(path) as temporary:

@@ -6,10 +6,10 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wsss import tensor_file
-from wsss.artefacts import label_path, label_record, read_label, write_label_index, write_stored
+from wsss.artefacts import Values, label_path, label_record, read_label, write_label_index, write_stored
 from wsss.files import ArtefactError, PathLike, atomic_file, atomic_folder, naming
 
 if TYPE_CHECKING:
@@ -20,9 +20,8 @@ PNG_END = b"IEND\xaeB`\x82"  # what decoding does not look at
 
 def write_part(path: PathLike, tensors: Mapping[str, Tensor]) -> None:
     """Keep some tensors of an artefact to come."""
-    stored = {name: tensor_file.from_memory(tensor) for name, tensor in tensors.items()}
     with atomic_file(path, tidy=False) as temporary:
-        tensor_file.write(temporary, stored, {})
+        tensor_file.write(temporary, tensor_file.from_memory(tensors), {})
 
 
 def has_part(path: PathLike) -> bool:
@@ -34,9 +33,7 @@ def has_part(path: PathLike) -> bool:
     return True
 
 
-def join_tensors(
-    path: PathLike, kind: str, parts: Iterable[Path], params: Mapping[str, Any], inputs: Mapping[str, Any]
-) -> None:
+def join_tensors(path: PathLike, kind: str, parts: Iterable[Path], params: Values, inputs: Values) -> None:
     """Write what ``write_tensors`` would of the tensors of all parts, without holding them in memory.
 
     Args:
@@ -65,8 +62,8 @@ def join_labels(
     index: PathLike,
     parts: PathLike,
     ids: Sequence[str],
-    params: Mapping[str, Any],
-    inputs: Mapping[str, Any],
+    params: Values,
+    inputs: Values,
 ) -> None:
     """Write what ``write_labels`` would of label maps that lie elsewhere, without a second copy of them.
 

@@ -47,8 +47,12 @@ class Stored(NamedTuple):
     chunks: Callable[[], Iterator[Any]]
 
 
-def from_memory(tensor: Tensor) -> Stored:
-    """A tensor of any device as it will be stored."""
+def from_memory(tensors: Mapping[str, Tensor]) -> dict[str, Stored]:
+    """Tensors of any device as they will be stored."""
+    return {name: _in_memory(tensor) for name, tensor in tensors.items()}
+
+
+def _in_memory(tensor: Tensor) -> Stored:
     size = tensor.numel() * tensor.element_size()
     return Stored(TYPES[str(tensor.dtype)], list(tensor.shape), size, partial(_values, tensor))
 

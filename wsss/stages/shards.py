@@ -20,6 +20,7 @@ from wsss.stages.common import progress
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
+# The same where a method only takes them, which the type checker wants told.
 AUnit = TypeVar("AUnit", contravariant=True)
 AResult = TypeVar("AResult", contravariant=True)
 
