@@ -128,7 +128,7 @@ def _ask(*command: str) -> str:
     if result.returncode != 0:
         raise ResumeError(
             f"{command[0]}: {result.stderr.strip() or f'failed with status {result.returncode}'}; without an "
-            "answer from SLURM orphaned jobs can't be found: nothing was changed, try again later"
+            "answer from SLURM this run's jobs can't be found; run this again when it answers"
         )
     return result.stdout
 
