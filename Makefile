@@ -1,10 +1,11 @@
-# make install: everything into .venv from the pins.  make demo: the embedded data set, end to end.  make test: all checks.
+# make install: everything into .venv from the pins.  make demo: the embedded data set, end to end.
+# make test: all checks but the slow ones.  make test-slow: thirty kills, and every fault of a real SLURM.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 UV := uv==0.13.8
 
-.PHONY: install demo test
+.PHONY: install demo test test-slow
 
 install: $(INSTALLED)
 
@@ -22,11 +23,15 @@ demo: $(INSTALLED)
 	$(BIN)/python -m wsss.cli scores results/sample/seg_miou.json
 
 # A process a core, each with one thread: a file's tests stay together, because they share what they set up.
-test: export OMP_NUM_THREADS = 1
+TEST := $(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder --durations 25
+test test-slow: export OMP_NUM_THREADS = 1
 test: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
-	$(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder --durations 25
+	$(TEST) -m "not slow"
+
+test-slow: $(INSTALLED)
+	$(TEST) -m slow

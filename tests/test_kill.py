@@ -17,11 +17,13 @@ import pytest
 
 from tests.tiny_run import artefacts, session_checkout, tiny_command, tiny_run
 
+pytestmark = pytest.mark.slow
+
 KILLS = 30
 SEED = 4  # of the moments
 KILLED_PART = 0.8  # of the jobs have kills around them, so that the last one meets a run that still has work
 JOB = 1.6  # what a job takes, in times that Snakemake takes to start: the moments follow the machine's speed
-PATIENCE = 300.0  # seconds
+PATIENCE = 900.0  # seconds
 
 
 class Session(NamedTuple):

@@ -20,7 +20,6 @@ from tests.tiny_run import ROOT, TARGETS, TinyRun, artefacts, command, session_c
 from wsss.stages import extract_maps
 
 OBSTACLE = obstacle()
-on_slurm = pytest.mark.skipif(OBSTACLE is not None, reason=str(OBSTACLE))
 PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
 PARTITIONS = (ROOT / "profiles/slurm/partitions.yaml").read_text()
 TINY = yaml.safe_load((ROOT / "tests/configs/tiny.yaml").read_text())
@@ -46,6 +45,12 @@ GROUPS: dict[str, dict[str, Any]] = {
 }
 MANIFEST = "results/sample/manifest.jsonl"
 SHARDS = ("000of002", "001of002")
+
+
+def on_slurm(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that takes a cluster."""
+    marked: Callable[..., None] = pytest.mark.skipif(OBSTACLE is not None, reason=str(OBSTACLE))(test)
+    return pytest.mark.slow(marked)
 
 
 # The profile
