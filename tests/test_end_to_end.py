@@ -3,24 +3,18 @@
 import json
 import os
 import re
-import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.tiny_run import COMPARISON, ROOT, TARGETS, command, copy_checkout, tiny_run
+from wsss.diff import compare
+from wsss.diff.causes import made_with
+
 RECORDED = ROOT / "tests" / "golden" / "sample_metrics.json"
-TARGETS = ("results/sample/seg_miou.json", "results/sample/examples.png")
-COMPARISON = (
-    "results/sample/compare.html",
-    "results/sample/apc/seg_miou.json",
-    "results/sample/apc/ablations.csv",
-)
-TIMED = ("results/sample/compare.html", "results/sample/compare.csv")  # these tell how long stages took
 STAGES = ("seed", "refined", "pseudo", "segmentation")
 BEFORE_DIFFUSION = {"generate_sample", "prepare_manifest", "train_classifier", "extract_maps"}
 FOLLOWING = {
@@ -56,12 +50,6 @@ APC_AND_FOLLOWING = {
 NOTHING = "Nothing to be done"
 
 
-def command(checkout: Path, folder: Path, *arguments: str | Path) -> list[str]:
-    snakefile = checkout / "Snakefile"
-    parts = (sys.executable, "-m", "snakemake", "--snakefile", snakefile, "--directory", folder, *arguments)
-    return [str(part) for part in parts]
-
-
 def run(checkout: Path, folder: Path, *arguments: str | Path) -> str:
     """Run Snakemake on a checkout in a folder, which must succeed; returns what it printed."""
     result = subprocess.run(
@@ -79,37 +67,22 @@ def run(checkout: Path, folder: Path, *arguments: str | Path) -> str:
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what a run reads, so that tests may edit it."""
-    copy = tmp_path_factory.mktemp("checkout")
-    for name in ("wsss", "rules", "envs", "profiles", "tests/configs"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "config.yaml"):
-        shutil.copy(ROOT / name, copy / name)
-    return copy
+    return copy_checkout(tmp_path_factory.mktemp("checkout"))
 
 
 @pytest.fixture(scope="module")
-def tiny_runs(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two folders in which the smallest systems were run with the same seed, at the same time."""
-    folders = [tmp_path_factory.mktemp("run") for _ in range(2)]
-    tiny = checkout / "tests" / "configs" / "tiny.yaml"
-    processes = []
-    for folder in folders:
-        with (folder / "output.txt").open("w") as output:
-            targets = (*TARGETS, *COMPARISON)
-            parts = command(checkout, folder, "--cores", "1", "--configfile", tiny, "--", *targets)
-            processes.append(subprocess.Popen(parts, cwd=folder, stdout=output, stderr=output))
-    for process, folder in zip(processes, folders, strict=True):
-        assert process.wait() == 0, (folder / "output.txt").read_text()[-5000:]
-    return folders
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the smallest systems were run."""
+    return tiny_run(tmp_path_factory).folder
 
 
 @pytest.fixture
-def plan(checkout: Path, tiny_runs: list[Path]) -> Callable[..., str]:
+def plan(checkout: Path, tiny: Path) -> Callable[..., str]:
     """What a dry run towards targets that were reached prints."""
-    tiny = checkout / "tests" / "configs" / "tiny.yaml"
+    settings = checkout / "tests" / "configs" / "tiny.yaml"
 
     def dry_run(targets: tuple[str, ...] = TARGETS) -> str:
-        return run(checkout, tiny_runs[0], "-n", "--cores", "1", "--configfile", tiny, "--", *targets)
+        return run(checkout, tiny, "-n", "--cores", "1", "--configfile", settings, "--", *targets)
 
     return dry_run
 
@@ -137,32 +110,13 @@ def planned(output: str) -> set[str]:
     return set(re.findall(r"(?m)^(\w+) +\d+$", table))
 
 
-def results(folder: Path) -> dict[str, bytes]:
-    """All artefacts of a run; logs and times are none, nor are TensorBoard's events."""
-    files = [path for path in (folder / "results").rglob("*") if path.is_file()]
-    names = {str(path.relative_to(folder)): path for path in files}
-    return {
-        name: path.read_bytes()
-        for name, path in names.items()
-        if not name.startswith(("results/logs/", "results/benchmarks/", *TIMED)) and "tfevents" not in name
-    }
-
-
-def test_the_same_seed_twice_gives_the_same_bytes(tiny_runs: list[Path]) -> None:
-    first, second = map(results, tiny_runs)
-    assert sorted(first) == sorted(second)
-    assert [name for name in first if first[name] != second[name]] == []
-    kinds = {Path(name).suffix for name in first}
-    assert {".json", ".jsonl", ".safetensors", ".png", ".csv"} <= kinds
-
-
 def test_a_second_run_does_nothing(plan: Callable[..., str]) -> None:
     assert NOTHING in plan()
     assert NOTHING in plan(COMPARISON)
 
 
-def test_the_comparison_has_a_row_a_system_with_measured_times(tiny_runs: list[Path]) -> None:
-    table = pd.read_csv(tiny_runs[0] / "results/sample/compare.csv").set_index("system")
+def test_the_comparison_has_a_row_a_system_with_measured_times(tiny: Path) -> None:
+    table = pd.read_csv(tiny / "results/sample/compare.csv").set_index("system")
     assert list(table.index) == ["AD-CAM", "AD-CAM + IRNet", "APC"]
     assert table[["seed_miou", "pseudo_miou", "parameters"]].notna().all(axis=None)
     assert table["segmentation_miou"].notna().tolist() == [False, True, True]
@@ -170,11 +124,19 @@ def test_the_comparison_has_a_row_a_system_with_measured_times(tiny_runs: list[P
     assert table["published_as"].isna().all()
 
 
-def test_the_single_stage_uses_no_tags_on_val(tiny_runs: list[Path]) -> None:
-    summary = json.loads((tiny_runs[0] / COMPARISON[1]).read_text())
+def test_the_single_stage_uses_no_tags_on_val(tiny: Path) -> None:
+    summary = json.loads((tiny / COMPARISON[1]).read_text())
     assert summary["dataset"] == "sample"
-    scores = json.loads((tiny_runs[0] / "results/sample/seed0/apc_tiny/seg_miou.json").read_text())
+    scores = json.loads((tiny / "results/sample/seed0/apc_tiny/seg_miou.json").read_text())
     assert [inference["image_tags_used"] for inference in scores["inferences"].values()] == [False, False]
+
+
+def test_a_comparison_knows_the_rule_and_the_code_of_every_artefact(tiny: Path) -> None:
+    found = compare(tiny / "results/sample", tiny / "results/sample")
+    assert found.status == 0
+    logs = {path.name for path in (tiny / "results" / "logs").iterdir()}
+    assert {finding.unit.rule for finding in found.findings} == logs
+    assert all("code" in made_with(finding.unit, finding.unit.a) for finding in found.findings)
 
 
 def test_editing_the_patch_contrast_reruns_the_single_stage_and_what_follows(
