@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.tiny_run import COMPARISON, ROOT, TARGETS, command, copy_checkout, tiny_run
+from tests.tiny_run import COMPARISON, ROOT, TARGETS, artefacts, command, copy_checkout, run_tiny, tiny_run
 from wsss.diff import compare
 from wsss.diff.causes import made_with
 
@@ -108,6 +108,17 @@ def planned(output: str) -> set[str]:
     """Rules in the table of jobs of a dry run."""
     table = output.split("Job stats:")[1].split("total")[0]
     return set(re.findall(r"(?m)^(\w+) +\d+$", table))
+
+
+def test_the_same_seed_twice_gives_the_same_bytes(tmp_path_factory: pytest.TempPathFactory) -> None:
+    checkout, folder = tiny_run(tmp_path_factory)
+    again = tmp_path_factory.mktemp("again") / "run"
+    run_tiny(checkout, again)
+    first, second = artefacts(folder), artefacts(again)
+    assert sorted(first) == sorted(second)
+    assert [name for name in first if first[name] != second[name]] == []
+    kinds = {Path(name).suffix for name in first}
+    assert {".json", ".jsonl", ".safetensors", ".png", ".csv"} <= kinds
 
 
 def test_a_second_run_does_nothing(plan: Callable[..., str]) -> None:

@@ -163,8 +163,6 @@ def test_a_run_killed_thirty_times_ends_in_the_same_bytes(
     assert sorted(found) == sorted(expected)
     assert [name for name in expected if found[name] != expected[name]] == []
     assert len(killed.sessions) == KILLS + 1
-    kinds = {Path(name).suffix for name in found}
-    assert {".json", ".jsonl", ".safetensors", ".png", ".csv"} <= kinds
 
 
 def test_the_kills_met_many_stages(killed: Killed) -> None:

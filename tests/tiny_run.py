@@ -66,7 +66,7 @@ def session_checkout(factory: pytest.TempPathFactory) -> Path:
 def tiny_run(factory: pytest.TempPathFactory) -> TinyRun:
     """The run, made by whichever process asks first; the others wait for it."""
     checkout = session_checkout(factory)
-    return TinyRun(checkout, _once(session_folder(factory) / "tiny", partial(_run, checkout)))
+    return TinyRun(checkout, _once(session_folder(factory) / "tiny", partial(run_tiny, checkout)))
 
 
 def _once(folder: Path, make: Callable[[Path], object]) -> Path:
@@ -79,7 +79,8 @@ def _once(folder: Path, make: Callable[[Path], object]) -> Path:
     return folder
 
 
-def _run(checkout: Path, folder: Path) -> None:
+def run_tiny(checkout: Path, folder: Path) -> None:
+    """Run the smallest systems in a new folder, which must succeed."""
     folder.mkdir()
     output = folder / "output.txt"
     with output.open("w") as file:
