@@ -60,7 +60,9 @@ def set_logging(rule: str, path: str, started: bool = False, rank: int = 0) -> N
 
     Of the processes started to train together, which write to one log, all but the first report errors alone.
     """
-    file = logging.FileHandler(path, mode="a" if started else "w", encoding="utf-8")
+    if not started:
+        Path(path).write_bytes(b"")
+    file = logging.FileHandler(path, mode="a", encoding="utf-8")  # "w" would write over what they append
     file.setFormatter(logging.Formatter(FILE_FORMAT))
     terminal = logging.StreamHandler()
     terminal.setFormatter(logging.Formatter(f"{rule}: %(message)s"))

@@ -630,6 +630,22 @@ def test_a_training_on_fewer_gpus_than_configured_says_so(
     assert runner.sharing_gpus(SimpleNamespace(rule="walk_cams", resources=SimpleNamespace(gpu=2))) == 0
 
 
+def test_what_processes_that_share_a_training_say_stays_in_the_log(
+    logging_to: Callable[[], str], tmp_path: Path
+) -> None:
+    """They append to it while the process that started them has it open."""
+    log = logging.getLogger("paint")
+    log.info("starting")
+    with (tmp_path / "paint.log").open("a") as others:
+        others.write("out of memory\n")
+    log.error("one of them failed")
+    assert [line.rpartition(": ")[2] for line in logging_to().splitlines()] == [
+        "starting",
+        "out of memory",
+        "one of them failed",
+    ]
+
+
 def test_an_error_of_the_project_is_one_message(
     runner: ModuleType, logging_to: Callable[[], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
