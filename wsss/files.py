@@ -42,10 +42,14 @@ class Unwritten(ArtefactError):
     """
 
     def __init__(self, target: PathLike, reason: str, errno: int | None) -> None:
-        super().__init__(
+        super().__init__(target, reason, errno)  # as they are: a worker process hands them to its parent
+        self.reason, self.errno = reason, errno
+
+    def __str__(self) -> str:
+        target, reason, _ = self.args
+        return (
             f"{target}: cannot be written ({reason}); free disk space or mend the permissions, then run again"
         )
-        self.reason, self.errno = reason, errno
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import torch
 
 from tests.processes import ended, fork, kill_this
 from wsss.device import device
+from wsss.files import Unwritten
 from wsss.stages.common import parallel_map, progress
 
 
@@ -22,6 +23,10 @@ def fail_at_three(value: int) -> int:
     if value == 3:
         raise ValueError("item 3 is bad")
     return value
+
+
+def find_the_disk_full(value: int) -> None:
+    raise Unwritten(f"{value}.png", "No space left on device", 28)
 
 
 def die(_: int) -> None:
@@ -54,6 +59,12 @@ def test_parallel_map_takes_items_only_as_workers_come_free() -> None:
 def test_parallel_map_raises_what_a_worker_raised() -> None:
     with pytest.raises(ValueError, match="item 3 is bad"):
         list(parallel_map(fail_at_three, range(10), 2))
+
+
+def test_what_a_worker_cannot_write_is_told_plainly() -> None:
+    with pytest.raises(Unwritten, match=r"^0\.png: cannot be written \(No space left on device\)") as full:
+        list(parallel_map(find_the_disk_full, range(2), 2))
+    assert (full.value.reason, full.value.errno) == ("No space left on device", 28)
 
 
 def test_a_killed_worker_is_told_plainly() -> None:
