@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -32,7 +31,7 @@ from tests.stages.trainings import (
     refine,
     segment,
 )
-from tests.test_training import SHORT, Points, fit, groups, toy, toy_losses
+from tests.test_training import Points, fit, groups, toy, toy_losses
 from tests.training.processes import FORK, steps_done
 from wsss import launch
 from wsss.artefacts import open_tensors, read_table
@@ -40,9 +39,10 @@ from wsss.data.sampler import BatchShare, PositionSampler
 from wsss.stages import train_apc
 from wsss.training import Schedule, train
 from wsss.training.checkpoints import newest_whole
+from wsss.training.distributed import PATIENCE, as_one, joined
 
 # A bias before a batch norm has a gradient of rounding errors alone, which Adam would blow up.
-STEADY = replace(SHORT, optimizer="sgd")
+STEADY = Schedule(iterations=6, batch=4, accumulate=2, optimizer="sgd", checkpoints=2)  # after 3 and 6
 # Of a loss and of a weight, relative to the largest weight of its tensor: sums in another order, in float32.
 TOLERANCE = 1e-4
 
@@ -54,7 +54,7 @@ def together(work: Callable[[], object], size: int = 2) -> list[int]:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(timeout=60)
+        process.join(timeout=300)
     assert all(process.exitcode is not None for process in processes), "a process hangs"
     return [process.exitcode or 0 for process in processes]
 
@@ -85,23 +85,21 @@ def assert_same_curve(found: Path, expected: Path) -> None:
 # ------------------------------------------------------------------------------------------------- the engine
 
 
-@pytest.mark.parametrize("size", [2, 4])
-def test_processes_that_share_a_batch_train_as_one(tmp_path: Path, size: int) -> None:
+def test_processes_that_share_a_batch_train_as_one(tmp_path: Path) -> None:
     """With batch norm, dropout, accumulated gradients and the rates' schedule."""
     whole = fit(tmp_path / "one", STEADY)
     work = partial(save_after, partial(fit, tmp_path / "many", STEADY), tmp_path)
-    assert together(work, size) == [0] * size
-    first, *others = (torch.load(tmp_path / f"rank{rank}.pt") for rank in range(size))
+    assert together(work) == [0, 0]
+    first, other = (torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1))
     assert_close(first, whole.state_dict())
     assert_same_curve(tmp_path / "many/history.csv", tmp_path / "one/history.csv")
     assert len(list((tmp_path / "many/events").iterdir())) == 1  # only the first process writes
-    for other in others:
-        assert all(torch.equal(other[name], value) for name, value in first.items())
+    assert all(torch.equal(other[name], value) for name, value in first.items())
 
 
 def interrupted(folder: Path, fatal: Callable[[], object]) -> None:
-    """Train the toy; what is fatal happens in the second process in its 14th pass."""
-    passes = iter(range(13))
+    """Train the toy; what is fatal happens in the second process in its tenth pass."""
+    passes = iter(range(9))
 
     def losses(network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         if next(passes, None) is None and launch.place().rank == 1:
@@ -124,9 +122,9 @@ def test_a_training_whose_process_died_goes_on_with_as_many_or_fewer(tmp_path: P
     start = time.monotonic()
     first, second = together(partial(interrupted, tmp_path / "killed", die))
     assert first != 0 and second == -signal.SIGKILL
-    assert time.monotonic() - start < 30  # the other one did not wait for ever
+    assert time.monotonic() - start < PATIENCE.total_seconds() / 2  # the other one did not wait for it
     checkpoint = newest_whole(tmp_path / "killed/work")
-    assert checkpoint is not None and checkpoint.passes == 12
+    assert checkpoint is not None and checkpoint.passes == 6
     if size == 1:
         resumed = fit(tmp_path / "killed", STEADY).state_dict()
     else:
@@ -142,7 +140,7 @@ def test_a_resumed_training_of_two_has_the_bytes_of_an_undisturbed_one(tmp_path:
     stopped = partial(interrupted, tmp_path / "stopped", ask_to_stop)
     assert together(stopped) == [75, 75]  # one process was asked, both stopped
     checkpoint = newest_whole(tmp_path / "stopped/work")
-    assert checkpoint is not None and checkpoint.passes == 14  # the step at hand was finished
+    assert checkpoint is not None and checkpoint.passes == 10  # the step at hand was finished
     for folder in ("whole", "stopped"):
         work = partial(save_after, partial(fit, tmp_path / folder, STEADY), tmp_path / folder)
         assert together(work) == [0, 0]
@@ -160,13 +158,13 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path, capfd: pytest.
 def test_processes_that_see_different_checkpoints_are_refused(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    fit(tmp_path / "0", SHORT)
+    fit(tmp_path / "0", STEADY)
 
     def apart() -> None:
-        fit(tmp_path / str(launch.place().rank), SHORT)
+        fit(tmp_path / str(launch.place().rank), STEADY)
 
     assert together(apart) == [1, 1]
-    assert "found some after 24 passes and some after 0" in capfd.readouterr().err
+    assert "found some after 12 passes and some after 0" in capfd.readouterr().err
 
 
 def in_phases(folder: Path) -> nn.Module:
@@ -178,11 +176,11 @@ def in_phases(folder: Path) -> nn.Module:
 
     def begin(iteration: int) -> None:
         begun[0] = iteration
-        network[0].requires_grad_(iteration >= 4)
+        network[0].requires_grad_(iteration >= 2)
 
     def losses(module: Any, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         found = toy_losses(module[:4], batch)
-        if begun[0] >= 6:
+        if begun[0] >= 4:
             found["extra_loss"] = module[4](batch["inputs"]).square().mean()
         else:
             found["extra_loss"] = batch["inputs"].new_zeros(())
@@ -195,7 +193,7 @@ def in_phases(folder: Path) -> nn.Module:
         losses,
         Points(),
         groups(network),
-        Schedule(12, batch=4, accumulate=2, optimizer="adam", checkpoints=4),
+        Schedule(6, batch=4, accumulate=2, optimizer="adam", checkpoints=2),
         seed=1,
         work=folder / "work",
         history=folder / "history.csv",
@@ -220,8 +218,6 @@ def test_what_rests_at_first_is_averaged_once_it_learns(tmp_path: Path) -> None:
 
 def of_both(folder: Path, compute: Callable[[Tensor], Tensor], images: Tensor) -> None:
     """Write a process's result, and its gradient, for its half of the images."""
-    from wsss.training.distributed import as_one, joined
-
     with joined():
         half = images.chunk(2)[launch.place().rank].clone().requires_grad_()
         torch.manual_seed(5)
@@ -284,7 +280,7 @@ def single_stage(folder: Path, data: Mapping[str, Any]) -> Path:
         manifest=data["manifest"],
         network=APC,
         initial=RANDOM,
-        training={**TRAINING, "batch": 4, "accumulate": 1},
+        training={**TRAINING, "epochs": 3, "batch": 4, "accumulate": 1},
         seed=1,
         **outputs(folder),
     )
@@ -295,11 +291,9 @@ STAGES: Mapping[str, Callable[..., Path]] = {
     "classifier": partial(
         classify,
         network={**NANO, "drop_path": 0.1},
-        training={**CLASSIFIER_TRAINING, "batch": 4, "epochs": 3},
+        training={**CLASSIFIER_TRAINING, "batch": 4},
     ),
-    "irn": partial(
-        refine, network={**IRN, "displacement": True}, training={**IRN_TRAINING, "batch": 4, "epochs": 3}
-    ),
+    "irn": partial(refine, network={**IRN, "displacement": True}, training={**IRN_TRAINING, "batch": 4}),
     "segmenter": segment,
     "apc": single_stage,
 }
@@ -364,7 +358,7 @@ def test_a_job_on_two_gpus_starts_two_processes_stops_in_time_and_goes_on(tmp_pa
     while job.poll() is None and not steps_done(shared):
         time.sleep(0.01)
     job.send_signal(signal.SIGTERM)
-    assert job.wait(timeout=60) == 75
+    assert job.wait(timeout=300) == 75
     log = (shared / "log").read_text()
     assert log.count("2 processes train together on the CPU") == 1  # the first alone reports
     assert "stopped by SIGTERM after iteration" in log
