@@ -65,18 +65,29 @@ def queue(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 def test_only_this_run_s_jobs_are_cancelled(queue: Path, folder: Path) -> None:
     others = [f"12|wsss_b|{folder.parent}\n", f"13|train|{folder}\n", f"14|wsssx_c|{folder}\n"]
     queue.write_text("".join([f"9|wsss_a|{folder}\n", f"11|wsss_a|{folder}\n", *others]))
+    profile = str(ROOT / "profiles/slurm")
     with pytest.raises(Gone) as snakemake:
-        main(["resume", "--workflow-profile", "profiles/slurm", "a.json"])
+        main(["resume", "--workflow-profile", profile, "a.json"])
     assert queue.read_text() == "".join(others)
-    assert snakemake.value.args == ("--rerun-incomplete", "--workflow-profile", "profiles/slurm", "a.json")
+    assert snakemake.value.args == ("--rerun-incomplete", "--workflow-profile", profile, "a.json")
 
 
-def test_a_dry_run_changes_nothing(queue: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("option", ["-n", "-np", "--dryrun"])
+def test_a_dry_run_changes_nothing(
+    option: str, queue: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     queue.write_text(line := f"9|wsss_a|{folder}\n")
     with pytest.raises(Gone):
-        main(["resume", "-n", "a.json"])
+        main(["resume", option, "a.json"])
     assert queue.read_text() == line
     assert "SLURM jobs of an earlier run in this folder: 9" in capsys.readouterr().out
+
+
+def test_the_run_may_lie_in_another_folder(queue: Path, folder: Path) -> None:
+    queue.write_text(f"9|wsss_a|{folder}\n11|wsss_b|{folder / 'other'}\n")
+    with pytest.raises(Gone):
+        main(["resume", "--directory", "other", "--", "a.json"])
+    assert queue.read_text() == f"9|wsss_a|{folder}\n"
 
 
 def test_without_an_answer_nothing_is_started(

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 # Start of the names of a run's jobs: the profile's `slurm-jobname-prefix` and what the executor adds.
 JOB_NAMES = "wsss_"
-DRY_RUN = ("-n", "--dry-run", "--dryrun")
 SECONDS_TO_END = 180  # clusters give a job 30 s between SIGTERM and SIGKILL unless told otherwise
 SCRIPTS = ".snakemake/scripts/"
 DESCRIPTION = """\
@@ -60,16 +59,25 @@ def _resume(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     if set(arguments) & {"-h", "--help"} or not arguments:
         parser.print_help()
         return 0 if arguments else 2
-    folder = Path.cwd().resolve()
+    folder, dry_run = _understood(arguments)
     _refuse_if_alive(folder)
     jobs, scripts = _queued(folder), _scripts(folder)
     _say(jobs, scripts)
-    if not set(arguments) & set(DRY_RUN):
+    if not dry_run:
         _cancel(folder, jobs)
         _end(folder, scripts)
         _unlock(folder, arguments)
     command = [sys.executable, "-m", "snakemake", "--rerun-incomplete", *arguments]
     os.execv(command[0], command)
+
+
+def _understood(arguments: Sequence[str]) -> tuple[Path, bool]:
+    """The folder that Snakemake would work in, and whether it would only say what it would do."""
+    # Which knows -np, --directory, and what a profile sets.
+    from snakemake.cli import parse_args  # type: ignore[import-untyped]
+
+    _, options = parse_args(list(arguments))
+    return Path(options.directory or ".").resolve(), bool(options.dryrun)
 
 
 def _say(jobs: Sequence[str], scripts: Sequence[int]) -> None:
@@ -103,7 +111,7 @@ def _processes(folder: Path) -> list[tuple[int, list[str]]]:
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             if entry.stat().st_uid == os.getuid() and Path(os.readlink(entry / "cwd")) == folder:
-                found.append((int(entry.name), (entry / "cmdline").read_text().split("\0")))
+                found.append((int(entry.name), (entry / "cmdline").read_text(errors="replace").split("\0")))
         except OSError:  # it has ended meanwhile
             continue
     return found
