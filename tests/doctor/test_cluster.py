@@ -113,6 +113,12 @@ def test_requests_grow_with_the_tries() -> None:
     assert all(one.minutes > 0 and one.megabytes > 0 for one in asked.values())
 
 
+def test_a_training_on_several_nodes_asks_each_for_its_share() -> None:
+    settings = {"set-resources": {"train_apc": {"nodes": 2, "mem_mb": 1000}}}
+    asked = {one.rule: one for one in requests(settings, {"train_apc": 8}, ROOT / "rules")}
+    assert asked["train_apc"][1:] == (1, 0, 32, 1000, 4)
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

@@ -6,6 +6,7 @@ A request that no node can serve is not refused on most clusters: its job waits 
 from __future__ import annotations
 
 import ast
+import math
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,7 +37,7 @@ class Nodes(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What a rule's job asks for at one attempt."""
+    """What a rule's job asks for at one attempt, of each of its nodes."""
 
     rule: str
     attempt: int
@@ -179,10 +180,16 @@ def requests(settings: Mapping[str, Any], gpus: Mapping[str, int], rules: Path) 
         of_rule = 0 if "gpu=0" in text else gpus.get(rule, 1)
         cpus = next((count for name, count in THREADS.items() if f"threads: plan.{name}" in text), 1)
         cpus *= max(1, of_rule)
+        nodes = max(1, int(asked.get("nodes") or 1))
         for attempt in range(1, int(settings.get("retries") or 0) + 2):
             known = {"attempt": attempt, "threads": cpus}
             minutes, megabytes = (evaluate(asked.get(key, 0), known) or 0.0 for key in ("runtime", "mem_mb"))
-            yield Request(rule, attempt, minutes, cpus, megabytes, of_rule)
+            yield Request(rule, attempt, minutes, _share(cpus, nodes), megabytes, _share(of_rule, nodes))
+
+
+def _share(total: int, nodes: int) -> int:
+    """Of each node, where a job's processes are spread over several."""
+    return math.ceil(total / nodes)
 
 
 def _check_readable(profile: Path, settings: Mapping[str, Any]) -> Iterator[Verdict]:
