@@ -14,6 +14,7 @@ from wsss.cli import main
 from wsss.commands import resume
 
 ROOT = Path(__file__).parent.parent
+ON_SLURM = ["--executor", "slurm"]
 SNAKEFILE = """
 rule wait:
     output: "{name}.txt"
@@ -78,15 +79,15 @@ def test_a_dry_run_changes_nothing(
 ) -> None:
     queue.write_text(line := f"9|wsss_a|{folder}\n")
     with pytest.raises(Gone):
-        main(["resume", option, "a.json"])
+        main(["resume", *ON_SLURM, option, "a.json"])
     assert queue.read_text() == line
-    assert "SLURM jobs of an earlier run in this folder: 9" in capsys.readouterr().out
+    assert "jobs of an earlier run in SLURM: 9" in capsys.readouterr().out
 
 
 def test_the_run_may_lie_in_another_folder(queue: Path, folder: Path) -> None:
     queue.write_text(f"9|wsss_a|{folder}\n11|wsss_b|{folder / 'other'}\n")
     with pytest.raises(Gone):
-        main(["resume", "--directory", "other", "--", "a.json"])
+        main(["resume", *ON_SLURM, "--directory", "other", "--", "a.json"])
     assert queue.read_text() == f"9|wsss_a|{folder}\n"
 
 
@@ -94,8 +95,14 @@ def test_without_an_answer_nothing_is_started(
     queue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "programs" / "squeue").write_text("#!/bin/sh\necho 'no controller' >&2\nexit 1\n")
-    assert main(["resume", "a.json"]) == 1
+    assert main(["resume", *ON_SLURM, "a.json"]) == 1
     assert "squeue: no controller; " in capsys.readouterr().err
+
+
+def test_slurm_is_not_asked_about_a_run_on_this_machine(queue: Path, tmp_path: Path) -> None:
+    (tmp_path / "programs" / "squeue").write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(Gone):
+        main(["resume", "--cores", "1", "a.json"])
 
 
 def test_jobs_that_do_not_end_are_named(
@@ -108,7 +115,7 @@ def test_jobs_that_do_not_end_are_named(
     (tmp_path / "programs" / "scancel").write_text("#!/bin/sh\n")
     queue.write_text(f"9|wsss_a|{folder}\n")
     monkeypatch.setattr(resume, "SECONDS_TO_END", 0)
-    assert main(["resume", "a.json"]) == 1
+    assert main(["resume", *ON_SLURM, "a.json"]) == 1
     assert "SLURM jobs 9 have not ended in 0 s" in capsys.readouterr().err
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from wsss.files import ArtefactError
 
@@ -33,6 +32,20 @@ trainings go on from their newest checkpoint. With -n it only says what it would
 Run it in the folder in which Snakemake was run, with the same arguments. Where the earlier run may still be
 alive on another login node, end it there first: from here it can't be seen.
 """
+
+
+class Asked(NamedTuple):
+    """What Snakemake's arguments, with those of a profile, ask for.
+
+    Attributes:
+        folder: Where Snakemake would work.
+        dry_run: Whether it would only say what it would do.
+        on_slurm: Whether its jobs go to SLURM, whose commands are on some machines without a cluster, too.
+    """
+
+    folder: Path
+    dry_run: bool
+    on_slurm: bool
 
 
 class ResumeError(ArtefactError):
@@ -59,9 +72,9 @@ def _resume(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     if set(arguments) & {"-h", "--help"} or not arguments:
         parser.print_help()
         return 0 if arguments else 2
-    folder, dry_run = _understood(arguments)
+    folder, dry_run, on_slurm = _understood(arguments)
     _refuse_if_alive(folder)
-    jobs, scripts = _queued(folder), _scripts(folder)
+    jobs, scripts = _queued(folder) if on_slurm else [], _scripts(folder)
     _say(jobs, scripts)
     if not dry_run:
         _cancel(folder, jobs)
@@ -71,19 +84,18 @@ def _resume(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     os.execv(command[0], command)
 
 
-def _understood(arguments: Sequence[str]) -> tuple[Path, bool]:
-    """The folder that Snakemake would work in, and whether it would only say what it would do."""
+def _understood(arguments: Sequence[str]) -> Asked:
     # Which knows -np, --directory, and what a profile sets.
     from snakemake.cli import parse_args  # type: ignore[import-untyped]
 
     _, options = parse_args(list(arguments))
-    return Path(options.directory or ".").resolve(), bool(options.dryrun)
+    folder = Path(options.directory or ".").resolve()
+    return Asked(folder, bool(options.dryrun), on_slurm=options.executor == "slurm")
 
 
 def _say(jobs: Sequence[str], scripts: Sequence[int]) -> None:
-    print(f"wsss: SLURM jobs of an earlier run in this folder: {' '.join(jobs) or 'none'}", flush=True)
-    if scripts:
-        print(f"wsss: its jobs on this machine: {' '.join(map(str, scripts))}", flush=True)
+    for where, found in (("in SLURM", jobs), ("on this machine", scripts)):
+        print(f"wsss: jobs of an earlier run {where}: {' '.join(map(str, found)) or 'none'}", flush=True)
 
 
 def _refuse_if_alive(folder: Path) -> None:
@@ -118,9 +130,7 @@ def _processes(folder: Path) -> list[tuple[int, list[str]]]:
 
 
 def _queued(folder: Path) -> list[str]:
-    """SLURM's numbers of this user's jobs that were submitted from a folder by a run; none without SLURM."""
-    if not shutil.which("squeue"):
-        return []
+    """SLURM's numbers of this user's jobs that were submitted from a folder by a run."""
     arguments = ["--noheader", f"--user={os.getuid()}", "--format=%A|%j|%Z"]
     lines = [line.split("|", 2) for line in _ask("squeue", *arguments).splitlines()]
     found = {job for job, name, place in lines if name.startswith(JOB_NAMES) and _same(folder, place)}
