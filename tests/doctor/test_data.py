@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +76,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"kind": "voc", "root": str(folder), "sbd": str(folder / "SBD"), "labels": None}
 
 
-def test_a_whole_voc_has_the_published_counts_and_is_looked_at_in_seconds(
+def test_a_whole_voc_has_the_published_counts(
     whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(data, "SECONDS", 1000)  # on a busy machine, too, all of the sample is decoded
-    start = time.process_time()  # of this process alone: others may have the cores
     found = verdicts(whole)
-    assert time.process_time() - start < 10
     assert {verdict.status for verdict in found.values()} == {OK}, found
     assert list(found) == list(data.LINES)
     assert found["counts"].found == "train 10582, seed 1464, val 1449"
