@@ -76,9 +76,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"kind": "voc", "root": str(folder), "sbd": str(folder / "SBD"), "labels": None}
 
 
-def test_a_whole_voc_has_the_published_counts(
-    whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_whole_voc_has_the_published_counts(whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "SECONDS", 1000)  # on a busy machine, too, all of the sample is decoded
     found = verdicts(whole)
     assert {verdict.status for verdict in found.values()} == {OK}, found
