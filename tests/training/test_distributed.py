@@ -54,7 +54,7 @@ def together(work: Callable[[], object], size: int = 2) -> list[int]:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(timeout=300)
+        process.join(timeout=600)
     assert all(process.exitcode is not None for process in processes), "a process hangs"
     return [process.exitcode or 0 for process in processes]
 
@@ -358,7 +358,7 @@ def test_a_job_on_two_gpus_starts_two_processes_stops_in_time_and_goes_on(tmp_pa
     while job.poll() is None and not steps_done(shared):
         time.sleep(0.01)
     job.send_signal(signal.SIGTERM)
-    assert job.wait(timeout=300) == 75
+    assert job.wait(timeout=600) == 75
     log = (shared / "log").read_text()
     assert log.count("2 processes train together on the CPU") == 1  # the first alone reports
     assert "stopped by SIGTERM after iteration" in log
