@@ -382,6 +382,12 @@ def test_nothing_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "nothing can be compared" in capsys.readouterr().err
 
 
+def test_what_the_system_refuses_is_no_difference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, _ = pair(tmp_path)
+    assert status(a, tmp_path / ("b" * 300)) == 2  # longer than a file's name may be
+    assert capsys.readouterr().err.startswith("wsss: ")
+
+
 def test_files_of_two_forms_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a, b = pair(tmp_path)
     assert status(a / f"{MAPS}/000of002.safetensors", b / "seed0/small/weights.safetensors") == 2

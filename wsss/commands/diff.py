@@ -51,7 +51,7 @@ def _diff(options: argparse.Namespace) -> int:
             from wsss.diff.page import write_page
 
             write_page(options.html, comparison)
-    except ArtefactError as error:
+    except (ArtefactError, OSError) as error:
         print(f"wsss: {error}", file=sys.stderr)
         return CANNOT_COMPARE
     return comparison.status
