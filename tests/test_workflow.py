@@ -269,12 +269,15 @@ def test_a_training_has_the_gpus_that_the_configuration_gives_it(config: dict[st
 
 
 @pytest.mark.parametrize("rule", TRAININGS)
-def test_gpus_that_cannot_share_a_batch_are_refused(config: dict[str, Any], rule: str) -> None:
+def test_gpus_that_cannot_share_a_batch_are_refused(
+    config: dict[str, Any], rule: str, quoted: Callable[[str], None]
+) -> None:
     config["execution"] = {"gpus": {rule: 7}}
     section, wildcard = TRAININGS[rule]
     variant = f"{section}.{VARIANTS[wildcard]}.training.batch"
-    with pytest.raises(ConfigError, match=rf"expected a divisor of {variant}, which is \d+, found 7"):
+    with pytest.raises(ConfigError, match=rf"divisor of {variant}, which is \d+, found 7") as refused:
         Plan(config).training_gpus(rule)(SimpleNamespace(dataset="voc", **VARIANTS))
+    quoted(str(refused.value))
 
 
 def test_where_jobs_run_is_no_parameter_of_a_result() -> None:

@@ -24,9 +24,8 @@ PathLike: TypeAlias = str | os.PathLike[str]
 # Weights that the package ships are named in the config by `package:`, wherever the package lies.
 PACKAGED = "package:"
 HOST = re.sub(r"[^A-Za-z0-9-]", "-", platform.node())  # without dots, which part a temporary name
-ABANDONED = (
-    24 * 3600.0
-)  # seconds; whether a process of another host lives cannot be asked, only its files' age
+# Seconds: whether a process of another host lives cannot be asked, only its files' age.
+ABANDONED = 24 * 3600.0
 
 
 class ArtefactError(ValueError):

@@ -29,9 +29,8 @@ from wsss.launch import place
 from wsss.methods.whole_batch import whole_batch
 from wsss.training.hooks import TrainingError
 
-PATIENCE = timedelta(
-    minutes=10
-)  # for another process: more than the slowest step, or than reading all images
+# For another process: more than the slowest step, or than reading all images.
+PATIENCE = timedelta(minutes=10)
 
 log = logging.getLogger("wsss.training")
 
