@@ -45,6 +45,19 @@ def command(checkout: Path, folder: Path, *arguments: str | Path) -> list[str]:
     return [str(part) for part in (*parts, *arguments)]
 
 
+def run(checkout: Path, folder: Path, *arguments: str | Path) -> str:
+    """Run Snakemake on a checkout in a folder, which must succeed; returns what it printed."""
+    return succeed(command(checkout, folder, *arguments), folder)
+
+
+def succeed(parts: list[str], folder: Path) -> str:
+    """Run a command in a folder, which must succeed; returns what it printed."""
+    pipe, both = subprocess.PIPE, subprocess.STDOUT
+    result = subprocess.run(parts, cwd=folder, stdout=pipe, stderr=both, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-5000:]
+    return result.stdout
+
+
 def tiny_command(checkout: Path, folder: Path, *arguments: str | Path) -> list[str]:
     """How the smallest systems are run towards all that they can make, on one core."""
     tiny = checkout / "tests/configs/tiny.yaml"
@@ -82,11 +95,7 @@ def _once(folder: Path, make: Callable[[Path], object]) -> Path:
 def run_tiny(checkout: Path, folder: Path) -> None:
     """Run the smallest systems in a new folder, which must succeed."""
     folder.mkdir()
-    output = folder / "output.txt"
-    with output.open("w") as file:
-        parts = tiny_command(checkout, folder)
-        result = subprocess.run(parts, cwd=folder, stdout=file, stderr=file, check=False)
-    assert result.returncode == 0, output.read_text()[-5000:]
+    succeed(tiny_command(checkout, folder), folder)
 
 
 def artefacts(folder: Path) -> dict[str, bytes]:
