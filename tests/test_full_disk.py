@@ -1,7 +1,6 @@
 """A full disk: one error that names the artefact, nothing half-written, and on it goes when there is room."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.small_disk import leave, small_disk
 from tests.stages.builders import folder_bytes
 from wsss.artefacts import Record, write_json, write_labels, write_tensors
 from wsss.files import Unwritten
@@ -21,20 +21,8 @@ FULL = r"/{}: cannot be written \(No space left on device\); free disk space"
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of one megabyte."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a small file system (root)")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-def leave(disk: Path, free: int) -> Path:
-    """Fill the disk but for so many bytes; returns the file to delete."""
-    filler = disk / "filler"
-    filler.write_bytes(bytes(os.statvfs(disk).f_bavail * os.statvfs(disk).f_bsize - free))
-    return filler
+    with small_disk(tmp_path / "disk", SIZE) as place:
+        yield place
 
 
 def noise(seed: int) -> np.ndarray:

@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 import pytest
 import yaml
 
 from tests.slurm.cluster import Cluster, ask, obstacle, wait_until
+from tests.small_disk import leave, small_disk
 from tests.test_workflow import rules
 from tests.tiny_run import ROOT, TARGETS, TinyRun, artefacts, command, session_checkout, tiny_run
+from wsss.artefacts import read_table
 from wsss.stages import extract_maps
 
 OBSTACLE = obstacle()
@@ -32,8 +35,19 @@ ON_GPU = (
     "train_segmenter",
     "predict_masks",
 )
-FAULTS = ("cancelled", "timed_out", "out_of_memory", "preempted")
+FAULTS = ("cancelled", "timed_out", "out_of_memory", "disk_full", "preempted")
 VARIANTS = ("undisturbed", *FAULTS)
+DISK = 64 * 2**20  # bytes for a training's checkpoints
+TWO_NODES = {
+    "gpu": 2,
+    "nodes": 2,
+    "tasks": 2,
+    "tasks_per_gpu": 0,
+    "cpus_per_task": 1,
+    "mpi": "srun",
+    "slurm_partition": "'nodes'",
+    "slurm_extra": "'--signal=TERM@120 --ntasks-per-node=1 --gpus-per-node=1'",
+}
 # Fewer jobs than the profile makes of the chain, for each costs seconds to start.
 GROUPS: dict[str, dict[str, Any]] = {
     "groups": PROFILE["groups"]
@@ -121,6 +135,7 @@ def site_profile(folder: Path, resources: dict[str, dict[str, Any]], **others: A
     profile = copy.deepcopy(PROFILE)
     quick = {"slurm-init-seconds-before-status-checks": 2, "latency-wait": 15, "jobs": 4}
     profile |= {**quick, "slurm-keep-successful-logs": True, **others}
+    profile["default-resources"]["slurm_account"] = "tests"  # else the plugin would ask sacct for one
     for rule, numbers in resources.items():
         profile["set-resources"][rule] |= numbers
     folder.mkdir()
@@ -130,7 +145,7 @@ def site_profile(folder: Path, resources: dict[str, dict[str, Any]], **others: A
 
 
 def without_sacct(folder: Path) -> str:
-    """A search path for programs on a cluster without accounting, where sacct would answer nothing."""
+    """A search path for programs on a cluster without accounting: no sacct, and nobody knows of accounts."""
     folder.mkdir()
     for place in reversed(os.environ["PATH"].split(":")):
         for program in Path(place).glob("*"):
@@ -138,6 +153,9 @@ def without_sacct(folder: Path) -> str:
             link.unlink(missing_ok=True)
             link.symlink_to(program)
     (folder / "sacct").unlink()
+    for validator in ("sacctmgr", "sshare"):
+        (folder / validator).unlink()
+        (folder / validator).symlink_to("/bin/true")
     return str(folder)
 
 
@@ -199,7 +217,8 @@ class Run:
 
     def logs(self, rule: str, wildcards: str) -> list[Path]:
         """What SLURM's jobs for one job of the rule have said; one file a try."""
-        return sorted((self.folder / "results/logs/slurm" / f"rule_{rule}" / wildcards).glob("*.log"))
+        found = (self.folder / "results/logs/slurm" / f"rule_{rule}" / wildcards).glob("*.log")
+        return sorted(found, key=lambda path: int(path.stem))
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +245,7 @@ def faulty(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yaml.safe_dump(
             {
                 "datasets": {"sample": {"shards": len(SHARDS)}},
-                "classifiers": dict.fromkeys(VARIANTS, training),
+                "classifiers": dict.fromkeys((*VARIANTS, "two_nodes"), training),
             }
         )
     )
@@ -242,8 +261,11 @@ def faulty(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     tiny = checkout / "tests/configs/tiny.yaml"
     run = Run(folder, checkout, "--workflow-profile", profile, "--configfile", tiny, overlay)
     run.locally(MANIFEST)
-    with run:
+    with run, small_disk(folder / "results/sample/seed0/disk_full", DISK) as disk:
+        filler = leave(disk, free=4096)
         run.start(*weights(*VARIANTS))
+        run.until(lambda: "cannot be written" in said_by(run, "disk_full"), "a full disk")
+        filler.unlink()
         disturb(cluster, run)
         run.finish()
         yield run
@@ -253,8 +275,13 @@ def weights(*variants: str) -> list[str]:
     return [f"results/sample/seed0/{variant}/weights.safetensors" for variant in variants]
 
 
+def said_by(run: Run, variant: str) -> str:
+    """What all tries of a training have printed."""
+    return "".join(path.read_text() for path in run.logs("train_classifier", f"sample_0_{variant}"))
+
+
 def disturb(cluster: Cluster, run: Run) -> None:
-    """Do to each of the trainings what its name says, once it has a checkpoint."""
+    """Do to the trainings what their names say, once they have a checkpoint."""
     frozen = {}
     for variant in ("cancelled", "timed_out", "preempted"):
         frozen[variant] = in_the_middle(run, variant)
@@ -286,13 +313,23 @@ def test_a_disturbed_training_ends_in_the_undisturbed_one_s_weights(faulty: Run,
 @on_slurm
 @pytest.mark.parametrize(
     ("fault", "state"),
-    [("cancelled", "CANCELLED"), ("timed_out", "TIMEOUT"), ("out_of_memory", "FAILED|OUT_OF_MEMORY")],
+    [
+        ("cancelled", "CANCELLED"),
+        ("timed_out", "TIMEOUT"),
+        ("out_of_memory", "FAILED|OUT_OF_MEMORY"),
+        ("disk_full", "FAILED"),
+    ],
 )
 def test_a_job_that_was_ended_is_tried_again(faulty: Run, cluster: Cluster, fault: str, state: str) -> None:
     states = {job["JobId"]: job["JobState"] for job in cluster.finished()}
     tries = [states[path.stem] for path in faulty.logs("train_classifier", f"sample_0_{fault}")]
     assert len(tries) >= 2 and tries[-1] == "COMPLETED"
     assert all(re.fullmatch(state, found) for found in tries[:-1])
+
+
+@on_slurm
+def test_a_job_on_a_full_disk_says_so(faulty: Run, quoted: Callable[[str], None]) -> None:
+    quoted(faulty.logs("train_classifier", "sample_0_disk_full")[0].read_text())
 
 
 @on_slurm
@@ -305,7 +342,7 @@ def test_a_preempted_job_is_started_again_under_its_number(faulty: Run, cluster:
 @on_slurm
 @pytest.mark.parametrize("fault", ["cancelled", "timed_out"])
 def test_a_training_goes_on_where_it_was_stopped(faulty: Run, fault: str) -> None:
-    said = "".join(path.read_text() for path in faulty.logs("train_classifier", f"sample_0_{fault}"))
+    said = said_by(faulty, fault)
     stopped = re.findall(r"stopped by SIGTERM after iteration (\d+); run the same command to go on", said)
     assert stopped
     assert f"resumed after {stopped[-1]} of 80 passes" in said
@@ -327,6 +364,24 @@ def test_no_finished_job_was_run_again(faulty: Run) -> None:
     rules = {path.name for path in (faulty.folder / "results/logs/slurm").iterdir()}
     assert rules == {"rule_train_classifier"}  # the manifest was there
     assert len(faulty.logs("train_classifier", "sample_0_undisturbed")) == 1
+
+
+@on_slurm
+def test_a_training_on_two_nodes_learns_what_one_process_does(faulty: Run, cluster: Cluster) -> None:
+    place = faulty.folder.parent
+    (place / "two_nodes.yaml").write_text("execution: {gpus: {train_classifier: 2}}")
+    profile = site_profile(place / "two_nodes", {"train_classifier": TWO_NODES})
+    arguments = ["--workflow-profile", profile, *faulty.arguments[2:], place / "two_nodes.yaml"]
+    run = Run(faulty.folder, faulty.checkout, *arguments)
+    with run:
+        run.start(*weights("two_nodes"))
+        run.finish()
+    (log,) = run.logs("train_classifier", "sample_0_two_nodes")
+    assert [job["NodeList"] for job in cluster.finished() if job["JobId"] == log.stem] == ["gpu[1-2]"]
+    assert "2 processes train together on the CPU" in log.read_text()
+    histories = [Path(name).with_suffix(".csv") for name in weights("undisturbed", "two_nodes")]
+    alone, shared = (read_table(faulty.folder / path) for path in histories)
+    pd.testing.assert_frame_equal(shared, alone, rtol=1e-3, check_dtype=False)
 
 
 # A Snakemake that is killed

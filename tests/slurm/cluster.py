@@ -1,8 +1,9 @@
-"""A real SLURM on this host, for tests: two nodes, one of them with two pretended GPUs.
+"""A real SLURM on this host, for tests: a node without GPUs and two with two pretended ones each.
 
-There are partitions for both, and one that is preempted by the others. Needs root and Debian's packages
-slurmctld, slurmd, slurm-client and munge; no systemd, cgroups or accounting. All of it lives in one folder,
-except links in /etc/slurm: the jobs' wrapper takes SLURM's variables away, and what it starts looks there.
+There are partitions for each kind, one over both nodes with GPUs, and one that is preempted by the others.
+Needs root and Debian's packages slurmctld, slurmd, slurm-client and munge; no systemd, cgroups or accounting.
+All of it lives in one folder, except links in /etc/slurm: the jobs' wrapper takes SLURM's variables away, and
+what it starts looks there.
 
 By hand: ``python -m tests.slurm.cluster start FOLDER`` and ``python -m tests.slurm.cluster stop FOLDER``.
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged", "mungekey")
 CONFIGURATION = Path("/etc/slurm")
 PORT = 26817
-NODES = ("cpu1", "gpu1")
+NODES = ("cpu1", "gpu1", "gpu2")
 GPUS = ("/dev/null", "/dev/zero")  # any character device will do
 
 
@@ -70,7 +71,7 @@ class Cluster:
         self.start_controller()
         for node in NODES:
             self._spawn("slurmd", "-N", node)
-        wait_until(self._ready, "both nodes")
+        wait_until(self._ready, "all nodes")
 
     def stop(self) -> None:
         """End all jobs and daemons and take the links away; may be called more than once."""
@@ -106,11 +107,12 @@ class Cluster:
             "PORT": str(PORT),
             "CPU_PORT": str(PORT + 1),
             "GPU_PORT": str(PORT + 2),
+            "GPU2_PORT": str(PORT + 3),
         }
         text = (Path(__file__).parent / "slurm.conf").read_text()
         for name, value in values.items():
             text = text.replace(f"@{name}@", value)
-        gpus = [f"NodeName=gpu1 Name=gpu Type=fake File={device}" for device in GPUS]
+        gpus = [f"NodeName=gpu[1-2] Name=gpu Type=fake File={device}" for device in GPUS]
         self._write("slurm", text)
         self._write("gres", "\n".join(["AutoDetect=off", *gpus, ""]))
         self._write("cgroup", "CgroupPlugin=cgroup/v1\n")  # named, it is not searched for; nothing uses it
