@@ -146,7 +146,7 @@ def site_profile(folder: Path, resources: dict[str, dict[str, Any]], **others: A
 
 def without_sacct(folder: Path) -> str:
     """A search path for programs on a cluster without accounting: no sacct, and nobody knows of accounts."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for place in reversed(os.environ["PATH"].split(":")):
         for program in Path(place).glob("*"):
             link = folder / program.name
