@@ -379,9 +379,11 @@ def test_a_training_on_two_nodes_learns_what_one_process_does(faulty: Run, clust
     (log,) = run.logs("train_classifier", "sample_0_two_nodes")
     assert [job["NodeList"] for job in cluster.finished() if job["JobId"] == log.stem] == ["gpu[1-2]"]
     assert "2 processes train together on the CPU" in log.read_text()
-    histories = [Path(name).with_suffix(".csv") for name in weights("undisturbed", "two_nodes")]
+    histories = [Path(name).with_name("history.csv") for name in weights("undisturbed", "two_nodes")]
     alone, shared = (read_table(faulty.folder / path) for path in histories)
-    pd.testing.assert_frame_equal(shared, alone, rtol=1e-3, check_dtype=False)
+    # The same but for rounding, which training amplifies: 5e-7 in the third update, 1e-2 in the 80th.
+    pd.testing.assert_frame_equal(shared[:3], alone[:3], rtol=1e-5, check_dtype=False)
+    pd.testing.assert_frame_equal(shared, alone, rtol=0.05, check_dtype=False)
 
 
 # A Snakemake that is killed
@@ -397,13 +399,14 @@ def test_after_a_kill_in_the_middle_of_the_shards_one_command_goes_on(faulty: Ru
     orphan = next(iter(scripts(faulty.folder)))
     freeze(faulty.folder, orphan)
     faulty.until(lambda: any(path.exists() for path in shards), "the other shard")
-    done = {path: path.stat().st_mtime_ns for path in shards if path.exists()}
+    # A file that is made anew is another one; its date alone is set by the job's wrapper, too.
+    done = {path: path.stat().st_ino for path in shards if path.exists()}
     faulty.kill()
     assert orphan in {job.number for job in jobs()}
     faulty.resume(*targets)
     faulty.finish()
     assert {job["JobId"]: job["JobState"] for job in cluster.finished()}[orphan] == "CANCELLED"
-    assert {path: path.stat().st_mtime_ns for path in done} == done
+    assert {path: path.stat().st_ino for path in done} == done
     assert [path.name for path in shards if path.read_bytes() != extracted(faulty, path)] == []
 
 
