@@ -1,5 +1,5 @@
 # make install: everything into .venv from the pins.  make demo: the embedded data set, end to end.
-# make test: all checks but the slow ones.  make test-slow: thirty kills, and every fault of a real SLURM.
+# make test: all checks but the slow ones.  make test-slow: the same run twice, thirty kills, and every fault of a real SLURM.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed

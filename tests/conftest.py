@@ -9,7 +9,7 @@ import torch
 from tests.faults import row_of, shows
 from tests.golden import load
 
-LONGEST = ("test_same_bytes.py", "test_sample.py", "test_kill.py", "test_slurm.py")
+LONGEST = ("test_end_to_end.py", "test_sample.py", "test_kill.py", "test_slurm.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

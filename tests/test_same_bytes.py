@@ -6,6 +6,8 @@ import pytest
 
 from tests.tiny_run import artefacts, run_tiny, tiny_run
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_same_seed_twice_gives_the_same_bytes(tmp_path_factory: pytest.TempPathFactory) -> None:
     checkout, folder = tiny_run(tmp_path_factory)
