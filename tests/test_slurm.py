@@ -390,7 +390,9 @@ def test_a_training_on_two_nodes_learns_what_one_process_does(faulty: Run, clust
 
 
 @on_slurm
-def test_after_a_kill_in_the_middle_of_the_shards_one_command_goes_on(faulty: Run, cluster: Cluster) -> None:
+def test_after_a_kill_in_the_middle_of_the_shards_one_command_goes_on(
+    faulty: Run, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cams = faulty.folder / "results/sample/seed0/undisturbed/cams"
     shards = [cams / f"{shard}.safetensors" for shard in SHARDS]
     targets = [str(path.relative_to(faulty.folder)) for path in shards]
@@ -406,6 +408,7 @@ def test_after_a_kill_in_the_middle_of_the_shards_one_command_goes_on(faulty: Ru
     faulty.finish()
     assert {job["JobId"]: job["JobState"] for job in cluster.finished()}[orphan] == "CANCELLED"
     assert [len(faulty.logs("extract_maps", f"sample_0_undisturbed_{shard}")) for shard in done] == [1]
+    monkeypatch.chdir(faulty.folder)  # where the manifest's paths start
     assert [path.name for path in shards if path.read_bytes() != extracted(faulty, path)] == []
 
 
