@@ -7,8 +7,7 @@ from typing import Any
 
 from wsss.artefacts import PathLike, read_manifest, write_json
 from wsss.stages.count_pseudo import SPLIT
-from wsss.stages.evaluate_seeds import FIXED
-from wsss.stages.scoring import add_counts, chain_weights, score_fields, statement, view_scales
+from wsss.stages.scoring import FIXED, add_counts, chain_weights, score_fields, statement, view_scales
 
 
 def run(

@@ -11,10 +11,18 @@ import pandas as pd
 from wsss.artefacts import ArtefactError, PathLike, read_manifest, write_json, write_table
 from wsss.methods.metrics import scores as derive_scores
 from wsss.stages.count_seeds import SPLIT
-from wsss.stages.scoring import MEANS, Counts, add_counts, chain_weights, score_fields, statement, view_scales
+from wsss.stages.scoring import (
+    FIXED,
+    MEANS,
+    Counts,
+    add_counts,
+    chain_weights,
+    score_fields,
+    statement,
+    view_scales,
+)
 
 BEST = "highest mIoU of the sweep, chosen on this very truth"
-FIXED = "fixed by the configuration"
 
 
 def run(

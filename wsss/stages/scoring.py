@@ -28,6 +28,7 @@ from wsss.stages.class_maps import size_of
 from wsss.stages.common import progress
 
 VERSION = 1
+FIXED = "fixed by the configuration"  # how a threshold was chosen
 MEANS = ("miou", "mean_fp", "mean_fn", "pixel_accuracy", "f1")
 SEEN = ("supervision", "pixel_labels")
 
