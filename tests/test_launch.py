@@ -1,5 +1,6 @@
 """Starting the processes of a training, handing signals on, and ending them all when one has failed."""
 
+import ast
 import os
 import signal
 import subprocess
@@ -62,7 +63,7 @@ def test_a_process_by_itself_leads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_each_process_knows_its_place(script: Path) -> None:
     launch(write(script, "(folder / f'place{rank}').write_text(repr(tuple(here)))"), 3)
-    places = [eval((script.parent / f"place{rank}").read_text()) for rank in range(3)]
+    places = [ast.literal_eval((script.parent / f"place{rank}").read_text()) for rank in range(3)]
     addresses = {where[3] for where in places}
     assert [where[:3] for where in places] == [(0, 0, 3), (1, 1, 3), (2, 2, 3)]
     assert len(addresses) == 1 and addresses.pop().startswith("127.0.0.1:")
@@ -150,7 +151,7 @@ def test_a_launcher_of_the_cluster_numbers_the_processes(
         "--ntasks=4",
         "--kill-on-bad-exit=1",
     ]
-    places = [eval((script.parent / f"place{rank}").read_text()) for rank in range(4)]
+    places = [ast.literal_eval((script.parent / f"place{rank}").read_text()) for rank in range(4)]
     assert [where[:3] for where in places] == [(0, 0, 4), (1, 1, 4), (2, 0, 4), (3, 1, 4)]
     assert {where[3].split(":")[0] for where in places} == {os.uname().nodename}
 

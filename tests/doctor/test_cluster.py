@@ -129,6 +129,7 @@ def test_a_training_on_several_nodes_asks_each_for_its_share() -> None:
         ("attempt.real", None),
         ("16GB", None),
         ("size_mb", None),
+        ("9 ** 9 ** 9 ** 9", None),
     ],
 )
 def test_resources_are_arithmetic_and_nothing_else(text: str | int, value: float | None) -> None:

@@ -165,7 +165,8 @@ class Cluster:
 
 
 def _authentic() -> bool:
-    return subprocess.run("munge -n | unmunge", shell=True, capture_output=True, check=False).returncode == 0
+    credential = subprocess.run(["munge", "-n"], capture_output=True, check=False).stdout
+    return subprocess.run(["unmunge"], input=credential, capture_output=True, check=False).returncode == 0
 
 
 def _runs(pid: int, program: str) -> bool:

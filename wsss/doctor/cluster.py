@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import math
+import operator
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +23,14 @@ FORMAT = "%R|%a|%l|%c|%m|%G|%T"  # partition, up, time limit, CPUs and MB of a n
 USELESS = ("down", "drain", "fail", "inval", "unk")  # beginnings of states of nodes that run no job
 THREADS = {"training_threads": 8, "shard_threads": 4}  # what the plan answers for real data, a GPU
 FORGETTING = 3  # times the seconds before the first look at a job, for which squeue must remember it
-ARITHMETIC = (ast.Expression, ast.BinOp, ast.Constant, ast.Name, ast.operator, ast.expr_context)
+ARITHMETIC = {  # no powers: a few digits of them take for ever
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}
 
 
 class Nodes(NamedTuple):
@@ -216,12 +224,21 @@ def _rules(folder: Path) -> Iterator[tuple[str, str]]:
 def evaluate(expression: Any, known: Mapping[str, float]) -> float | None:
     """A resource written as a number or as arithmetic of the known names; None where it is neither."""
     try:
-        tree = ast.parse(str(expression), mode="eval")
-        if all(isinstance(node, ARITHMETIC) for node in ast.walk(tree)):
-            return float(eval(compile(tree, "resource", "eval"), {"__builtins__": {}}, dict(known)))
-    except (SyntaxError, NameError, TypeError, ValueError, ArithmeticError):
-        pass
-    return None
+        return _value(ast.parse(str(expression), mode="eval").body, known)
+    except (SyntaxError, LookupError, ValueError, ArithmeticError):
+        return None
+
+
+def _value(node: ast.expr, known: Mapping[str, float]) -> float:
+    match node:
+        case ast.Constant(value=int() | float() as number):
+            return float(number)
+        case ast.Name(id=name):
+            return known[name]
+        case ast.BinOp(left, operation, right):
+            return float(ARITHMETIC[type(operation)](_value(left, known), _value(right, known)))
+        case _:
+            raise ValueError(ast.dump(node))
 
 
 def check_requests(profile: Path, asked: Iterable[Request], nodes: Sequence[Nodes]) -> Verdict:
