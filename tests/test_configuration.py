@@ -159,8 +159,6 @@ def test_parts_that_do_not_fit_are_named(
 def test_a_decoder_that_learns_nothing_may_be_there_where_none_reads_it(config: dict[str, Any]) -> None:
     config["apc"]["apc_nano_max"]["training"]["beta"] = 0
     config["datasets"]["sample"]["apc"]["ablation"].remove("apc_nano_max")
-    compared = {"name": "APC max pooling", "apc": "apc_nano_max"}
-    config["datasets"]["sample"]["compare"]["systems"].append(compared)
     with pytest.raises(ConfigError, match=r"systems\.APC max pooling\.apc: expected beta above 0"):
         check_config(config)
     for name in ("nano_144_crf", "nano_144_crf_tags"):  # the only ones of other variants than the main one

@@ -362,10 +362,10 @@ def test_ablations_say_how_each_variant_is_trained(plan: Plan) -> None:
 
 def test_every_network_of_the_systems_is_named_once(plan: Plan) -> None:
     networks = plan.compared_networks(SimpleNamespace(dataset="sample"))
-    assert len(networks) == len(set(networks)) == 2 + 5 + 2 + 1  # classifiers, IRNets, DeepLabs, APC
+    assert len(networks) == len(set(networks)) == 2 + 5 + 2 + 2  # classifiers, IRNets, DeepLabs, APCs
     assert "conformer_nano/tscam/irn_nano/irn" in networks
     assert "conformer_nano/adcam/irn_nano/deeplab_nano" in networks
-    assert "apc_nano" in networks
+    assert "apc_nano_max" in networks
     assert not any(network.endswith(("none/irn", "None")) for network in networks)
 
 
@@ -408,7 +408,7 @@ def fewer(tmp_path: Path) -> Path:
 
 def test_dry_run_of_the_sample_s_comparison(tmp_path: Path) -> None:
     planned = jobs(tmp_path, "--", "results/sample/compare.html")
-    classifiers, apcs, methods, sweeps, irns, segmenters = 2, 1, 5, 4, 5, 2
+    classifiers, apcs, methods, sweeps, irns, segmenters = 2, 2, 5, 4, 5, 2
     labelled = methods + irns
     assert planned == {
         "generate_sample": 1,
