@@ -18,6 +18,7 @@ SCHEMA = yaml.safe_load((ROOT / "rules" / "config.schema.yaml").read_text())
 
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 VOC_APC = ("datasets", "voc", "apc")
+VOC_SYSTEMS = ("datasets", "voc", "compare", "systems")
 SAMPLE = ("datasets", "sample", "compare")
 SYSTEM = (*SAMPLE, "systems", 6)  # AD-CAM without refinement
 
@@ -135,6 +136,21 @@ def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tupl
         ((*SYSTEM, "segmenter"), None, None),
         ((*SYSTEM, "classifier"), "resnet50", "systems.AD-CAM.method: 'adcam' needs attention, which"),
         ((*SYSTEM, "classifier"), "apc_nano", "systems.AD-CAM.method: 'adcam': expected 'patches' with"),
+        (
+            (*VOC_SYSTEMS, -1, "inference"),
+            "side_1121",
+            "systems.APC side 1120.inference: expected one of ['side_640_crf', ",
+        ),
+        (
+            (*VOC_SYSTEMS, -1, "inference"),
+            "side_960_crf_tags",
+            "systems.APC side 1120.inference: expected one without the image labels of val, found 'side_960",
+        ),
+        (
+            (*VOC_SYSTEMS, -1, "apc"),
+            "apc_max",
+            "systems.APC side 1120.inference: expected one of ['side_960_crf'], as of 'apc_max', found",
+        ),
         ((*SYSTEM, "name"), "CAM", "compare.systems: expected different names, found 'CAM' twice"),
         ((*SAMPLE, "sensitivity"), ["adcam", "adcam_k9"], "compare.sensitivity: expected one of methods"),
         ((*SAMPLE, "sensitivity"), ["adcam_soft"], "compare.sensitivity.method: 'adcam_soft' needs"),
@@ -286,9 +302,17 @@ def test_patches_of_an_apc_variant_can_go_through_the_chain(config: dict[str, An
     [
         {"name": "x", "apc": "apc_nano", "classifier": "conformer_nano"},
         {"name": "x", "classifier": "conformer_nano", "method": "cam", "refiner": "none"},
+        {
+            "name": "x",
+            "classifier": "conformer_nano",
+            "method": "cam",
+            "refiner": "none",
+            "segmenter": None,
+            "inference": "nano",
+        },
         {"classifier": "conformer_nano", "method": "cam", "refiner": "none", "segmenter": None},
     ],
-    ids=["both", "half", "nameless"],
+    ids=["both", "half", "chain with an inference", "nameless"],
 )
 def test_a_system_is_a_whole_chain_or_a_variant_of_apc(
     config: dict[str, Any], system: dict[str, Any]

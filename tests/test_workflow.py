@@ -373,7 +373,8 @@ def test_systems_reach_a_stage_as_fields(plan: Plan) -> None:
     wildcards = SimpleNamespace(dataset="voc")
     fields = plan.system_settings(wildcards)
     assert [System(**system) for system in fields] == plan.systems(wildcards)
-    assert fields[-1]["apc"] == fields[-1]["classifier"] == "apc_max_plain"
+    assert fields[-1]["apc"] == fields[-1]["classifier"] == "apc"
+    assert fields[-1]["inference"] == "side_1120_crf"
     assert fields[0]["apc"] is None and fields[0]["inference"] == "multi_crf"
 
 
@@ -474,7 +475,7 @@ def test_dry_run_of_the_large_comparisons(tmp_path: Path, fewer: Path) -> None:
     assert planned["train_classifier"] == 2 * 2 * 3
     assert planned["train_irn"] == 2 * 2 * 6
     assert planned["train_segmenter"] == 2 * 2 * 12
-    assert planned["train_apc"] == 2 * (6 + 1)
+    assert planned["train_apc"] == 2 * 2 * 12
 
 
 def test_dry_run_of_apc_s_patches_through_the_chain(tmp_path: Path) -> None:

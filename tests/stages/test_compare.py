@@ -58,6 +58,21 @@ def test_the_table_says_what_was_measured(scene: Scene) -> None:
     assert row["segmentation_rule"] == "inference big (side 48, no CRF)"
 
 
+def test_a_row_of_another_inference_has_its_own_score_and_speed(scene: Scene) -> None:
+    path = next(path for path in scene.files["segmentation"] if "/apc/" in str(path))
+    other = {**document(0, 0.4, "predictions at another side", "val"), "side": 96, "crf": {"iterations": 10}}
+    write_json(path, {**read_json(path), "inferences": {"wide": other}})
+    write_benchmark(scene.path("benchmarks/predict_apc_masks/toy/seed0/apc/val/wide/000of001.tsv"), 4, 900)
+    wide = {**vars(SYSTEMS[3]), "name": "APC wide", "inference": "wide"}
+    table = scene.compare(systems=[vars(SYSTEMS[3]), wide])
+    assert list(table["segmentation_miou"]) == pytest.approx([0.68, 0.4])
+    assert table.loc["APC wide", "segmentation_iou_cat"] == pytest.approx(0.39)
+    assert table.loc["APC wide", "segmentation_rule"] == "inference wide (side 96, dense CRF)"
+    assert table.loc["APC wide", "images_per_second"] == pytest.approx(8 / 4)
+    shared = ["seed_miou", "pseudo_miou", "train_minutes", "parameters"]
+    assert table.loc["APC wide", shared].equals(table.loc["APC", shared])
+
+
 def test_a_chain_s_table_says_by_which_threshold_and_inference(scene: Scene) -> None:
     path = next(path for path in scene.files["segmentation"] if "deeplab" in str(path))
     settings = {"scales": [1.0, 1.5], "mirror": True, "crf": {"iterations": 10}}
@@ -246,6 +261,15 @@ def facts_of(system: System) -> dict[str, Any]:
                 "APC top-K pooling": "APC, top-K pooling",
                 "APC without contrast": "APC without contrast",
                 "APC max pooling without contrast": "APC, maximum pooling without contrast",
+                "APC alpha 0.10": "APC, alpha 0.10",
+                "APC alpha 0.15": "APC, alpha 0.15",
+                "APC alpha 0.25": "APC, alpha 0.25",
+                "APC beta 0.05": "APC, beta 0.05",
+                "APC beta 0.08": "APC, beta 0.08",
+                "APC beta 0.12": "APC, beta 0.12",
+                "APC side 640": "APC, inference at 640",
+                "APC side 800": "APC, inference at 800",
+                "APC side 1120": "APC, inference at 1120",
             },
         ),
         ("coco", {"APC": "APC"}),

@@ -68,16 +68,15 @@ class Chart:
 
 
 def looks(table: pd.DataFrame) -> dict[str, Look]:
-    """Each system's look, by its name."""
+    """Each system's look, by its name; where the colours begin again, groups take the looks left over."""
     colours = (*COLOURS, *MORE_COLOURS)
-    seen: dict[tuple[str, ...], list[str]] = {}
+    seen: dict[tuple[str, ...], int] = {}  # systems so far by their group
+    result = {}
     for name, *key in table[["system", "classifier", "method"]].astype(str).to_numpy().tolist():
-        seen.setdefault(tuple(key), []).append(name)
-    return {
-        name: Look(colours[group % len(colours)], *LOOKS[place % len(LOOKS)])
-        for group, names in enumerate(seen.values())
-        for place, name in enumerate(names)
-    }
+        place = seen[tuple(key)] = seen.get(tuple(key), -1) + 1
+        again, colour = divmod(list(seen).index(tuple(key)), len(colours))
+        result[name] = Look(colours[colour], *LOOKS[(place + 2 * again) % len(LOOKS)])
+    return result
 
 
 def cost_chart(table: pd.DataFrame) -> Chart:

@@ -52,7 +52,8 @@ def run(
         seeds: Metrics of class maps, ``…/seed{run}/{classifier}/{method}/{refiner}/seed_miou.json``.
         pseudo: Metrics of the training images' labels, ``…/{refiner}/pseudo_miou.json``, or
             ``…/{apc}/pseudo_miou.json`` of a single-stage network.
-        segmentation: Metrics of predictions, ``…/{segmenter}/seg_miou.json`` or ``…/{apc}/seg_miou.json``.
+        segmentation: Metrics of predictions, ``…/{segmenter}/seg_miou.json`` or ``…/{apc}/seg_miou.json``,
+            under each way of inference; a system's own is read.
         weights: Weights of all networks.
         table: Where to write the table, CSV: scores are fractions of 1.
         systems: What to compare, the fields of each :class:`wsss.configuration.System`.
@@ -91,7 +92,17 @@ def _documents(paths: Sequence[PathLike], system: System, stage: str, runs: Sequ
         "pseudo": f"{system.scored}/pseudo_miou.json",
         "segmentation": f"{system.segmentation}/seg_miou.json",
     }
-    return [read_json(path) for path in find_runs(paths, runs, tails[stage])]
+    found: list[Document] = [read_json(path) for path in find_runs(paths, runs, tails[stage])]
+    if stage != "segmentation":
+        return found
+    return [_predicted(document, system.inference) for document in found]
+
+
+def _predicted(document: Document, inference: str) -> Document:
+    """A metrics file of predictions, with the scores of a way of inference where its main one's stand."""
+    if inference == document["inference"]:
+        return document
+    return {**document, **document["inferences"][inference], "inference": inference}
 
 
 def _identity(dataset: str, system: System, runs: Sequence[int]) -> Row:

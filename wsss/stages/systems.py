@@ -90,5 +90,5 @@ def find_runs(paths: Sequence[PathLike], runs: Sequence[int], tail: str) -> list
 
 
 def find_below(paths: Iterable[PathLike], run: int, folder: str) -> list[PathLike]:
-    """All files and folders that lie below a folder of a run."""
-    return [path for path in paths if f"/seed{run}/{folder}/" in Path(path).as_posix()]
+    """All files and folders that lie below a folder of a run, each once."""
+    return list(dict.fromkeys(path for path in paths if f"/seed{run}/{folder}/" in Path(path).as_posix()))
