@@ -107,6 +107,11 @@ def system_of(settings: Mapping[str, Any], dataset: Config) -> System:
     return System(**settings, apc=None, inference=dataset["main"]["inference"], pseudo=None)
 
 
+def val_inferences(variant: str, single: Config) -> list[str]:
+    """How a variant of APC predicts val, by a data set's ``apc``; only the main one does in several ways."""
+    return list(single["inferences"]) if variant == single["main"] else [single["inference"]]
+
+
 def check_config(config: Config) -> None:
     """Check what a schema cannot: that names refer to something and that a chain's parts fit.
 
@@ -225,11 +230,7 @@ def _check_single_stage(config: Config, single: Config) -> list[str]:
         *_check_inferences(config, "apc.inferences", section, single["inferences"], single["inference"]),
         *_check_inferences(config, "apc.pseudo", section, single["pseudo"], None),
     ]
-    if not findings and config[section][single["inference"]]["tags"]:
-        findings.append(
-            f"apc.inference: expected one without the image labels of val (tags: false), "
-            f"found {single['inference']!r}"
-        )
+    findings = findings or _check_untagged(config, "apc.inference", single["inference"])
     return findings or [
         *_check_reading(config, "apc.main", single["main"], [*single["inferences"], *single["pseudo"]]),
         *(
@@ -240,6 +241,13 @@ def _check_single_stage(config: Config, single: Config) -> list[str]:
             )
         ),
     ]
+
+
+def _check_untagged(config: Config, key: str, inference: str) -> list[str]:
+    """Findings of a score of val that would rest on val's image labels."""
+    if not config["apc_inferences"][inference]["tags"]:
+        return []
+    return [f"{key}: expected one without the image labels of val, found {inference!r} (tags: true)"]
 
 
 def _check_reading(config: Config, key: str, variant: str, inferences: Sequence[str]) -> list[str]:
@@ -311,16 +319,14 @@ def _check_system(config: Config, key: str, system: Config, dataset: Config) -> 
 
 
 def _check_single_system(config: Config, key: str, system: Config, single: Config) -> list[str]:
-    """Findings of a variant of APC; only the main one is scored under more ways of inference than one."""
+    """Findings of a variant of APC, and of how its row is to be predicted."""
     if findings := _unknown(config, f"{key}.apc", ("apc",), [system["apc"]]):
         return findings
-    inference = system.get("inference", single["inference"])
-    made = single["inferences"] if system["apc"] == single["main"] else [single["inference"]]
+    inference, made = system.get("inference", single["inference"]), val_inferences(system["apc"], single)
     if inference not in made:
         return [f"{key}.inference: expected one of {made}, as of {system['apc']!r}, found {inference!r}"]
-    if config["apc_inferences"][inference]["tags"]:
-        return [f"{key}.inference: expected one without the image labels of val, found {inference!r}"]
-    return _check_reading(config, f"{key}.apc", system["apc"], [inference, *single["pseudo"]])
+    findings = _check_untagged(config, f"{key}.inference", inference)
+    return findings or _check_reading(config, f"{key}.apc", system["apc"], [inference, *single["pseudo"]])
 
 
 def _check_chain(config: Config, key: str, chain: Config) -> list[str]:

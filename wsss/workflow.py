@@ -11,7 +11,16 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol
 
-from wsss.configuration import PATCHES, Chain, Config, ConfigError, System, check_config, system_of
+from wsss.configuration import (
+    PATCHES,
+    Chain,
+    Config,
+    ConfigError,
+    System,
+    check_config,
+    system_of,
+    val_inferences,
+)
 from wsss.files import PACKAGED
 from wsss.fingerprint import fingerprint
 from wsss.initial_files import backbone_name, fault, in_hub_cache, locate, may_download
@@ -164,11 +173,11 @@ class Plan:
         return self.shards(wildcards) if wildcards.score == "pseudo" else self.val_shards(wildcards)
 
     def scored_inferences(self, wildcards: Wildcards) -> list[str]:
-        """How APC predicts that split; only the main variant does so in more than one way."""
+        """How APC predicts that split."""
         single = self._section(wildcards, "apc")
         if wildcards.score == "pseudo":
             return list(single["pseudo"])
-        return list(single["inferences"]) if wildcards.apc == single["main"] else [single["inference"]]
+        return val_inferences(wildcards.apc, single)
 
     def scored_main(self, wildcards: Wildcards) -> str:
         """The one of these inferences whose score counts."""

@@ -188,8 +188,9 @@ def _scores(scene: Scene, system: System, run: int, gain: float) -> None:
     pseudo = document(run, miou + 0.1, "labels of training images", "seed", **rule)
     write_json(scene.add("pseudo", f"seed{run}/{system.scored}/pseudo_miou.json"), pseudo)
     if system.segments:
-        more = {"inference": system.inference, "side": 48}
-        final = document(run, miou + 0.08, "predictions, made without image labels", "val", **more)
+        final = document(run, miou + 0.08, "predictions, made without image labels", "val", side=48)
+        own = {key: final[key] for key in ("miou", "mean_fp", "mean_fn", "per_class", "side")}
+        final |= {"inference": system.inference, "inferences": {system.inference: own}}
         write_json(scene.add("segmentation", f"seed{run}/{system.segmentation}/seg_miou.json"), final)
 
 

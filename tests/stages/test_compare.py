@@ -61,7 +61,8 @@ def test_the_table_says_what_was_measured(scene: Scene) -> None:
 def test_a_row_of_another_inference_has_its_own_score_and_speed(scene: Scene) -> None:
     path = next(path for path in scene.files["segmentation"] if "/apc/" in str(path))
     other = {**document(0, 0.4, "predictions at another side", "val"), "side": 96, "crf": {"iterations": 10}}
-    write_json(path, {**read_json(path), "inferences": {"wide": other}})
+    found = read_json(path)
+    write_json(path, {**found, "inferences": {**found["inferences"], "wide": other}})
     write_benchmark(scene.path("benchmarks/predict_apc_masks/toy/seed0/apc/val/wide/000of001.tsv"), 4, 900)
     wide = {**vars(SYSTEMS[3]), "name": "APC wide", "inference": "wide"}
     table = scene.compare(systems=[vars(SYSTEMS[3]), wide])

@@ -70,13 +70,11 @@ class Chart:
 def looks(table: pd.DataFrame) -> dict[str, Look]:
     """Each system's look, by its name; where the colours begin again, groups take the looks left over."""
     colours = (*COLOURS, *MORE_COLOURS)
-    seen: dict[tuple[str, ...], int] = {}  # systems so far by their group
-    result = {}
-    for name, *key in table[["system", "classifier", "method"]].astype(str).to_numpy().tolist():
-        place = seen[tuple(key)] = seen.get(tuple(key), -1) + 1
-        again, colour = divmod(list(seen).index(tuple(key)), len(colours))
-        result[name] = Look(colours[colour], *LOOKS[(place + 2 * again) % len(LOOKS)])
-    return result
+    groups = table.groupby(["classifier", "method"], sort=False)
+    again, colour = divmod(groups.ngroup(), len(colours))
+    form = (groups.cumcount() + 2 * again) % len(LOOKS)
+    chosen = zip(table["system"], colour, form, strict=True)
+    return {system: Look(colours[place], *LOOKS[look]) for system, place, look in chosen}
 
 
 def cost_chart(table: pd.DataFrame) -> Chart:

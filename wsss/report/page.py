@@ -183,7 +183,7 @@ def write_page(
     groups = columns(table)
     text = environment.from_string(template).render(
         dataset=dataset,
-        systems=list(zip(table["system"], (look.colour for look in looks(table).values()), strict=True)),
+        systems=[(system, look.colour) for system, look in looks(table).items()],
         groups=groups,
         body=_body(table, groups),
         statements={name: measured(table, stage) for stage, name in STAGE_NAMES.items()},

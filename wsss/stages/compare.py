@@ -21,6 +21,7 @@ from wsss.stages.systems import (
     prediction_job,
     read_systems,
     training_jobs,
+    under_inference,
 )
 
 Document = Mapping[str, Any]
@@ -95,14 +96,7 @@ def _documents(paths: Sequence[PathLike], system: System, stage: str, runs: Sequ
     found: list[Document] = [read_json(path) for path in find_runs(paths, runs, tails[stage])]
     if stage != "segmentation":
         return found
-    return [_predicted(document, system.inference) for document in found]
-
-
-def _predicted(document: Document, inference: str) -> Document:
-    """A metrics file of predictions, with the scores of a way of inference where its main one's stand."""
-    if inference == document["inference"]:
-        return document
-    return {**document, **document["inferences"][inference], "inference": inference}
+    return [under_inference(document, system.inference) for document in found]
 
 
 def _identity(dataset: str, system: System, runs: Sequence[int]) -> Row:

@@ -89,6 +89,11 @@ def find_runs(paths: Sequence[PathLike], runs: Sequence[int], tail: str) -> list
     return files
 
 
+def under_inference(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A metrics file of predictions, with the scores of a way of inference where its main one's stand."""
+    return {**document, **document["inferences"][name], "inference": name}
+
+
 def find_below(paths: Iterable[PathLike], run: int, folder: str) -> list[PathLike]:
     """All files and folders that lie below a folder of a run, each once."""
     return list(dict.fromkeys(path for path in paths if f"/seed{run}/{folder}/" in Path(path).as_posix()))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from wsss.artefacts import PathLike, read_json, write_table
 from wsss.stages.summarise_seeds import spread
-from wsss.stages.systems import find_runs
+from wsss.stages.systems import find_runs, under_inference
 
 Document = Mapping[str, Any]
 SCORES = {"miou": "miou", "fp": "mean_fp", "fn": "mean_fn"}
@@ -37,13 +37,14 @@ def run(
     for name, training in variants.items():
         on_val = [read_json(path) for path in find_runs(scores, runs, f"{name}/seg_miou.json")]
         on_train = [read_json(path) for path in find_runs(pseudo, runs, f"{name}/pseudo_miou.json")]
-        for inference in on_val[0]["inferences"] if on_val else [None]:
+        ways: list[Any] = list(on_val[0]["inferences"]) if on_val else [None]  # a row without scores
+        for inference in ways:
             rows.append(
                 {
                     "variant": name,
                     **_settings(training),
                     **_inference(on_val, inference),
-                    **_scores("segmentation", [_part(document, inference) for document in on_val]),
+                    **_scores("segmentation", [under_inference(document, inference) for document in on_val]),
                     **_scores("pseudo", on_train),
                     "pseudo_inference": on_train[0]["inference"] if on_train else None,
                     "runs": " ".join(map(str, runs)),
@@ -56,12 +57,6 @@ def _settings(training: Mapping[str, Any]) -> dict[str, Any]:
     pooling = training["pooling"]
     numbers = {key: training[key] for key in ("epochs", "alpha", "beta")}
     return {"pooling": pooling["kind"], **numbers}
-
-
-def _part(document: Document, inference: str | None) -> Document:
-    """Scores of one way of inference, with the split and the images that all of them share."""
-    part: Document = document["inferences"][inference]
-    return {"split": document["split"], "images": document["images"], **part}
 
 
 def _inference(documents: Sequence[Document], name: str | None) -> dict[str, Any]:
