@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
 
+from wsss.stored_views import check_stored_views
+
 Config = Mapping[str, Any]
 WITHOUT_ATTENTION = ("resnet50",)
-NEED_ATTENTION = ("tscam", "attention_diffusion", "adcam")
+NEED_ATTENTION = ("cam_attention", "tscam", "transcam", "attention_diffusion", "adcam")
 COARSER_THAN_TOKENS = 32  # output stride of the published Conformer, whose tokens are 16 pixels wide
 UNREFINED = "none"
 PLAIN = "cam"
@@ -338,22 +340,13 @@ def _check_chain(config: Config, key: str, chain: Config) -> list[str]:
         needed = f"expected {PATCHES!r} with variants of apc, and only with them; found classifier"
         return [] if fits else [f"{asks}: {needed} {chain['classifier']!r}"]
     classifier = config["classifiers"][chain["classifier"]]
-    views, kind, has = classifier["views"], method["kind"], f"classifier {chain['classifier']!r}"
+    views, kind = classifier["views"], method["kind"]
     findings = []
     if kind in NEED_ATTENTION and classifier["network"]["kind"] in WITHOUT_ATTENTION:
-        findings.append(f"{asks} needs attention, which {has} does not have")
-    elif classifier["network"].get("output_stride") == COARSER_THAN_TOKENS:
+        return [f"{asks} needs attention, which classifier {chain['classifier']!r} does not have"]
+    if classifier["network"].get("output_stride") == COARSER_THAN_TOKENS:
         findings += _check_coarse_maps(key, chain, kind, views)
-    if kind == "adcam":
-        findings += _check_neighbours(key, chain, method["neighbours"], views["cached_neighbours"])
-    if kind == "adcam" and method["soft"] and not views["cache_similarity"]:
-        findings.append(f"{asks} needs similarities; set views.cache_similarity of {has}")
-    if kind == "attention_diffusion" and method["steps"] > views["attention_steps"]:
-        findings.append(
-            f"{asks} takes {method['steps']} steps, {has} stores {views['attention_steps']}; "
-            "raise views.attention_steps"
-        )
-    return findings
+    return findings + check_stored_views(key, chain, method, classifier)
 
 
 def _check_coarse_maps(key: str, chain: Config, kind: str, views: Config) -> list[str]:
@@ -363,28 +356,12 @@ def _check_coarse_maps(key: str, chain: Config, kind: str, views: Config) -> lis
         asks = f"{key}.method: {chain['method']!r} needs"
     elif views["attention_steps"] > 0:
         asks = f"{key}.classifier: {network}.views.attention_steps {views['attention_steps']} needs"
+    elif views.get("transcam", False):
+        asks = f"{key}.classifier: {network}.views.transcam needs"
     else:
         return []
     return [
         f"{asks} maps on the tokens' grid, which {network}.network.output_stride {COARSER_THAN_TOKENS} does "
-        f"not give; take output_stride 16, or views.attention_steps 0 with method {PLAIN!r}"
+        f"not give; take output_stride 16, or views.attention_steps 0 and views.transcam false with method "
+        f"{PLAIN!r}"
     ]
-
-
-def _check_neighbours(key: str, chain: Config, asked: float, stored: float) -> list[str]:
-    """A number of stored neighbours serves no fraction, which grows with the view, and the reverse."""
-    asks, has = f"{key}.method: {chain['method']!r} takes", f"classifier {chain['classifier']!r} stores"
-    where = f"methods.{chain['method']}.neighbours"
-    if asked < 1 and not asked <= stored < 1:
-        return [
-            f"{asks} the fraction {asked} ({where}) of a view's tokens as neighbours, {has} {stored}; "
-            f"set views.cached_neighbours to {asked} or more, below 1"
-        ]
-    if stored < 1 <= asked:
-        return [
-            f"{asks} {asked} neighbours ({where}), {has} the fraction {stored} of a view's tokens, which may "
-            "be fewer; set views.cached_neighbours to a whole number"
-        ]
-    if asked > stored:
-        return [f"{asks} {asked} neighbours, {has} {stored}; raise views.cached_neighbours"]
-    return []

@@ -18,11 +18,15 @@ def normalise(maps: Tensor, epsilon: float = 1e-5) -> Tensor:
     Returns:
         Maps in [0, 1], of the same shape.
     """
-    positive = maps.clamp(min=0)
-    if positive.numel() == 0:
-        return positive
-    peak = positive.flatten(1).amax(1).view(-1, *[1] * (maps.ndim - 1)) + epsilon
-    return positive / peak.clamp(min=torch.finfo(maps.dtype).tiny)
+    return maps.clamp(min=0) / peaks(maps, epsilon)
+
+
+def peaks(maps: Tensor, epsilon: float = 1e-5) -> Tensor:
+    """What :func:`normalise` divides each map by, of a shape that broadcasts, (K, 1, ...); arguments as there."""
+    if maps.numel() == 0:
+        return maps.new_ones(len(maps), *[1] * (maps.ndim - 1))
+    peak = maps.flatten(1).amax(1).clamp(min=0) + epsilon
+    return peak.clamp(min=torch.finfo(maps.dtype).tiny).view(-1, *[1] * (maps.ndim - 1))
 
 
 def merge_views(
