@@ -144,7 +144,7 @@ def test_comments_docstrings_layout_and_dates_rerun_nothing(
 def test_editing_diffuse_reruns_diffuse_cams_and_what_follows(
     plan: Callable[..., str], edit: Callable[[str, str, str], None]
 ) -> None:
-    body = "maps = hand_on(maps, transition)\n    return maps"
+    body = "maps = step(maps)\n    return maps"
     edit("wsss/methods/diffusion.py", body, body.replace("return maps", "return 2 * maps"))
     assert planned(plan()) == FOLLOWING
 

@@ -363,7 +363,7 @@ def test_ablations_say_how_each_variant_is_trained(plan: Plan) -> None:
 def test_every_network_of_the_systems_is_named_once(plan: Plan) -> None:
     networks = plan.compared_networks(SimpleNamespace(dataset="sample"))
     assert len(networks) == len(set(networks)) == 2 + 5 + 2 + 2  # classifiers, IRNets, DeepLabs, APCs
-    assert "conformer_nano/tscam/irn_nano/irn" in networks
+    assert "conformer_nano/cam_attention/irn_nano/irn" in networks
     assert "conformer_nano/adcam/irn_nano/deeplab_nano" in networks
     assert "apc_nano_max" in networks
     assert not any(network.endswith(("none/irn", "None")) for network in networks)

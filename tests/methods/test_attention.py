@@ -16,6 +16,17 @@ def stored(arrays, grid, dtype):
     return (weights / weights.sum(-1, keepdim=True)).mean(1)  # over heads
 
 
+def coupling(golden, grid, dtype):
+    """Attention (L, N+1, N+1) and maps (K, h, w) that recorded couplings were made of."""
+    arrays, recorded = golden("coupling"), golden("conformer")
+    if grid == "rect":
+        weights = torch.tensor(arrays["rect_attn_weights"], dtype=dtype)
+        return weights / weights.sum(-1, keepdim=True), torch.tensor(arrays["rect_M"], dtype=dtype)
+    classes = torch.tensor(arrays["conf_classes"]).long()
+    maps = torch.tensor(recorded["a_trunc_cam_eq2"], dtype=dtype).reshape(-1, 6, 8)
+    return torch.tensor(recorded["a_attn"][:11, 0], dtype=dtype), maps[classes]
+
+
 def test_hand_case_renormalises_each_block():
     expected = torch.tensor([[(0.2 + 0.75) / 2, (0.8 + 0.25) / 2], [0.75, 0.25]])
     torch.testing.assert_close(aggregate_attention(HAND), expected)
@@ -41,13 +52,12 @@ def test_agrees_with_the_recorded_attention(golden, grid, dtype, device):
     assert aggregate_attention(attention).dtype == dtype
 
 
-def test_class_attention_couples_maps_as_tscam_does(golden):
-    arrays = golden("coupling")
-    weights = torch.tensor(arrays["rect_attn_weights"]).double()
-    coupled = class_attention(weights / weights.sum(-1, keepdim=True)).view(4, 7) * torch.tensor(
-        arrays["rect_M"]
-    )
-    assert_close_to_golden(coupled, arrays["rect_tscam"], 1e-9)
+@pytest.mark.parametrize("grid", ["rect", "conf"])
+def test_class_attention_couples_maps_as_tscam_does(golden, grid, dtype):
+    attention, maps = coupling(golden, grid, dtype)
+    coupled = class_attention(attention).view(maps.shape[1:]) * maps
+    tolerance = 1e-9 if dtype == torch.float64 else 1e-4
+    assert_close_to_golden(coupled, golden("coupling")[f"{grid}_tscam"], tolerance)
 
 
 def test_transcam_by_hand():
@@ -55,20 +65,12 @@ def test_transcam_by_hand():
     torch.testing.assert_close(transcam(maps, HAND), torch.tensor([[0.7 - 1.2, 1.0 - 1.0]]))
 
 
-@pytest.mark.parametrize(("grid", "maps"), [("rect", "rect_M"), ("conf", "a_trunc_cam_eq2")])
-def test_agrees_with_the_recorded_transcam(golden, grid, maps, dtype, device):
-    arrays = golden("coupling")
-    if grid == "rect":
-        weights = torch.tensor(arrays["rect_attn_weights"], dtype=dtype)
-        attention, cams = weights / weights.sum(-1, keepdim=True), torch.tensor(arrays[maps], dtype=dtype)
-    else:
-        recorded = golden("conformer")
-        attention = torch.tensor(recorded["a_attn"][:11, 0], dtype=dtype)
-        cams = torch.tensor(recorded[maps], dtype=dtype)
-        cams = (cams[0] if cams.ndim == 4 else cams)[torch.tensor(arrays["conf_classes"]).long()]
-    found = transcam(cams.flatten(1).to(device), attention.to(device)).view_as(cams)
+@pytest.mark.parametrize("grid", ["rect", "conf"])
+def test_agrees_with_the_recorded_transcam(golden, grid, dtype, device):
+    attention, maps = coupling(golden, grid, dtype)
+    found = transcam(maps.flatten(1).to(device), attention.to(device)).view_as(maps)
     tolerance = 1e-9 if dtype == torch.float64 else 5e-5
-    assert_close_to_golden(found, arrays[f"{grid}_transcam"], tolerance)
+    assert_close_to_golden(found, golden("coupling")[f"{grid}_transcam"], tolerance)
 
 
 def test_transcam_agrees_with_loops():
