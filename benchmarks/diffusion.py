@@ -53,7 +53,9 @@ def compare(
     ours, spread = timed(cached, repeats=5)
     plain, expected = timed(dense, repeats=5)
     difference = float((spread - expected).abs().max() / expected.abs().max())
-    report(f"{direction}, {TOKENS} tokens, k = {k}, {torch.get_num_threads()} threads", ours, plain, difference)
+    report(
+        f"{direction}, {TOKENS} tokens, k = {k}, {torch.get_num_threads()} threads", ours, plain, difference
+    )
 
 
 def relations(generator: torch.Generator, maps: torch.Tensor) -> None:

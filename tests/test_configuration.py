@@ -254,7 +254,11 @@ def test_too_many_steps_of_attention_diffusion_are_refused(config: dict[str, Any
         ("adcam_n009", 64, "takes the fraction 0.09 (methods.adcam_n009.neighbours)"),
         ("adcam_n009", 0.05, "set views.cached_neighbours to 0.09 or more"),
         ("adcam_n009", {"at_least": 100, "fraction": 0.05}, "views.cached_neighbours to a fraction of 0.09"),
-        ("adcam_k100", {"at_least": 99, "fraction": 0.5}, "takes 100 neighbours, classifier 'conformer_small"),
+        (
+            "adcam_k100",
+            {"at_least": 99, "fraction": 0.5},
+            "takes 100 neighbours, classifier 'conformer_small",
+        ),
         (
             "adcam",
             0.5,

@@ -289,9 +289,9 @@ def test_where_jobs_run_is_no_parameter_of_a_result() -> None:
 
 def test_the_main_chain(config: dict[str, Any], plan: Plan) -> None:
     wildcards = SimpleNamespace(dataset="voc")
-    assert [chain.refiner for chain in plan.main_walking(wildcards)] == ["irn"]
+    assert [chain.refiner for chain in plan.main_walking(wildcards)] == ["irn_rule"]
     assert plan.main_weights(wildcards) == (
-        "results/voc/seed0/conformer_small/adcam/irn/deeplabv2/weights.safetensors"
+        "results/voc/seed0/conformer_small/adcam/irn_rule/deeplabv2/weights.safetensors"
     )
     assert list(plan.inference_settings(wildcards)) == ["single", "single_crf", "multi", "multi_crf"]
     config["datasets"]["voc"]["main"]["refiner"] = "none"
@@ -409,7 +409,7 @@ def fewer(tmp_path: Path) -> Path:
 
 def test_dry_run_of_the_sample_s_comparison(tmp_path: Path) -> None:
     planned = jobs(tmp_path, "--", "results/sample/compare.html")
-    classifiers, apcs, methods, sweeps, irns, segmenters = 2, 2, 5, 4, 5, 2
+    classifiers, apcs, methods, sweeps, irns, segmenters = 2, 2, 5, 6, 5, 2
     labelled = methods + irns
     assert planned == {
         "generate_sample": 1,
@@ -472,9 +472,9 @@ def test_dry_run_of_the_large_comparisons(tmp_path: Path, fewer: Path) -> None:
     targets = [f"results/{name}/compare.html" for name in ("voc", "coco")]
     planned = jobs(place, "--configfile", fewer, "--", *targets)
     assert (planned["compare"], planned["draw_comparison"]) == (2, 2)
-    assert planned["train_classifier"] == 2 * 2 * 3
-    assert planned["train_irn"] == 2 * 2 * 6
-    assert planned["train_segmenter"] == 2 * 2 * 12
+    assert planned["train_classifier"] == 2 * 2 * 4
+    assert planned["train_irn"] == 2 * (8 + 7)  # VOC has TransCAM besides
+    assert planned["train_segmenter"] == 2 * 2 * (8 + 7)
     assert planned["train_apc"] == 2 * 2 * 12
 
 

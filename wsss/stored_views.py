@@ -57,8 +57,8 @@ def _check_tscam(key: str, chain: Config, method: Config, classifier: Config) ->
         return []
     return [
         f"{key}.method: {chain['method']!r} needs class maps of the transformer's tokens, which "
-        f"classifiers.{chain['classifier']} does not have; take a Conformer with network.token_head: patches, "
-        "a timm transformer, or a method of kind cam_attention"
+        f"classifiers.{chain['classifier']} does not have; take a Conformer with network.token_head: "
+        "patches, a timm transformer, or a method of kind cam_attention"
     ]
 
 
@@ -66,8 +66,8 @@ def _check_transcam(key: str, chain: Config, method: Config, classifier: Config)
     if classifier["views"].get("transcam", False):
         return []
     return [
-        f"{key}.method: {chain['method']!r} needs maps that classifier {chain['classifier']!r} does not store; "
-        "set views.transcam"
+        f"{key}.method: {chain['method']!r} needs maps that classifier {chain['classifier']!r} does not "
+        "store; set views.transcam"
     ]
 
 
@@ -77,7 +77,9 @@ def _check_neighbours(key: str, chain: Config, asked: float, cached: float | Con
     where, both = f"methods.{chain['method']}.neighbours", isinstance(cached, Mapping)
     number, fraction = _stored_neighbours(cached)
     if asked < 1 and asked > fraction:
-        instead = f"a fraction of {asked} or more" if both else f"{asked} or more, below 1, or to both at once"
+        instead = (
+            f"a fraction of {asked} or more" if both else f"{asked} or more, below 1, or to both at once"
+        )
         return [
             f"{asks} the fraction {asked} ({where}) of a view's tokens as neighbours, {has} "
             f"{cached}; set views.cached_neighbours to {instead}"

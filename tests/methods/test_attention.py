@@ -168,7 +168,8 @@ def test_attention_to_the_class_token_alone_gives_a_row_of_zeros():
 
 
 @pytest.mark.parametrize(
-    "function", [aggregate_attention, class_attention, lambda attention: transcam(torch.rand(1, 3), attention)]
+    "function",
+    [aggregate_attention, class_attention, lambda attention: transcam(torch.rand(1, 3), attention)],
 )
 @pytest.mark.parametrize("shape", [(4, 4), (2, 3, 4), (2, 1, 1)])
 def test_refuses_other_shapes(function, shape):

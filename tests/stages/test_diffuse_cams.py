@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tests.stages.builders import SHARD, Data, make_data, random_attention
 from wsss.artefacts import ArtefactError, read_tensors, write_tensors
-from wsss.methods.cam import merge_views
+from wsss.methods.cam import merge_views, normalise
 from wsss.methods.diffusion import (
     attended,
     coneighbour_similarity,
@@ -15,7 +15,6 @@ from wsss.methods.diffusion import (
     nearest_coneighbours,
     refine_attention,
 )
-from wsss.methods.cam import normalise
 from wsss.stages import diffuse_cams
 
 SCALES = [1.0, 0.5]

@@ -1,4 +1,4 @@
-"""A transformer's attention, or its features, as relations between patches (AD-CAM, section 4.2; ProxyCLIP)."""
+"""A transformer's attention or features as relations between patches (AD-CAM, section 4.2; ProxyCLIP)."""
 
 import torch
 from torch import Tensor

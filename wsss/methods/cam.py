@@ -22,7 +22,7 @@ def normalise(maps: Tensor, epsilon: float = 1e-5) -> Tensor:
 
 
 def peaks(maps: Tensor, epsilon: float = 1e-5) -> Tensor:
-    """What :func:`normalise` divides each map by, of a shape that broadcasts, (K, 1, ...); arguments as there."""
+    """What :func:`normalise`, which has the same arguments, divides each map by, (K, 1, ...)."""
     if maps.numel() == 0:
         return maps.new_ones(len(maps), *[1] * (maps.ndim - 1))
     peak = maps.flatten(1).amax(1).clamp(min=0) + epsilon

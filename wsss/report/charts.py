@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -222,7 +222,7 @@ def sensitivity_chart(points: pd.DataFrame, scope: str) -> Chart:
 def _sweep(title: str, axis: tuple[str, str, str, pd.DataFrame], column: str) -> go.Figure:
     varied, held, symbol, points = axis
     figure = _figure(title, "mIoU of the class maps, %")
-    groups = list(points.groupby(["chain", held], sort=True))
+    groups: list[tuple[Any, pd.DataFrame]] = list(points.groupby(["chain", held], sort=True))
     swept = {chain for (chain, _), line in groups if line[varied].nunique() > 1}
     lines = [
         (chain, value, line.sort_values(varied))

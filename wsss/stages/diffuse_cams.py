@@ -205,7 +205,7 @@ def _view(view: View, settings: Mapping[str, Any]) -> Tensor:
 
 
 def _before(view: View, settings: Mapping[str, Any], maps: Tensor) -> Tensor:
-    """As if the view's maps had been divided by their maximum first (AD-CAM, Eq. 2): all methods are linear."""
+    """As if the view's maps had been divided first (AD-CAM, Eq. 2), for every method is linear in them."""
     return maps / peaks(view.token_map() if settings["kind"] == "tscam" else view.cam())
 
 

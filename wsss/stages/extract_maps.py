@@ -180,9 +180,7 @@ def _of_view(
     blocks = output.attention[row].float()  # (L, N+1, N+1)
     matrix = _affinity(output, row, blocks, views)  # (N, N)
     if views["attention_steps"] > 0:
-        after = attended(
-            cam.relu().flatten(1), matrix, views["attention_steps"], direction=_direction(views)
-        )
+        after = attended(cam.relu().flatten(1), matrix, views["attention_steps"], direction=_direction(views))
         maps["attended"] = after.unflatten(2, cam.shape[1:])  # (S, K, h, w)
     if views.get("transcam", False):
         maps["transcam"] = transcam(cam.flatten(1), blocks).unflatten(1, cam.shape[1:])
