@@ -183,13 +183,18 @@ def test_views_may_be_normalised_after_the_method(stored: Stored) -> None:
     assert_maps(stored.run(**settings), stored.merged(each))
 
 
-@pytest.mark.parametrize("kind", ["cam", "cam_attention", "tscam", "attention_diffusion", "adcam"])
+@pytest.mark.parametrize(
+    "kind", ["cam", "cam_attention", "tscam", "transcam", "attention_diffusion", "adcam"]
+)
 def test_views_may_be_normalised_before_the_method(stored: Stored, kind: str) -> None:
     """Each view's own map is divided by its maximum, then it goes through the method (Eq. 2, 7 and 8)."""
 
     def made(key: tuple[str, int]) -> Tensor:
         source = stored.semantic[key].float().relu() if kind == "tscam" else stored.cams[key]
-        maps = (source / source.amax((1, 2), keepdim=True)).flatten(1)
+        peak = source.amax((1, 2), keepdim=True)
+        if kind == "transcam":  # the raw maps divided, then gathered
+            return stored.gathered[key].float().relu() / peak
+        maps = (source / peak).flatten(1)
         if kind == "adcam":
             return diffuse(maps, refine_attention(stored.matrices[key], 20), 2)
         if kind == "attention_diffusion":
