@@ -151,7 +151,7 @@ def test_every_block_learns(name: str, attention: bool) -> None:
 @pytest.mark.parametrize(
     ("model", "arguments", "found"),
     [
-        ("vit_medium_patch16_gap_256", {}, "expected a class token, whose attention to the patches is read"),
+        ("vit_medium_patch16_gap_256", {}, "expected a class token, whose attention to patches is read"),
         ("vit_tiny_patch16_224", {"class_token": False, "global_pool": "avg"}, "expected a class token"),
         (
             "eva02_tiny_patch14_224",

@@ -1,7 +1,7 @@
 """timm's vision transformers run block by block, with the attention that each block applies.
 
-timm's own forward pass never shows its attention. Here a block that is asked for it is run by the same modules in
-the same order with the softmax written out, so that a pass with attention costs a pass and no more.
+timm's own forward pass never shows its attention. Here a block that is asked for it is run by the same modules
+in the same order with the softmax written out, so that a pass with attention costs a pass and no more.
 """
 
 from collections.abc import Mapping
@@ -27,9 +27,9 @@ class TransformerPass(NamedTuple):
 
     Attributes:
         tokens: Tokens of the last block after the final norm, prefix tokens first, (B, P+N, D).
-        attention: Softmax attention of the L blocks, averaged over heads, (B, L, N+1, N+1), of the class token and
-            the patches only: register and distillation tokens are left out, so that rows of networks that have
-            them sum to less than 1. None when it was not asked for.
+        attention: Softmax attention of the L blocks, averaged over heads, (B, L, N+1, N+1), of the class token
+            and the patches only: register and distillation tokens are left out, so that rows of networks that
+            have them sum to less than 1. None when it was not asked for.
     """
 
     tokens: Tensor
@@ -44,19 +44,19 @@ def create_attending(model: str, arguments: Mapping[str, Any]) -> Any:
         arguments: Further arguments of ``timm.create_model``.
 
     Raises:
-        ValueError: Names what the model lacks, see also :func:`wsss.models.timm_transformers.create_transformer`.
+        ValueError: Names what the model lacks, as :func:`wsss.models.timm_transformers.create_transformer` does.
     """
     network = create_transformer(model, arguments, (VisionTransformer, Eva))
     if network.cls_token is None:
         raise ValueError(
-            f"timm model {model!r}: expected a class token, whose attention to the patches is read, found none"
+            f"timm model {model!r}: expected a class token, whose attention to patches is read, found none"
         )
     for block in network.blocks:
         if not isinstance(block, BLOCKS) or not isinstance(block.attn, ATTENTIONS):
             found = f"{type(block).__name__} with {type(getattr(block, 'attn', None)).__name__}"
             raise ValueError(
-                f"timm model {model!r}: expected plain pre-norm blocks ({_names(BLOCKS)}) with attention of the "
-                f"kinds {_names(ATTENTIONS)}, found {found}"
+                f"timm model {model!r}: expected plain pre-norm blocks ({_names(BLOCKS)}) with attention of "
+                f"the kinds {_names(ATTENTIONS)}, found {found}"
             )
     return network
 
@@ -82,7 +82,7 @@ def run_transformer(vit: Any, images: Tensor, attention: bool) -> TransformerPas
 
 
 def _embed(vit: Any, images: Tensor) -> tuple[Tensor, list[Tensor | None]]:
-    """Tokens before the first block, (B, P+N, D), and each block's rotary embedding of the patches or None."""
+    """Tokens before the first block, (B, P+N, D), and each block's rotary embedding of the patches."""
     embedded, depth = vit._pos_embed(vit.patch_embed(images)), len(vit.blocks)
     if not isinstance(vit, Eva):
         return vit.norm_pre(embedded), [None] * depth
@@ -100,7 +100,7 @@ def _run_block(block: Any, tokens: Tensor, rope: Tensor | None) -> tuple[Tensor,
 
 
 def _scaled(block: Any, part: int, branch: Tensor) -> Tensor:
-    """A residual branch times the block's layer scale: timm's blocks hold it as a module, Eva's as a vector."""
+    """A residual branch times the block's layer scale, which Eva's blocks hold as a vector, not a module."""
     if isinstance(block, EvaBlock):
         gamma = getattr(block, f"gamma_{part}")
         return branch if gamma is None else gamma * branch

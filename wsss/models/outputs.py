@@ -16,8 +16,8 @@ class ClassifierOutput(NamedTuple):
         attention: Softmax attention of the L transformer blocks, averaged over heads, class token first,
             (B, L, N+1, N+1), where N = h * w if tokens and cells are of one size; None when it was not asked
             for or the network has none.
-        token_maps: Class maps of the transformer's patch tokens, raw logits, (B, C, h, w); None when attention
-            was not asked for or no head reads the patch tokens.
+        token_maps: Class maps of the transformer's patch tokens, raw logits, (B, C, h, w); None when
+            attention was not asked for or no head reads the patch tokens.
         features: The last transformer block's patch tokens after the final norm, (B, N, D), row after row of
             the grid; None as ``attention``.
     """

@@ -11,7 +11,7 @@ from wsss.models.outputs import ClassifierOutput, check_images, pad_to_multiple
 
 
 class TimmClassifier(nn.Module):
-    """A timm VisionTransformer or Eva with two heads: 1x1 convolution on patch tokens, linear on the class token.
+    """A timm VisionTransformer or Eva with two heads: a 1x1 convolution on patches, linear on the class token.
 
     Both heads read the normalised tokens of the last block. Position embeddings are interpolated to the
     image's grid. Memory of the attention: see ``Conformer``; a 512 x 512 image at patch 16 has N = 1024.
@@ -43,9 +43,8 @@ class TimmClassifier(nn.Module):
                 their memory.
 
         Returns:
-            Logits (B, C) of both heads, class maps (B, C, h, w) with h = ceil(H / patch), which are the token maps
-            as well, attention (B, L, N+1, N+1) between class token and patches (see :class:`TransformerPass`) and
-            the patches' features (B, N, D).
+            Logits (B, C) of both heads, class maps (B, C, h, w) with h = ceil(H / patch), which are the token
+            maps as well, attention (B, L, N+1, N+1) as of ``TransformerPass`` and features (B, N, D).
         """
         check_images(images)
         padded = pad_to_multiple(images, self.stride)
