@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
 
+from wsss.classifier_settings import check_classifiers
+
 Config = Mapping[str, Any]
-WITHOUT_ATTENTION = ("resnet50",)
+WITHOUT_ATTENTION = ("cnn",)  # kinds of classifier
 NEED_ATTENTION = ("tscam", "attention_diffusion", "adcam")
 COARSER_THAN_TOKENS = 32  # output stride of the published Conformer, whose tokens are 16 pixels wide
 UNREFINED = "none"
@@ -122,6 +124,7 @@ def check_config(config: Config) -> None:
         ConfigError: Lists every finding with its key.
     """
     findings = _check_refiners(config) + _check_names(config) + _check_apc(config)
+    findings += check_classifiers(config)
     findings += [
         f"methods.{name}: expected {meaning}"
         for name, meaning in FIXED_METHODS.items()
@@ -342,7 +345,7 @@ def _check_chain(config: Config, key: str, chain: Config) -> list[str]:
     findings = []
     if kind in NEED_ATTENTION and classifier["network"]["kind"] in WITHOUT_ATTENTION:
         findings.append(f"{asks} needs attention, which {has} does not have")
-    elif classifier["network"].get("output_stride") == COARSER_THAN_TOKENS:
+    elif _is_coarse(classifier["network"]):
         findings += _check_coarse_maps(key, chain, kind, views)
     if kind == "adcam":
         findings += _check_neighbours(key, chain, method["neighbours"], views["cached_neighbours"])
@@ -354,6 +357,10 @@ def _check_chain(config: Config, key: str, chain: Config) -> list[str]:
             "raise views.attention_steps"
         )
     return findings
+
+
+def _is_coarse(network: Config) -> bool:
+    return network["kind"] == "conformer" and network["output_stride"] == COARSER_THAN_TOKENS
 
 
 def _check_coarse_maps(key: str, chain: Config, kind: str, views: Config) -> list[str]:

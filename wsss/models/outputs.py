@@ -47,6 +47,9 @@ class Classifier(Protocol):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Trainable parameters of the two branches, each exactly once."""
 
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Parameters of the heads, which start at random whatever the rest starts from."""
+
 
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     """Pad zeros at the right and the bottom until both sides are multiples of ``multiple``.
