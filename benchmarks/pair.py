@@ -1,8 +1,9 @@
 """Class maps and attention of a pair against the passes of its two networks.
 
-EfficientNet-Lite0 at stride 16 beside ViT-Tiny/16, random weights: first one picture of 320x224 pixels through the
-networks alone, then the stage extract_maps over four such pictures at two scales, mirrored, against the same stage
-over the CNN and over the transformer. All are timed in turns, so that what else the machine does meets all of them.
+EfficientNet-Lite0 at stride 16 beside ViT-Tiny/16, random weights: first one picture of 320x224 pixels
+through the networks alone, then the stage extract_maps over four such pictures at two scales, mirrored,
+against the same stage over the CNN and over the transformer. All are timed in turns, so that what else the
+machine does meets all.
 Run: python benchmarks/pair.py
 """
 
@@ -36,7 +37,7 @@ VIEWS = {"scales": [1.0, 0.5], "mirror": True, "cached_neighbours": 64, "attenti
 
 
 def in_turns(functions: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median seconds of each function, called one after the other and again, after a round that does not count."""
+    """Median seconds of each function over rounds through all of them; the first round does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(REPEATS + 1):
         for name, function in functions.items():

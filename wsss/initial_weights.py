@@ -31,8 +31,8 @@ def load_initial(model: nn.Module, initial: Mapping[str, Any]) -> dict[str, Any]
     Args:
         model: Network to load into, randomly initialised: a classifier, or a module with a timm ``backbone``.
         initial: ``supervision`` and ``pixel_labels``, what the weights have seen; and ``file`` with its
-            ``sha256`` (null: unchecked), or ``timm: true`` for timm's own, or no more for random numbers. Of a
-            pair all that for each of its networks, under ``cnn`` and ``vit``.
+            ``sha256`` (null: unchecked), or ``timm: true`` for timm's own, or no more for random numbers.
+            Of a pair all that for each of its networks, under ``cnn`` and ``vit``.
 
     Returns:
         Where the weights come from and which labels they have seen, to be stored beside the result.

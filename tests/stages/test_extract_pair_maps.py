@@ -1,4 +1,4 @@
-"""Maps and attention of a pair through the stage: as the two networks make them, from the weights file alone."""
+"""Maps and attention of a pair through the stage: what its two networks make, from one weights file."""
 
 from pathlib import Path
 from typing import Any

@@ -31,7 +31,6 @@ from wsss.models.irnet import build_irnet
 from wsss.stages import pretrain_network, train_classifier
 from wsss.training.engine import _optimizer
 
-
 CNN = {
     "kind": "cnn",
     "model": "resnet18",

@@ -1,7 +1,7 @@
 """timm's vision transformers run block by block, with the attention that each block applies.
 
-timm's own forward pass never shows its attention. Here a block that is asked for it is run by the same modules
-in the same order with the softmax written out, so that a pass with attention costs a pass and no more.
+timm's own forward pass never shows its attention. Here a block that is asked for it is run by the same
+modules in the same order with the softmax written out: a pass with attention costs a pass and no more.
 """
 
 from collections.abc import Mapping
@@ -27,9 +27,9 @@ class TransformerPass(NamedTuple):
 
     Attributes:
         tokens: Tokens of the last block after the final norm, prefix tokens first, (B, P+N, D).
-        attention: Softmax attention of the L blocks, averaged over heads, (B, L, N+1, N+1), of the class token
-            and the patches only: register and distillation tokens are left out, so that rows of networks that
-            have them sum to less than 1. None when it was not asked for.
+        attention: Softmax attention of the L blocks, averaged over heads, (B, L, N+1, N+1), of the class
+            token and the patches only: register and distillation tokens are left out, so that rows of
+            networks that have them sum to less than 1. None when it was not asked for.
     """
 
     tokens: Tensor
@@ -44,7 +44,8 @@ def create_attending(model: str, arguments: Mapping[str, Any]) -> Any:
         arguments: Further arguments of ``timm.create_model``.
 
     Raises:
-        ValueError: Names what the model lacks, as :func:`wsss.models.timm_transformers.create_transformer` does.
+        ValueError: Names what the model lacks; see also
+            :func:`wsss.models.timm_transformers.create_transformer`.
     """
     network = create_transformer(model, arguments, (VisionTransformer, Eva))
     if network.cls_token is None:

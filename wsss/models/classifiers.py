@@ -55,8 +55,8 @@ def build_classifier(network: Settings, num_classes: int) -> nn.Module:
     """Build the classifier ``network`` describes, with random parameters.
 
     Args:
-        network: ``kind`` (a key of ``CLASSIFIERS``) and its options; ``mean`` and ``std``, by which images come
-            normalised, are left to others, but a pair tells its transformer's from them.
+        network: ``kind`` (a key of ``CLASSIFIERS``) and its options; ``mean`` and ``std``, by which images
+            come normalised, are left to others, but a pair works out its transformer's colours from them.
         num_classes: Foreground classes C.
 
     Returns:

@@ -63,7 +63,7 @@ class CnnClassifier(nn.Module):
         self.train()
 
     def train(self, mode: bool = True) -> "CnnClassifier":
-        """Switch the mode of all but what is frozen or keeps its statistics, which stay in evaluation mode."""
+        """Switch the mode of all but what is frozen or keeps its statistics, and so stays in evaluation."""
         super().train(mode)
         for name in self.frozen:
             self.backbone.get_submodule(name).eval()

@@ -37,7 +37,7 @@ class Stage(NamedTuple):
 
 
 class ConformerFeatures(NamedTuple):
-    """Conv features (B, D', h, w), tokens before the final norm (B, N+1, D), their grid, attention or None."""
+    """Last conv features (B, D', h, w), tokens before the final norm (B, N+1, D), their grid, attention."""
 
     conv: Tensor
     tokens: Tensor
@@ -63,8 +63,8 @@ class Conformer(nn.Module):
         last_stride: Stride of the very last bottleneck; 2 in the published network.
         stop_gradient: Stop gradients between the branches (AD-CAM); False is the variant AD-CAM*.
         drop_path: Stochastic depth of the last transformer block; grows linearly from 0 at the first.
-        token_head: What the transformer's head reads: ``class``, a linear layer on the class token (Conformer,
-            AD-CAM), or ``patches``, a 3x3 convolution on the patch tokens whose mean are the logits (TS-CAM).
+        token_head: What the transformer's head reads: ``class``, a linear layer on the class token (AD-CAM),
+            or ``patches``, a 3x3 convolution on the patch tokens whose mean are the logits (TS-CAM).
     """
 
     def __init__(
@@ -128,8 +128,8 @@ class Conformer(nn.Module):
 
         Returns:
             Logits (B, C) of both branches, class maps (B, C, ceil(H/stride), ceil(W/stride)), attention
-            (B, L, N+1, N+1), where N = ceil(H/token_stride) * ceil(W/token_stride), features (B, N, D) and, of
-            the head on patches, token maps (B, C, ceil(H/token_stride), ceil(W/token_stride)).
+            (B, L, N+1, N+1), where N = ceil(H/token_stride) * ceil(W/token_stride), features (B, N, D) and,
+            of a head on patches, token maps (B, C, ceil(H/token_stride), ceil(W/token_stride)).
         """
         features = self.features(images, attention)
         head = self.conv_cls_head

@@ -20,9 +20,9 @@ COLOURS = {"mean", "std"}
 class Pair(nn.Module):
     """A :class:`CnnClassifier` beside a transformer whose patch tokens lie on the cells of the class maps.
 
-    A cell of the CNN's stride s and a token of the transformer's patch p see the same pixels: images are padded
-    to whole cells, and for the transformer resized by p / s (bilinear, with antialiasing), which for p = s is
-    nothing. The transformer's colours are normalised its own way.
+    A cell of the CNN's stride s and a token of the transformer's patch p see the same pixels: images are
+    padded to whole cells, and for the transformer resized by p / s (bilinear, with antialiasing), which for
+    p = s is nothing. The transformer's colours are normalised its own way.
 
     Args:
         num_classes: Classes C.

@@ -11,7 +11,7 @@ from wsss.models.outputs import ClassifierOutput, check_images, pad_to_multiple
 
 
 class TimmClassifier(nn.Module):
-    """A timm VisionTransformer or Eva with two heads: a 1x1 convolution on patches, linear on the class token.
+    """A timm VisionTransformer or Eva under two heads: 1x1 convolution on patches, linear on class token.
 
     Both heads read the normalised tokens of the last block. Position embeddings are interpolated to the
     image's grid. Memory of the attention: see ``Conformer``; a 512 x 512 image at patch 16 has N = 1024.
