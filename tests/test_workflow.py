@@ -20,6 +20,7 @@ import yaml
 from snakemake.iocontainers import Namedlist
 
 from wsss.configuration import System
+from wsss.initial_files import PAIRED, starts
 from wsss.workflow import TRAININGS, ConfigError, Plan, shard_names
 
 ROOT = Path(__file__).parent.parent
@@ -62,7 +63,8 @@ def put_weights(folder: Path, config: dict[str, Any]) -> Path:
     """Lay a stand-in for each file of initial weights that the configuration names, as seen from a folder."""
     folder.mkdir(exist_ok=True)
     variants = [variant for section in TRAINED for variant in config.get(section, {}).values()]
-    for file in {variant.get("initial", {}).get("file", "package:") for variant in variants}:
+    trained = [start for variant in variants if "initial" in variant for start in starts(variant)]
+    for file in {start.initial.get("file", "package:") for start in trained}:
         if not file.startswith("package:"):
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / file).write_bytes(STAND_INS[Path(file).suffix])
@@ -71,14 +73,19 @@ def put_weights(folder: Path, config: dict[str, Any]) -> Path:
 
 def without_digests(path: Path, config: dict[str, Any]) -> Path:
     """Write an overlay with which stand-ins pass for the files whose digests the configuration names."""
-    unchecked = {"initial": {"sha256": None}}
-    named = {
-        section: [name for name, variant in config.get(section, {}).items() if "file" in variant["initial"]]
+    overlay = {
+        section: {name: {"initial": _unchecked(variant["initial"])} for name, variant in variants.items()}
         for section in TRAINED
+        if (variants := {k: v for k, v in config.get(section, {}).items() if "initial" in v})
     }
-    overlay = {section: {name: unchecked for name in names} for section, names in named.items() if names}
     path.write_text(yaml.safe_dump(overlay))
     return path
+
+
+def _unchecked(initial: dict[str, Any]) -> dict[str, Any]:
+    """What an overlay sets to null: a file's digest, or those of a pair's files."""
+    inner = {part: _unchecked(initial[part]) for part in PAIRED if part in initial}
+    return {**inner, **({"sha256": None} if "file" in initial else {})}
 
 
 @pytest.fixture(autouse=True)
@@ -315,6 +322,12 @@ def test_initial_weights_of_the_user_s_own_are_files_that_training_waits_for(con
     assert plan.segmenter_file(wildcards) == ["weights/resnet101.pth"]
     assert plan.apc_file(SimpleNamespace(apc="apc")) == ["weights/vit_base.safetensors"]
     assert plan.apc_file(SimpleNamespace(apc="apc_nano")) == []  # shipped
+    both = {part: {"file": f"weights/{part}.pth"} for part in ("cnn", "vit")}
+    config["classifiers"]["resnet50_dinov2"]["initial"] = both
+    pair = SimpleNamespace(classifier="resnet50_dinov2")
+    assert plan.classifier_file(pair) == ["weights/cnn.pth", "weights/vit.pth"]
+    both["vit"] = {"file": "package:pretrained/vit_nano.safetensors"}
+    assert plan.classifier_file(pair) == ["weights/cnn.pth"]  # the other is shipped
     shipped = SimpleNamespace(classifier="conformer_nano", refiner="irn_nano", segmenter="deeplab_nano")
     assert plan.classifier_file(shipped) == plan.irn_file(shipped) == plan.segmenter_file(shipped) == []
 

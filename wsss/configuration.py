@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
 
+from wsss.classifier_settings import check_classifiers
 from wsss.stored_views import check_stored_views
 
 Config = Mapping[str, Any]
-WITHOUT_ATTENTION = ("resnet50",)
+WITHOUT_ATTENTION = ("cnn",)  # kinds of classifier
 NEED_ATTENTION = ("cam_attention", "tscam", "transcam", "attention_diffusion", "adcam")
 COARSER_THAN_TOKENS = 32  # output stride of the published Conformer, whose tokens are 16 pixels wide
 UNREFINED = "none"
@@ -124,6 +125,7 @@ def check_config(config: Config) -> None:
         ConfigError: Lists every finding with its key.
     """
     findings = _check_refiners(config) + _check_names(config) + _check_apc(config)
+    findings += check_classifiers(config)
     findings += [
         f"methods.{name}: expected {meaning}"
         for name, meaning in FIXED_METHODS.items()
@@ -344,9 +346,13 @@ def _check_chain(config: Config, key: str, chain: Config) -> list[str]:
     findings = []
     if kind in NEED_ATTENTION and classifier["network"]["kind"] in WITHOUT_ATTENTION:
         return [f"{asks} needs attention, which classifier {chain['classifier']!r} does not have"]
-    if classifier["network"].get("output_stride") == COARSER_THAN_TOKENS:
+    if _is_coarse(classifier["network"]):
         findings += _check_coarse_maps(key, chain, kind, views)
     return findings + check_stored_views(key, chain, method, classifier)
+
+
+def _is_coarse(network: Config) -> bool:
+    return network["kind"] == "conformer" and network["output_stride"] == COARSER_THAN_TOKENS
 
 
 def _check_coarse_maps(key: str, chain: Config, kind: str, views: Config) -> list[str]:

@@ -23,7 +23,7 @@ from wsss.configuration import (
 )
 from wsss.files import PACKAGED
 from wsss.fingerprint import fingerprint
-from wsss.initial_files import backbone_name, fault, in_hub_cache, locate, may_download
+from wsss.initial_files import Start, backbone_name, fault, in_hub_cache, locate, may_download, starts
 
 __all__ = ["ConfigError", "Plan", "check_config", "fingerprint", "shard_names"]
 
@@ -136,20 +136,20 @@ class Plan:
         return f"{run}/{wildcards.refiner}/irn/weights.safetensors"
 
     def classifier_file(self, wildcards: Wildcards) -> list[str]:
-        """The file that the classifier starts from, if it is one of the user's."""
-        return _initial_file(self._config["classifiers"][wildcards.classifier])
+        """The files that the classifier starts from, those of them that are the user's."""
+        return _initial_files(self._config["classifiers"][wildcards.classifier])
 
     def irn_file(self, wildcards: Wildcards) -> list[str]:
         """The file that IRNet starts from, if it is one of the user's."""
-        return _initial_file(self._config["refiners"][wildcards.refiner])
+        return _initial_files(self._config["refiners"][wildcards.refiner])
 
     def segmenter_file(self, wildcards: Wildcards) -> list[str]:
         """The file that the segmentation network starts from, if it is one of the user's."""
-        return _initial_file(self._config["segmenters"][wildcards.segmenter])
+        return _initial_files(self._config["segmenters"][wildcards.segmenter])
 
     def apc_file(self, wildcards: Wildcards) -> list[str]:
         """The file that APC's encoder starts from, if it is one of the user's."""
-        return _initial_file(self._config["apc"][wildcards.apc])
+        return _initial_files(self._config["apc"][wildcards.apc])
 
     def apc_main(self, wildcards: Wildcards) -> str:
         """The data set's main variant of APC."""
@@ -287,16 +287,21 @@ def _alternatives(names: Iterable[str]) -> str:
     return "|".join(re.escape(name) for name in names) or MATCHES_NOTHING
 
 
-def _initial_file(variant: Config) -> list[str]:
+def _initial_files(variant: Config) -> list[str]:
+    """The user's files that a variant starts from, each once."""
+    return list(dict.fromkeys(file for start in starts(variant) for file in _initial_file(start)))
+
+
+def _initial_file(start: Start) -> list[str]:
     """The user's file that a network starts from; one that cannot be used stops the run before it begins.
 
     A missing one is left to Snakemake, which names the rule. Shipped ones are left out of the answer: a fresh
     installation dates them anew and must rerun nothing.
     """
-    initial = variant["initial"]
+    initial = start.initial
     file = initial.get("file")
     if initial.get("timm"):
-        _check_download(backbone_name(variant["network"]))
+        _check_download(backbone_name(start.network))
     if not file:
         return []
     path = locate(file)

@@ -15,6 +15,7 @@ from wsss.artefacts import read_tensors, write_mask
 from wsss.doctor import disk
 from wsss.doctor.data import Facts
 from wsss.doctor.disk import Estimate, check_disk
+from wsss.doctor.plans import Network
 from wsss.doctor.settings import ROOT
 from wsss.doctor.sizes import attention_bytes, cam_bytes, label_bytes, map_bytes, strides
 from wsss.doctor.verdict import ERROR, OK, WARNING
@@ -22,6 +23,7 @@ from wsss.models.classifiers import build_classifier
 from wsss.stages import diffuse_cams, extract_maps
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+NAMES = ["conformer_small", "conformer_nano", "resnet50", "vit_tiny", "resnet50_dinov2"]
 VOC = Facts({"train": 10582, "seed": 1464, "val": 1449, "test": 0}, [(375, 500)], 1.5)
 
 
@@ -52,7 +54,7 @@ def test_arrays_of_the_stages_have_the_estimated_bytes(tmp_path: Path, stored: f
         assert sum(tensor.nbytes for tensor in arrays) == expected[kind], kind
 
 
-@pytest.mark.parametrize("name", ["conformer_small", "conformer_nano", "resnet50", "vit_tiny"])
+@pytest.mark.parametrize("name", NAMES)
 def test_strides_are_those_of_the_networks(name: str) -> None:
     network = CONFIG["classifiers"][name]["network"]
     coarse = [{**network, "output_stride": 32}] if name == "conformer_small" else []
@@ -128,3 +130,12 @@ def test_too_few_files_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert verdict.status == ERROR and "room for 1000 more files" in verdict.found
     monkeypatch.setattr(disk.os, "statvfs", lambda place: SimpleNamespace(f_favail=0))
     assert check_disk(CONFIG, {"voc": VOC}, tmp_path).status == OK
+
+
+def test_a_pair_is_as_large_as_both_its_networks() -> None:
+    estimate = Estimate(CONFIG, "voc", VOC)
+    sizes = [
+        estimate._weights(Network("classifiers", name, name)).bytes
+        for name in ("resnet50", "resnet50_dinov2")
+    ]
+    assert sizes == [disk.TIMM_NETWORK, 2 * disk.TIMM_NETWORK]

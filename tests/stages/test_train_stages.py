@@ -28,7 +28,26 @@ from wsss.initial_weights import load_initial
 from wsss.models.classifiers import build_classifier
 from wsss.models.deeplabv2 import build_segmenter
 from wsss.models.irnet import build_irnet
-from wsss.stages import pretrain_network
+from wsss.stages import pretrain_network, train_classifier
+from wsss.training.engine import _optimizer
+
+CNN = {
+    "kind": "cnn",
+    "model": "resnet18",
+    "arguments": {"channels": [8, 16, 24, 32]},
+    "output_stride": 16,
+    "frozen": ["conv1", "bn1", "layer1"],
+    **COLOURS,
+}
+CNN_TRAINING = {**CLASSIFIER_TRAINING, "crop": 32, "rescale": [32, 48], "epochs": 1, "batch": 5}
+TINY_VIT = {"depth": 1, "embed_dim": 16, "num_heads": 2, "img_size": 32}
+PAIR: dict[str, Any] = {
+    "kind": "pair",
+    "cnn": {key: value for key, value in CNN.items() if key not in ("kind", "mean", "std")},
+    "vit": {"model": "vit_tiny_patch16_224", "arguments": TINY_VIT, "mean": [0.5] * 3, "std": [0.5] * 3},
+    **COLOURS,
+}
+VIT_SEEN = {"supervision": "photographs", "pixel_labels": True}
 
 
 @pytest.fixture
@@ -87,10 +106,76 @@ def test_classifier_history(tmp_path: Path, data: dict[str, Any]) -> None:
 
 
 def test_a_classifier_without_class_token_has_one_loss(tmp_path: Path, data: dict[str, Any]) -> None:
-    training = {**CLASSIFIER_TRAINING, "crop": 64, "epochs": 1, "batch": 5}
-    classify(tmp_path / "out", data, network={"kind": "resnet50", **COLOURS}, training=training)
+    classify(tmp_path / "out", data, network=CNN, training=CNN_TRAINING)
     history = read_table(tmp_path / "out" / "history.csv")
     assert list(history) == ["iteration", "loss", "cnn_loss", "cnn_lr"]
+
+
+def test_a_classifier_is_trained_by_irns_recipe(tmp_path: Path, data: dict[str, Any]) -> None:
+    """What is frozen stays to the bit, the rest moves, the head at ten times the rate."""
+    recipe = {"optimizer": "sgd", "momentum": 1e-4, "head_factor": 10, "cnn_lr": 0.1, "weight_decay": 0.01}
+    training = {**CNN_TRAINING, **recipe, "epochs": 1, "batch": 5}
+    torch.manual_seed(1)
+    start = build_classifier(CNN, 2)
+    classify(tmp_path / "out", data, network=CNN, training=training)
+    history = read_table(tmp_path / "out" / "history.csv")
+    assert list(history) == ["iteration", "loss", "cnn_loss", "cnn_lr", "cnn_head_lr"]
+    assert history[["cnn_lr", "cnn_head_lr"]].to_numpy().tolist() == [[0.1, 1.0]]
+    trained = read_tensors(tmp_path / "out" / "weights.safetensors", "weights")
+    still = {name for name, value in start.state_dict().items() if torch.equal(value, trained[name])}
+    assert not any("layer4" in name for name in still if name.endswith("weight"))
+    assert {name for name in trained if "layer1" in name or "running" in name} < still
+
+
+def test_a_classifiers_descent_is_that_of_its_settings() -> None:
+    """One update by hand: without momentum to speak of, w - lr (gradient + decay w)."""
+    recipe = {"optimizer": "sgd", "momentum": 1e-4, "head_factor": 10, "cnn_lr": 0.1, "weight_decay": 0.01}
+    network = build_classifier(CNN, 2)
+    groups = train_classifier.branch_groups(network, {**CNN_TRAINING, **recipe})
+    rates = {group["name"]: (group["lr"], group["power"], group["weight_decay"]) for group in groups}
+    assert rates == {"cnn": (0.1, 0.9, 0.01), "cnn_head": (1.0, 0.9, 0.01)}
+    learning = {id(p) for p in network.parameters() if p.requires_grad}
+    assert {id(p) for group in groups for p in group["params"]} == learning
+    plan = train_classifier.schedule({**CNN_TRAINING, **recipe}, 100)
+    assert (plan.optimizer, plan.momentum, plan.iterations) == ("sgd", 1e-4, 20)
+    assert train_classifier.schedule(CNN_TRAINING, 100).optimizer == "adamw"
+    head = network.classifier.weight
+    before = head.detach().clone()
+    network(torch.ones(1, 3, 32, 32)).cnn_logits.sum().backward()
+    _optimizer(groups, plan).step()
+    torch.testing.assert_close(head.detach(), before - 1.0 * (head.grad + 0.01 * before))
+
+
+def test_all_heads_learn_faster_where_asked() -> None:
+    groups = train_classifier.branch_groups(
+        build_classifier(NANO, 2), {**CLASSIFIER_TRAINING, "head_factor": 3}
+    )
+    sizes = {group["name"]: (len(group["params"]), group["lr"]) for group in groups}
+    assert sizes["cnn_head"] == sizes["vit_head"] == (2, pytest.approx(3e-3))
+    assert [group["name"] for group in groups] == ["cnn", "cnn_head", "vit", "vit_head"]
+
+
+@pytest.mark.parametrize("learns", [True, False])
+def test_a_pair_trains_what_learns(tmp_path: Path, data: dict[str, Any], learns: bool) -> None:
+    network = {**PAIR, "vit": {**PAIR["vit"], "learns": learns}}
+    training = {key: value for key, value in CNN_TRAINING.items() if learns or not key.startswith("vit_")}
+    timms = timm.create_model("vit_tiny_patch16_224", num_classes=7, **TINY_VIT)
+    write_tensors(tmp_path / "vit.safetensors", "weights", timms.state_dict())
+    initial = {"cnn": RANDOM, "vit": {**VIT_SEEN, "file": str(tmp_path / "vit.safetensors"), "sha256": None}}
+    classify(tmp_path / "out", data, network=network, training=training, initial=initial)
+    history = read_table(tmp_path / "out" / "history.csv")
+    branches = ["cnn", "vit"] if learns else ["cnn"]
+    columns = ["iteration", "loss", *(f"{b}_loss" for b in branches), *(f"{b}_lr" for b in branches)]
+    assert list(history) == columns
+    path = tmp_path / "out" / "weights.safetensors"
+    trained = read_tensors(path, "weights")
+    body = {f"vit.{name}": value for name, value in timms.state_dict().items() if "head" not in name}
+    assert all(torch.equal(trained[name], value) for name, value in body.items()) is not learns
+    build_classifier(network, 2).load_state_dict(trained)
+    with open_tensors(path, "weights") as shard:
+        seen = shard.params["initial"]
+    assert seen["supervision"] == "none (class maps), photographs (attention)" and seen["pixel_labels"]
+    assert seen["cnn"] == RANDOM and seen["vit"]["sha256"] == digest(tmp_path / "vit.safetensors")
 
 
 def test_irn_trains_its_heads_and_leaves_the_backbone(tmp_path: Path, data: dict[str, Any]) -> None:

@@ -40,7 +40,9 @@ class Strides(NamedTuple):
 def strides(network: Config) -> Strides:
     """The strides of a classifier, from its settings."""
     if network["kind"] in WITHOUT_ATTENTION:
-        return Strides(None, PATCH)
+        return Strides(None, network["output_stride"])
+    if network["kind"] == "pair":  # its tokens lie on the cells of the class maps
+        return Strides(network["cnn"]["output_stride"], network["cnn"]["output_stride"])
     if network["kind"] == "timm":
         named = re.search(r"patch(\d+)", network["model"])
         patch = network["arguments"].get("patch_size") or (int(named[1]) if named else PATCH)
