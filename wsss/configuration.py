@@ -40,7 +40,7 @@ FOLDERS = {
 
 
 def of_data_set(threshold: Any) -> bool:
-    """Whether a threshold is given by a rule on a whole data set: such a rule needs a file with what it found."""
+    """Whether a threshold is a rule on a whole data set: a file then holds what the rule found."""
     return isinstance(threshold, str) and threshold.endswith(DATA_SET_RULE)
 
 
@@ -197,7 +197,9 @@ def _check_label_thresholds(key: str, labels: Config) -> list[str]:
     """Findings of relative scores without what they are relative to, and of scores in the wrong order."""
     relative = [name for name in ("foreground", "background") if isinstance(labels.get(name), Mapping)]
     if relative and labels.get("threshold") is None:
-        return [f"{key}.threshold: expected a number or a rule, for {relative[0]} is relative to it, found none"]
+        return [
+            f"{key}.threshold: expected a number or a rule, for {relative[0]} is relative to it, found none"
+        ]
     if not relative and labels.get("threshold") is not None:
         return [
             f"{key}.threshold: expected none, for neither foreground nor background is relative to it, "
@@ -393,23 +395,27 @@ def _check_chain(config: Config, key: str, chain: Config) -> list[str]:
 
 
 def _check_maps(config: Config, key: str, chain: Config) -> list[str]:
-    """Findings of a refiner whose thresholds were chosen for other maps; names those that suit."""
-    kind, refiners = config["methods"][chain["method"]]["kind"], config["refiners"]
-    suited = refiners[chain["refiner"]].get("maps")
+    wrong = unsuited(config, chain["method"], chain["refiner"])
+    return [f"{key}.refiner: {wrong}"] if wrong else []
+
+
+def unsuited(config: Config, method: str, refiner: str) -> str | None:
+    """What is wrong where a refiner's thresholds were chosen for other maps, and which refiners suit."""
+    kind, refiners = config["methods"][method]["kind"], config["refiners"]
+    suited = refiners[refiner].get("maps")
     if suited is None or kind in suited:
-        return []
-    network = refiners[chain["refiner"]].get("network")
+        return None
     others = {
-        name: refiner.get("network") == network
-        for name, refiner in refiners.items()
-        if "network" in refiner and kind in (refiner.get("maps") or [kind])
+        name: other.get("network") == refiners[refiner].get("network")
+        for name, other in refiners.items()
+        if "network" in other and kind in (other.get("maps") or [kind])
     }
     same = [name for name, alike in others.items() if alike]
-    return [
-        f"{key}.refiner: the thresholds of {chain['refiner']!r} were chosen for maps of "
-        f"{' and '.join(suited)} (refiners.{chain['refiner']}.maps), found method {chain['method']!r}, "
-        f"maps of {kind}; take {' or '.join(same or others) or 'a refiner whose thresholds are rules'}"
-    ]
+    return (
+        f"the thresholds of {refiner!r} were chosen for maps of {' and '.join(suited)} "
+        f"(refiners.{refiner}.maps), found method {method!r}, which makes maps of kind {kind}; "
+        f"take {' or '.join(same or others) or 'a refiner whose thresholds are rules'}"
+    )
 
 
 def _check_coarse_maps(key: str, chain: Config, kind: str, views: Config) -> list[str]:

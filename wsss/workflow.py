@@ -21,6 +21,7 @@ from wsss.configuration import (
     check_config,
     of_data_set,
     system_of,
+    unsuited,
     val_inferences,
 )
 from wsss.files import PACKAGED
@@ -146,13 +147,20 @@ class Plan:
 
     def pseudo_threshold(self, wildcards: Wildcards) -> str | list[str]:
         """The file of the threshold of pseudo labels, where a rule on the data set's maps finds it."""
+        self._check_suited(wildcards)
         rule = self._config["refiners"][wildcards.refiner]["pseudo"]["threshold"]
         return _threshold_file(wildcards, wildcards.refiner, rule)
 
     def label_threshold(self, wildcards: Wildcards) -> str | list[str]:
         """The same of IRNet's training labels, which are cut from unrefined maps."""
+        self._check_suited(wildcards)
         rule = self._config["refiners"][wildcards.refiner]["labels"].get("threshold")
         return _threshold_file(wildcards, UNREFINED, rule)
+
+    def _check_suited(self, wildcards: Wildcards) -> None:
+        """Refuse a chain that no data set names, asked for by its path, as those that are named."""
+        if wrong := unsuited(self._config, wildcards.method, wildcards.refiner):
+            raise ConfigError(f"refiners.{wildcards.refiner}: {wrong}")
 
     def classifier_file(self, wildcards: Wildcards) -> list[str]:
         """The file that the classifier starts from, if it is one of the user's."""

@@ -91,10 +91,10 @@ def test_means_agree_with_the_dense_matrix_power_of_maps_and_ones(size):
 
 
 def test_a_mean_by_hand():
-    """One step at radius 2 from the middle of a row of three, whose right cell a boundary of 1/2 half covers."""
+    """One step at radius 2 from the middle of a row of three, whose right cell a boundary half covers."""
     scores = torch.tensor([[[0.2, 0.4, 0.8]]], dtype=torch.float64)
     edge = torch.tensor([[0.0, 0.0, 0.5]], dtype=torch.float64)
-    # cells in reach: both neighbours, with affinity 1 and 1/2, and itself; what they hold is 1, 1 and 1/2 theirs
+    # in reach: itself and both neighbours, by affinities 1, 1 and 1/2; of their scores 1, 1 and 1/2 remain
     expected = (0.2 + 0.4 + 0.5 * 0.5 * 0.8) / (1 + 1 + 0.5 * 0.5)
     found = random_walk(scores, edge, radius=2, beta=1.0, log2_steps=0, normalise="mean")
     assert found[0, 0, 1].item() == pytest.approx(expected)

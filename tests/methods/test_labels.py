@@ -60,7 +60,9 @@ def test_relative_label_thresholds_stop_half_way_to_the_ends():
         assert 0 <= background <= threshold <= foreground <= 1
     with pytest.raises(ValueError, match=r"foreground: expected a threshold of the map .*, found None"):
         label_thresholds(above, 0.05, None)
-    with pytest.raises(ValueError, match=r"background: expected a threshold of the map in 0\.\.1 .*, found 1.5"):
+    with pytest.raises(
+        ValueError, match=r"background: expected a threshold of the map in 0\.\.1 .*, found 1.5"
+    ):
         label_thresholds(0.3, below, 1.5)
 
 

@@ -1,4 +1,5 @@
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def slow_otsu(values: np.ndarray) -> float:
     """Every cut between two neighbouring values, in exact fractions; the middle of the best gap."""
     levels = sorted({Fraction(value) for value in values.tolist()})
     best, found = Fraction(-1), None
-    for low, high in zip(levels, levels[1:], strict=False):
+    for low, high in pairwise(levels):
         dark = [Fraction(value) for value in values.tolist() if value <= low]
         light = [Fraction(value) for value in values.tolist() if value > low]
         apart = sum(dark) / len(dark) - sum(light) / len(light)

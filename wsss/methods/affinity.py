@@ -11,6 +11,7 @@ from wsss.methods.sparse import compressed_rows
 
 NORMALISATIONS = ("mass", "mean")
 
+
 class SearchPaths(NamedTuple):
     """Directions of the neighbours in reach, shortest paths first, and the cells each path crosses.
 

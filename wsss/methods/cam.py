@@ -84,7 +84,7 @@ def regrid(maps: Tensor, view: tuple[int, int], size: tuple[int, int], grid: int
     Args:
         maps: Class maps, (K, ceil(view H / grid), ceil(view W / grid)).
         view: Height and width of the image that they are of, in pixels.
-        size: Height and width (H, W) of the image that is asked for; the maps themselves where it is the same.
+        size: Height and width (H, W) that are asked for; the maps are returned as they are if it is the same.
         grid: Pixels a cell covers, of both.
 
     Returns:

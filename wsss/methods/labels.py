@@ -50,7 +50,9 @@ def label_thresholds(
 
 def _own(threshold: float | None, key: str) -> float:
     if threshold is None or not 0 <= threshold <= 1:
-        raise ValueError(f"{key}: expected a threshold of the map in 0..1 to be relative to, found {threshold}")
+        raise ValueError(
+            f"{key}: expected a threshold of the map in 0..1 to be relative to, found {threshold}"
+        )
     return threshold
 
 

@@ -204,11 +204,11 @@ def sensitivity_chart(points: pd.DataFrame, scope: str) -> Chart:
         "co-neighbours k": ("neighbours", "steps", "T"),
         "diffusion steps T": ("steps", "neighbours", "k"),
     }
-    rules = {"best threshold of the sweep": "best", "fixed threshold": "fixed"}
+    rules = {"best threshold of the sweep": "best", "configured threshold": "fixed"}
     figures, notes = {}, {}
     for (title, axis), (rule, column) in product(axes.items(), rules.items()):
         figures[f"{title}|{rule}"] = _sweep(points, title, axis, column)
-        chosen = " (chosen on this very truth)" if column == "best" else " of the configuration"
+        chosen = " (chosen on this very truth)" if column == "best" else ", a number or a rule's"
         notes[f"{title}|{rule}"] = _join(scope, f"Scores at the {rule}{chosen}.")
     selectors = [Selector("Against", list(axes)), Selector("Threshold", list(rules))]
     return Chart("sensitivity", "Sensitivity to k and T", selectors, figures, notes)

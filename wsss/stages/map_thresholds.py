@@ -1,4 +1,4 @@
-"""Background scores by rules: which name stands for what, and reading a data set's threshold from its file."""
+"""Background scores by rules: which name stands for what, and a data set's threshold from its file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHARED = "one for all training images, from their class maps alone, at the sweep
 
 
 def rule_names() -> list[str]:
-    """All rules by the names that the configuration knows: of each image's own maps, then of the data set's."""
+    """All rules by their names in the configuration: of each image's own maps, then of the data set's."""
     return [*RULES, *(f"{name}{DATA_SET_RULE}" for name in RULES)]
 
 

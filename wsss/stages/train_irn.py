@@ -77,8 +77,8 @@ def check_kinds(records: Sequence[Record], indexes: Sequence[PathLike]) -> None:
     labels = {image: found for part in parts for image, found in part.labels.items()}
     if unknown := [record.id for record in records if not labels.get(record.id)]:
         raise ArtefactError(
-            f"{indexes[0]} and the other indexes: expected the labels that occur in each image, found none for "
-            f"{len(unknown)}, for instance {unknown[0]!r}; remove them and run again"
+            f"{indexes[0]} and the other indexes: expected the labels that occur in each image, found none "
+            f"for {len(unknown)}, for instance {unknown[0]!r}; remove them and run again"
         )
     shown = [set(labels[record.id]) - {VOID} for record in records if record.classes]
     foreground = sum(bool(kinds) and 0 not in kinds for kinds in shown)
@@ -93,9 +93,10 @@ def check_kinds(records: Sequence[Record], indexes: Sequence[PathLike]) -> None:
         f"{indexes[0]} and the other indexes: expected foreground and background labels in most of the "
         f"{len(shown)} images that show a class, found one kind alone in {alone}: {foreground} only "
         f"foreground, {background} only background, {neither} neither. IRNet learns from pairs of both. The "
-        f"label thresholds ({chosen or 'not said'}) do not suit these maps: raise refiners' labels.background "
-        "where there is only foreground, lower labels.foreground where there is only background, or let both "
-        "follow the maps by labels {threshold: otsu, foreground: {above: 0.12}, background: {below: 0.1}}"
+        f"label thresholds ({chosen or 'not said'}) do not suit these maps: raise the refiner's "
+        "labels.background where there is only foreground, lower labels.foreground where there is only "
+        "background, or let both follow the maps by labels {threshold: otsu, foreground: {above: 0.12}, "
+        "background: {below: 0.1}}"
     )
 
 
