@@ -28,6 +28,7 @@ wildcard_constraints:
     split="train|val|test",
     score="seg|pseudo",
     shard=r"\d{3}of\d{3}",
+    threshold=plan.threshold_rules(),
 
 
 include: "rules/data.smk"

@@ -99,7 +99,35 @@ def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tupl
             "classifiers.conformer_small_tscam does not have; take a Conformer with network.token_head: pat",
         ),
         (("refiners", "irn", "pseudo", "threshold"), 0.255, "expected a step of evaluation.thresholds"),
-        (("refiners", "irn", "pseudo", "threshold"), 0.7, "expected a step of evaluation.thresholds"),
+        (("refiners", "irn", "pseudo", "threshold"), 1.0, "expected a step of evaluation.thresholds"),
+        (("refiners", "irn", "pseudo", "threshold"), 0.99, None),
+        (("refiners", "irn", "pseudo", "threshold"), "otsu_dataset", None),
+        (
+            ("datasets", "voc", "main", "refiner"),
+            "irn",
+            "datasets.voc.main.refiner: the thresholds of 'irn' were chosen for maps of cam "
+            "(refiners.irn.maps), found method 'adcam', which makes maps of kind adcam; take irn_rule",
+        ),
+        (("datasets", "voc", "main", "refiner"), "irn_displacement", "adcam; take irn_rule or irn_nano"),
+        ((*SYSTEM, "refiner"), "irn", "systems.AD-CAM.refiner: the thresholds of 'irn' were chosen for maps"),
+        (("refiners", "irn", "maps"), ["cam", "adcam"], None),
+        (
+            ("refiners", "irn", "labels", "threshold"),
+            "otsu",
+            "irn.labels.threshold: expected none, for neither",
+        ),
+        (
+            ("refiners", "irn_rule", "labels", "threshold"),
+            None,
+            "irn_rule.labels.threshold: expected a number",
+        ),
+        (("refiners", "irn_rule", "labels", "threshold"), 0.333, None),
+        (("refiners", "irn_rule", "labels", "background"), 0.2, None),
+        (
+            ("refiners", "irn", "labels", "background"),
+            0.35,
+            "irn.labels.foreground: expected at least backgr",
+        ),
         (("refiners", "none"), CONFIG["refiners"]["irn"], "expected a refiner without a network"),
         (("refiners", "irn"), CONFIG["refiners"]["none"], "expected labels, network, initial"),
         (("methods", "cam", "kind"), "tscam", "methods.cam: expected the plain class maps"),
@@ -433,3 +461,45 @@ def test_paths_of_a_system(config: dict[str, Any]) -> None:
     assert single.labels == "apc_nano/train/nano_144_crf_tags/masks"
     assert single.predictions == "apc_nano/val/nano_144_crf/masks"
     assert [system.segments for system in (chain, single, short)] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "valid"),
+    [
+        (("pseudo", "threshold"), "otsu_dataset", True),
+        (("pseudo", "threshold"), "otsi", False),
+        (("pseudo", "threshold"), 1.5, False),
+        (("labels", "threshold"), "otsu_dataset", True),
+        (("labels", "foreground"), 0.3, True),
+        (("labels", "foreground"), {"below": 0.1}, False),
+        (("labels", "background"), {"below": -0.1}, False),
+        (("labels", "background"), {}, False),
+        (("maps",), [], False),
+        (("maps",), ["cam", "adcam"], True),
+        (("walk", "normalise"), "mean", True),
+        (("walk", "normalise"), "sum", False),
+        (("walk", "long_side"), 512, True),
+        (("training", "long_side"), 512, True),
+        (("training", "long_side"), 0, False),
+    ],
+)
+def test_the_schema_knows_thresholds_and_working_sizes(
+    config: dict[str, Any], keys: tuple[str, ...], value: Any, valid: bool
+) -> None:
+    part = config["refiners"]["irn_rule"]
+    for key in keys[:-1]:
+        part = part[key]
+    part[keys[-1]] = value
+    assert VALIDATOR.is_valid(config) == valid
+
+
+def test_published_thresholds_are_for_plain_cams_alone(config: dict[str, Any]) -> None:
+    refiners = config["refiners"]
+    assert refiners["irn"]["maps"] == ["cam"] and refiners["irn_rule"]["maps"] is None
+    same = ("network", "initial", "training", "walk")
+    assert all(refiners["irn"][part] == refiners["irn_rule"][part] for part in same)
+    for name in ("voc", "coco"):
+        for system in config["datasets"][name]["compare"]["systems"]:
+            if "apc" not in system and system["refiner"] != "none":
+                kind = config["methods"][system["method"]]["kind"]
+                assert system["refiner"] == ("irn" if kind == "cam" else "irn_rule")

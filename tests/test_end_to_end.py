@@ -16,6 +16,8 @@ from wsss.diff.causes import made_with
 BEFORE_DIFFUSION = {"generate_sample", "prepare_manifest", "train_classifier", "extract_maps"}
 FOLLOWING = {
     "diffuse_cams",
+    "count_values",
+    "choose_threshold",
     "make_irn_labels",
     "train_irn",
     "walk_cams",

@@ -312,6 +312,32 @@ def test_irnet_s_weights_are_those_of_a_refiner_that_trains_one(plan: Plan) -> N
     assert plan.irn_weights(wildcards) == []
 
 
+def test_a_data_set_s_threshold_is_a_file_that_labels_wait_for(config: dict[str, Any]) -> None:
+    wildcards = SimpleNamespace(
+        dataset="voc", seed="1", classifier="vit_tiny", method="adcam", refiner="irn_rule"
+    )
+    plan = Plan(config)
+    assert plan.pseudo_threshold(wildcards) == plan.label_threshold(wildcards) == []
+    assert not re.fullmatch(plan.threshold_rules(), "otsu_dataset")
+    config["refiners"]["irn_rule"]["pseudo"] = {"threshold": "otsu_dataset", "crf": None}
+    run = "results/voc/seed1/vit_tiny/adcam"
+    assert plan.pseudo_threshold(wildcards) == f"{run}/irn_rule/thresholds/otsu_dataset.json"
+    assert plan.label_threshold(wildcards) == []
+    config["refiners"]["irn_rule"]["labels"]["threshold"] = "otsu_dataset"
+    assert plan.label_threshold(wildcards) == f"{run}/none/thresholds/otsu_dataset.json"
+    assert re.fullmatch(plan.threshold_rules(), "otsu_dataset")
+    assert not re.fullmatch(plan.threshold_rules(), "otsu")
+
+
+def test_a_chain_asked_for_by_its_path_takes_no_thresholds_of_other_maps(plan: Plan) -> None:
+    wildcards = SimpleNamespace(dataset="voc", seed="1", classifier="vit_tiny", method="adcam", refiner="irn")
+    for asked in (plan.pseudo_threshold, plan.label_threshold):
+        with pytest.raises(ConfigError, match=r"refiners\.irn: the thresholds of 'irn' .* take irn_rule"):
+            asked(wildcards)
+    wildcards.method = "cam"
+    assert plan.label_threshold(wildcards) == []
+
+
 def test_initial_weights_of_the_user_s_own_are_files_that_training_waits_for(config: dict[str, Any]) -> None:
     config["segmenters"]["deeplabv2"]["initial"]["file"] = "weights/resnet101.pth"
     config["apc"]["apc"]["initial"] = {"file": "weights/vit_base.safetensors"}
@@ -491,6 +517,19 @@ def test_dry_run_of_the_large_comparisons(tmp_path: Path, fewer: Path) -> None:
     assert planned["train_apc"] == 2 * 2 * 12
 
 
+def test_dry_run_of_data_set_thresholds(tmp_path: Path, fewer: Path) -> None:
+    overlay = tmp_path / "rules.yaml"
+    overlay.write_text(
+        "refiners: {irn_rule: {labels: {threshold: otsu_dataset}, pseudo: {threshold: otsu_dataset}}}\n"
+    )
+    place = put_weights(tmp_path / "place", CONFIG)
+    target = "results/voc/seed0/conformer_small/adcam/irn_rule/pseudo_miou.json"
+    planned = jobs(place, "--configfile", fewer, overlay, "--", target)
+    assert (planned["count_values"], planned["choose_threshold"]) == (2 * 3, 2)
+    assert planned["make_irn_labels"] == planned["make_pseudo_labels"] == 3
+    assert "count_values" not in jobs(place, "--configfile", fewer, "--", target)
+
+
 def test_dry_run_of_apc_s_patches_through_the_chain(tmp_path: Path) -> None:
     run = "results/sample/seed0/apc_nano/patches/irn_nano"
     targets = [f"{run}/deeplab_nano/seg_miou.json", f"{run}/seed_curve.svg"]
@@ -528,7 +567,7 @@ def test_dry_run_of_every_data_set(tmp_path: Path, fewer: Path) -> None:
 
 
 def test_dry_run_of_what_else_can_be_asked_for(tmp_path: Path) -> None:
-    run = "results/voc/seed1/conformer_small/adcam/irn"
+    run = "results/voc/seed1/conformer_small/adcam/irn_rule"
     targets = [
         "results/voc/examples.png",
         f"{run}/seed_curve.svg",

@@ -13,12 +13,15 @@ from typing import Any, Protocol
 
 from wsss.configuration import (
     PATCHES,
+    UNREFINED,
     Chain,
     Config,
     ConfigError,
     System,
     check_config,
+    of_data_set,
     system_of,
+    unsuited,
     val_inferences,
 )
 from wsss.files import PACKAGED
@@ -134,6 +137,30 @@ class Plan:
             return []
         run = f"results/{wildcards.dataset}/seed{wildcards.seed}/{wildcards.classifier}/{wildcards.method}"
         return f"{run}/{wildcards.refiner}/irn/weights.safetensors"
+
+    def threshold_rules(self) -> str:
+        """Wildcard constraint: the rules on whole data sets by which thresholds are chosen."""
+        refiners = self._config["refiners"].values()
+        chosen = [refiner["pseudo"]["threshold"] for refiner in refiners]
+        chosen += [refiner["labels"].get("threshold") for refiner in refiners if "labels" in refiner]
+        return _alternatives(sorted({rule for rule in chosen if of_data_set(rule)}))
+
+    def pseudo_threshold(self, wildcards: Wildcards) -> str | list[str]:
+        """The file of the threshold of pseudo labels, where a rule on the data set's maps finds it."""
+        self._check_suited(wildcards)
+        rule = self._config["refiners"][wildcards.refiner]["pseudo"]["threshold"]
+        return _threshold_file(wildcards, wildcards.refiner, rule)
+
+    def label_threshold(self, wildcards: Wildcards) -> str | list[str]:
+        """The same of IRNet's training labels, which are cut from unrefined maps."""
+        self._check_suited(wildcards)
+        rule = self._config["refiners"][wildcards.refiner]["labels"].get("threshold")
+        return _threshold_file(wildcards, UNREFINED, rule)
+
+    def _check_suited(self, wildcards: Wildcards) -> None:
+        """Refuse a chain that no data set names, asked for by its path, as those that are named."""
+        if wrong := unsuited(self._config, wildcards.method, wildcards.refiner):
+            raise ConfigError(f"refiners.{wildcards.refiner}: {wrong}")
 
     def classifier_file(self, wildcards: Wildcards) -> list[str]:
         """The files that the classifier starts from, those of them that are the user's."""
@@ -281,6 +308,13 @@ class Plan:
         if settings is None:
             raise ConfigError(f"datasets.{wildcards.dataset}.{key}: expected settings, found none")
         return settings
+
+
+def _threshold_file(wildcards: Wildcards, refiner: str, rule: Any) -> str | list[str]:
+    if not of_data_set(rule):
+        return []
+    run = f"results/{wildcards.dataset}/seed{wildcards.seed}/{wildcards.classifier}/{wildcards.method}"
+    return f"{run}/{refiner}/thresholds/{rule}.json"
 
 
 def _alternatives(names: Iterable[str]) -> str:

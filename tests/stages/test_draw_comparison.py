@@ -68,12 +68,12 @@ def test_sensitivity_to_k_and_t(scene: Scene) -> None:
     assert points(chart["co-neighbours k|best threshold of the sweep"]) == {
         "small, T = 2": ([10, 20, 50], pytest.approx([41, 42, 45]))
     }
-    assert points(chart["diffusion steps T|fixed threshold"]) == {
+    assert points(chart["diffusion steps T|configured threshold"]) == {
         "small, k = 50": ([1, 2, 4], pytest.approx([40] * 3))
     }
     assert (
         "8 training images that have a mask (split seed)"
-        in chart["diffusion steps T|fixed threshold"]["note"]
+        in chart["diffusion steps T|configured threshold"]["note"]
     )
 
 

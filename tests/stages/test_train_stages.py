@@ -1,5 +1,6 @@
 """The training stages on a handful of small generated images."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.stages.trainings import (
     COLOURS,
     DEEPLAB,
     IRN,
+    IRN_TRAINING,
     NANO,
     RANDOM,
     THIN,
@@ -22,7 +24,18 @@ from tests.stages.trainings import (
     refine,
     segment,
 )
-from wsss.artefacts import open_tensors, read_table, read_tensors, write_tensors
+from wsss.artefacts import (
+    label_path,
+    open_tensors,
+    read_label_index,
+    read_manifest,
+    read_mask,
+    read_table,
+    read_tensors,
+    write_labels,
+    write_manifest,
+    write_tensors,
+)
 from wsss.files import ArtefactError, digest
 from wsss.initial_weights import load_initial
 from wsss.models.classifiers import build_classifier
@@ -284,3 +297,83 @@ def test_a_pretrained_vision_transformer_loads_into_timms_own_to_the_last_tensor
     for target, loaded in ((encoder, encoder), (classifier, classifier.backbone)):
         load_initial(target, {**RANDOM, "file": str(path)})
         assert all(torch.equal(value, state[name].float()) for name, value in loaded.state_dict().items())
+
+
+# ---------------------------------------------------------------------------------- IRNet's pairs of labels
+
+
+def relabel(data: dict[str, Any], change: Any, **settings: Any) -> dict[str, Any]:
+    """The same label maps, of which ``change`` makes others by the image's number."""
+    for folder, index in zip(data["labels"], data["indexes"], strict=True):
+        ids = read_label_index(index).ids
+        labels = [(name, change(int(name), read_mask(label_path(folder, name)))) for name in ids]
+        write_labels(folder, index, labels, {"settings": settings})
+    return data
+
+
+def one_kind(kind: str, images: int) -> Any:
+    """Takes one kind of label from the first images."""
+
+    def change(number: int, label: np.ndarray) -> np.ndarray:
+        unsure = {"foreground": label == 0, "background": (label > 0) & (label < 255), "neither": label < 255}
+        return np.where(unsure[kind] & (number < images), 255, label).astype(np.uint8)
+
+    return change
+
+
+@pytest.mark.parametrize("kind", ["foreground", "background", "neither"])
+def test_irn_refuses_labels_of_which_most_show_one_kind_alone(
+    tmp_path: Path, data: dict[str, Any], kind: str
+) -> None:
+    settings = {"foreground": 0.3, "background": 0.05, "gt_prob": 0.7}
+    relabel(data, one_kind(kind, 3), **settings)
+    counts = {name: 3 if name == kind else 0 for name in ("foreground", "background", "neither")}
+    message = (
+        "in most of the 5 images that show a class, found one kind alone in 3: "
+        f"{counts['foreground']} only foreground, {counts['background']} only background, "
+        f"{counts['neither']} neither"
+    )
+    with pytest.raises(ArtefactError, match=message) as refused:
+        refine(tmp_path / "out", data)
+    assert "(foreground 0.3, background 0.05)" in str(refused.value)
+    assert "threshold: otsu" in str(refused.value)
+    assert not (tmp_path / "out" / "weights.safetensors").exists()
+
+
+def test_irn_takes_labels_of_which_no_more_than_half_show_one_kind(
+    tmp_path: Path, data: dict[str, Any]
+) -> None:
+    refine(tmp_path / "out", relabel(data, one_kind("background", 2)))
+
+
+def test_images_without_a_class_are_background_rightly(tmp_path: Path, data: dict[str, Any]) -> None:
+    manifest = read_manifest(data["manifest"])
+    records = [replace(record, classes=()) if int(record.id) < 3 else record for record in manifest.records]
+    write_manifest(data["manifest"], replace(manifest, records=tuple(records)))
+    relabel(data, lambda number, label: np.where(number < 3, 0, label).astype(np.uint8))
+    refine(tmp_path / "out", data)
+
+
+def test_irn_is_not_trained_on_an_index_that_does_not_tell_the_labels(
+    tmp_path: Path, data: dict[str, Any]
+) -> None:
+    lines = data["indexes"][0].read_text().replace('"labels": [0, 1, 255]', '"labels": []')
+    data["indexes"][0].write_text(lines)
+    with pytest.raises(
+        ArtefactError, match=r"expected the labels that occur in each image, found none for 3"
+    ):
+        refine(tmp_path / "out", data)
+
+
+def test_a_working_size_changes_irn_s_training_and_the_own_one_does_not(
+    tmp_path: Path, data: dict[str, Any]
+) -> None:
+    network = {**IRN, "displacement": True}
+
+    def trained(name: str, **more: Any) -> bytes:
+        refine(tmp_path / name, data, network=network, training={**IRN_TRAINING, **more})
+        return (tmp_path / name / "history.csv").read_bytes()
+
+    plain = trained("plain")
+    assert trained("null", long_side=None) == plain
+    assert trained("large", long_side=96) != plain

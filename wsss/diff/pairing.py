@@ -51,6 +51,8 @@ PLACES = (  # in the order of the pipeline
     Place("extract_maps", f"{RUN}/(cams|attention)"),
     Place("extract_patch_maps", f"{RUN}/patches/none/maps", 3),
     Place("diffuse_cams", f"{RUN}/{ANY}/none/maps", 2),
+    Place("count_values", f"{CHAIN}/value_counts"),
+    Place("choose_threshold", rf"{CHAIN}/thresholds/[^/]+\.json", 2),
     Place("make_irn_labels", f"{CHAIN}/labels"),
     Place("train_irn", rf"{CHAIN}/irn/(weights\.safetensors|history\.csv)", 2),
     Place("walk_cams", f"{CHAIN}/maps"),

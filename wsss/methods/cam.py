@@ -82,6 +82,21 @@ def upsample_maps(maps: Tensor, stride: int, size: tuple[int, int]) -> Tensor:
     return enlarged[0, :, : size[0], : size[1]]
 
 
+def regrid(maps: Tensor, view: tuple[int, int], size: tuple[int, int], grid: int = 4) -> Tensor:
+    """Read maps of an image at one size on the grid of the same image at another size, bilinearly.
+
+    Args:
+        maps: Class maps, (K, ceil(view H / grid), ceil(view W / grid)).
+        view: Height and width of the image that they are of, in pixels.
+        size: Height and width (H, W) that are asked for; the maps are returned as they are if it is the same.
+        grid: Pixels a cell covers, of both.
+
+    Returns:
+        Maps, (K, ceil(H / grid), ceil(W / grid)).
+    """
+    return maps if view == size else _placed(maps, view, False, size, grid, grid)
+
+
 def _placed(
     maps: Tensor,
     view: tuple[int, int],

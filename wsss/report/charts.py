@@ -209,11 +209,11 @@ def sensitivity_chart(points: pd.DataFrame, scope: str) -> Chart:
         "diffusion steps T": ("steps", "neighbours", "k", points),
     }
     axes = {title: axis for title, axis in axes.items() if len(axis[3])}
-    rules = {"best threshold of the sweep": "best", "fixed threshold": "fixed"}
+    rules = {"best threshold of the sweep": "best", "configured threshold": "fixed"}
     figures, notes = {}, {}
     for (title, axis), (rule, column) in product(axes.items(), rules.items()):
         figures[f"{title}|{rule}"] = _sweep(title, axis, column)
-        chosen = " (chosen on this very truth)" if column == "best" else " of the configuration"
+        chosen = " (chosen on this very truth)" if column == "best" else ", a number or a rule's"
         notes[f"{title}|{rule}"] = _join(scope, f"Scores at the {rule}{chosen}.")
     selectors = [Selector("Against", list(axes)), Selector("Threshold", list(rules))]
     return Chart("sensitivity", "Sensitivity to k and T", selectors, figures, notes)

@@ -139,7 +139,7 @@ def label_dataset(
         labels: Folders of label maps, one a shard.
         indexes: The folders' indexes, in the same order.
         network: Its ``mean`` and ``std`` of the colours.
-        training: Its ``crop`` and ``scale``.
+        training: Its ``crop`` and ``scale``, and ``long_side`` where the scale is of another size.
         seed: Of the augmentation.
     """
     records, folders = pseudo_labelled(manifest, labels, indexes)
@@ -148,6 +148,7 @@ def label_dataset(
         folders,
         crop=training["crop"],
         scale=training["scale"],
+        long_side=training.get("long_side"),
         mean=network["mean"],
         std=network["std"],
         seed=seed,
