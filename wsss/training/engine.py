@@ -101,11 +101,12 @@ def train(
 
     Raises:
         Stopped: The process received SIGTERM; a checkpoint of the state reached lies in ``work``.
+        TrainingError: The loss is not finite, or has left its range for good.
     """
     seed_everything(seed)
     network.to(device())
     optimizer = _optimizer(groups, schedule)
-    record = History(optimizer, schedule.accumulate, tolerant=_is_mixed(schedule))
+    record = History(optimizer, schedule.iterations, schedule.accumulate, tolerant=_is_mixed(schedule))
     with _quiet(), sigterm_noted() as request:
         hooks = [
             Reseed(seed),
