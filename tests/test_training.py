@@ -295,7 +295,7 @@ NAN = math.nan
             [18.0] + [1e15] * 99,
             1000,
             (18.0, 1e15, 100),
-        ),  # the issue's: out of range before any window is full
+        ),  # out of range before any window is full
         ([18.0] + [1e15] * 98, 1000, None),
         ([0.01] * 100 + [9.0] * 100, 1000, None),  # tiny at first: below chance it may come and go
         ([0.01] * 100 + [11.0] * 100, 1000, (0.01, 11.0, 100)),

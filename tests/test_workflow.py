@@ -293,7 +293,8 @@ def test_the_main_chain(config: dict[str, Any], plan: Plan) -> None:
     assert plan.main_weights(wildcards) == (
         "results/voc/seed0/conformer_small/adcam/irn/deeplabv2/weights.safetensors"
     )
-    assert list(plan.inference_settings(wildcards)) == ["single", "single_crf", "multi", "multi_crf"]
+    ways = ["single", "single_crf", "reference", "reference_crf", "multi", "multi_crf"]
+    assert list(plan.inference_settings(wildcards)) == ways
     config["datasets"]["voc"]["main"]["refiner"] = "none"
     assert Plan(config).main_walking(wildcards) == []
 
