@@ -457,7 +457,7 @@ def test_dry_run_of_apc_trains_no_classifier(tmp_path: Path, fewer: Path) -> Non
 
 def test_dry_run_of_the_ablations(tmp_path: Path, fewer: Path) -> None:
     planned = jobs(tmp_path, "--configfile", fewer, "--", "results/voc/apc/ablations.csv")
-    runs = 19 * 2
+    runs = 21 * 2
     assert planned == {
         "prepare_manifest": 1,
         "train_apc": runs,

@@ -85,6 +85,22 @@ class AtIteration(Hook):
         self.announce(runner.iter // self.accumulate)
 
 
+class Restart(Hook):
+    """Lets the optimiser forget its state (Adam's moments and step count) before one iteration.
+
+    That a checkpoint of this very moment holds the old state does not matter: it is forgotten again.
+    """
+
+    def __init__(self, optimizer: Optimizer, iteration: int, accumulate: int) -> None:
+        """Forget after ``iteration`` steps of ``optimizer``, of ``accumulate`` forward passes each."""
+        self.optimizer, self.passes = optimizer, iteration * accumulate
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Forget if it is time."""
+        if runner.iter == self.passes:
+            self.optimizer.state.clear()
+
+
 class History(Hook):
     """Keeps a row an optimiser step (losses, learning rates); the rows travel with the checkpoints."""
 
