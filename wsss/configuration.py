@@ -16,6 +16,7 @@ COARSER_THAN_TOKENS = 32  # output stride of the published Conformer, whose toke
 UNREFINED = "none"
 PLAIN = "cam"
 PATCHES = "patches"
+TRUTH = "truth"  # stands for a chain where a segmentation network is trained on the images' masks
 # Methods whose maps are taken under their own name, which paths and pictures rely on.
 FIXED_METHODS = {
     PLAIN: "the plain class maps, which pictures show beside the method's",
@@ -23,6 +24,8 @@ FIXED_METHODS = {
 }
 # Folders that lie beside those named after a section's variants.
 FOLDERS = {
+    "classifiers": (TRUTH,),
+    "apc": (TRUTH,),
     "datasets": ("logs", "benchmarks", "pretrain"),
     "methods": ("cams", "attention", "events", "train", "val", "test"),
     "segmenters": ("irn", "labels", "maps", "pseudo", "pseudo_counts", "seed_counts"),

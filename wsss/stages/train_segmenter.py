@@ -1,4 +1,4 @@
-"""Train the segmentation network on pseudo labels."""
+"""Train the segmentation network on pseudo labels, or for an upper bound on true masks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from wsss.artefacts import read_manifest
 from wsss.files import PathLike
 from wsss.models.deeplabv2 import MultiScaleEncoderDecoder, build_segmenter
-from wsss.stages.training_run import Product, fit, label_dataset, start
+from wsss.stages.training_run import Product, fit, label_dataset, labels_seen, start
 from wsss.training import Schedule, seed_everything
 
 GROUPS = ("backbone", "head", "head_bias")
@@ -31,7 +31,10 @@ def run(
     training: Mapping[str, Any],
     seed: int,
 ) -> None:
-    """Read images and pseudo labels, write the trained network and its history.
+    """Read images and label maps, write the trained network and its history.
+
+    Where the label maps are true masks, by their index, the network's artefact says so, too, and images
+    without one are left out.
 
     Args:
         manifest: The data set.
@@ -50,7 +53,9 @@ def run(
     seed_everything(seed)
     segmenter = build_segmenter(network, data.num_classes + 1)
     params = start(segmenter.backbone, data, network, initial, training, seed)
-    dataset = label_dataset(data, labels, indexes, network, training, seed)
+    if seen := labels_seen(indexes):
+        params["labels"] = seen
+    dataset = label_dataset(data, labels, indexes, network, training, seed, some=bool(seen))
     product = Product("train_segmenter", weights, history, params, {"manifest": manifest, "labels": indexes})
     fit(segmenter, _losses, dataset, _groups(segmenter, training), _schedule(training), product)
 
