@@ -22,6 +22,7 @@ wildcard_constraints:
     refiner=plan.pattern("refiners"),
     segmenter=plan.pattern("segmenters"),
     apc=plan.pattern("apc"),
+    labeller=plan.labellers(),
     predictor=plan.predictors(),
     inference=plan.pattern("inferences", "apc_inferences"),
     network=plan.pattern("pretraining"),

@@ -249,7 +249,14 @@ def test_all_findings_come_in_one_error(config: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("section", "name"),
-    [("datasets", "logs"), ("methods", "cams"), ("methods", "val"), ("segmenters", "irn")],
+    [
+        ("datasets", "logs"),
+        ("methods", "cams"),
+        ("methods", "val"),
+        ("segmenters", "irn"),
+        ("classifiers", "truth"),
+        ("apc", "truth"),
+    ],
 )
 def test_names_of_the_results_own_folders_are_refused(
     config: dict[str, Any], section: str, name: str

@@ -226,6 +226,9 @@ def test_patterns_match_the_configured_names_alone(plan: Plan) -> None:
         ("conformer_small/adcam/irn/deeplabv2", True),
         ("apc_max/patches/irn/deeplabv2", True),
         ("apc_max", True),
+        ("truth/deeplabv2", True),
+        ("truth", False),
+        ("truth/irn/deeplabv2", False),
         ("conformer_small", False),
         ("apc_max/patches/irn", False),
         ("apc_max/val", False),
@@ -234,6 +237,22 @@ def test_patterns_match_the_configured_names_alone(plan: Plan) -> None:
 )
 def test_masks_are_predicted_by_a_chain_or_by_apc(plan: Plan, folder: str, predicts: bool) -> None:
     assert bool(re.fullmatch(plan.predictors(), folder)) == predicts
+
+
+def test_a_segmentation_network_is_trained_on_a_chain_s_labels_or_on_masks(plan: Plan) -> None:
+    run = SimpleNamespace(dataset="voc", seed="1", labeller="conformer_small/adcam/irn")
+    seed1 = "results/voc/seed1"
+    assert plan.training_labels(run) == "seed1/conformer_small/adcam/irn/pseudo"
+    assert plan.labeller_weights(run) == f"{seed1}/conformer_small/weights.safetensors"
+    assert plan.labeller_irn_weights(run) == f"{seed1}/conformer_small/adcam/irn/irn/weights.safetensors"
+    run.labeller = "resnet50/cam/none"
+    assert plan.labeller_irn_weights(run) == []
+    run.labeller = "truth"
+    assert (plan.training_labels(run), plan.labeller_weights(run), plan.labeller_irn_weights(run)) == (
+        "truth",
+        [],
+        [],
+    )
 
 
 def test_how_work_is_cut_is_no_part_of_a_data_set(plan: Plan) -> None:
@@ -300,7 +319,8 @@ def test_the_main_chain(config: dict[str, Any], plan: Plan) -> None:
     assert plan.main_weights(wildcards) == (
         "results/voc/seed0/conformer_small/adcam/irn_rule/deeplabv2/weights.safetensors"
     )
-    assert list(plan.inference_settings(wildcards)) == ["single", "single_crf", "multi", "multi_crf"]
+    ways = ["single", "single_crf", "reference", "reference_crf", "multi", "multi_crf"]
+    assert list(plan.inference_settings(wildcards)) == ways
     config["datasets"]["voc"]["main"]["refiner"] = "none"
     assert Plan(config).main_walking(wildcards) == []
 
@@ -477,6 +497,18 @@ def test_dry_run_of_the_sample_s_comparison(tmp_path: Path) -> None:
     }
 
 
+def test_dry_run_of_an_upper_bound_trains_nothing_else(tmp_path: Path) -> None:
+    assert jobs(tmp_path, "--", "results/sample/seed0/truth/deeplab_nano/seg_miou.json") == {
+        "generate_sample": 1,
+        "prepare_manifest": 1,
+        "copy_masks": 1,
+        "train_segmenter": 1,
+        "predict_masks": 2,
+        "count_predictions": 2,
+        "evaluate_segmentation": 1,
+    }
+
+
 def test_dry_run_of_apc_trains_no_classifier(tmp_path: Path, fewer: Path) -> None:
     planned = jobs(tmp_path, "--configfile", fewer, "--", "results/voc/apc/seg_miou.json")
     seeds = 2
@@ -495,7 +527,7 @@ def test_dry_run_of_apc_trains_no_classifier(tmp_path: Path, fewer: Path) -> Non
 
 def test_dry_run_of_the_ablations(tmp_path: Path, fewer: Path) -> None:
     planned = jobs(tmp_path, "--configfile", fewer, "--", "results/voc/apc/ablations.csv")
-    runs = 19 * 2
+    runs = 21 * 2
     assert planned == {
         "prepare_manifest": 1,
         "train_apc": runs,

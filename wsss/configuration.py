@@ -20,6 +20,7 @@ UNREFINED = "none"
 PLAIN = "cam"
 PATCHES = "patches"
 DATA_SET_RULE = "_dataset"  # end of the name of a threshold's rule that looks at all training images at once
+TRUTH = "truth"  # stands for a chain where a segmentation network is trained on the images' masks
 # Methods whose maps are taken under their own name, which paths and pictures rely on.
 FIXED_METHODS = {
     PLAIN: "the plain class maps, which pictures show beside the method's",
@@ -27,6 +28,8 @@ FIXED_METHODS = {
 }
 # Folders that lie beside those named after a section's variants.
 FOLDERS = {
+    "classifiers": (TRUTH,),
+    "apc": (TRUTH,),
     "datasets": ("logs", "benchmarks", "pretrain"),
     "methods": ("cams", "attention", "events", "train", "val", "test"),
     "segmenters": (

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from wsss.configuration import (
     PATCHES,
+    TRUTH,
     UNREFINED,
     Chain,
     Config,
@@ -52,6 +53,7 @@ class Wildcards(Protocol):
     method: str
     refiner: str
     segmenter: str
+    labeller: str
     apc: str
     score: str
 
@@ -96,13 +98,20 @@ class Plan:
         methods = self._config["methods"]
         return _alternatives(name for name, settings in methods.items() if settings["kind"] != PATCHES)
 
-    def predictors(self) -> str:
-        """Wildcard constraint: the folders of what predicts, a chain's segmentation network or APC."""
+    def labellers(self) -> str:
+        """Wildcard constraint: the folders of what labels training images for a segmentation network.
+
+        A chain, or the images' own masks.
+        """
         chain = "/".join(
             f"(?:{self.pattern(*sections)})"
-            for sections in (("classifiers", "apc"), ("methods",), ("refiners",), ("segmenters",))
+            for sections in (("classifiers", "apc"), ("methods",), ("refiners",))
         )
-        return f"{chain}|{self.pattern('apc')}"
+        return f"{chain}|{TRUTH}"
+
+    def predictors(self) -> str:
+        """Wildcard constraint: the folders of what predicts, a segmentation network or APC."""
+        return f"(?:{self.labellers()})/(?:{self.pattern('segmenters')})|{self.pattern('apc')}"
 
     def shards(self, wildcards: Wildcards) -> list[str]:
         """Shards of the data set's split train."""
@@ -161,6 +170,26 @@ class Plan:
         """Refuse a chain that no data set names, asked for by its path, as those that are named."""
         if wrong := unsuited(self._config, wildcards.method, wildcards.refiner):
             raise ConfigError(f"refiners.{wildcards.refiner}: {wrong}")
+
+    def training_labels(self, wildcards: Wildcards) -> str:
+        """The folder of the label maps that a segmentation network is trained on."""
+        labeller = wildcards.labeller
+        return TRUTH if labeller == TRUTH else f"seed{wildcards.seed}/{labeller}/pseudo"
+
+    def labeller_weights(self, wildcards: Wildcards) -> str | list[str]:
+        """The first network of the chain that labels the training images, or no file for their masks."""
+        if wildcards.labeller == TRUTH:
+            return []
+        classifier = wildcards.labeller.split("/")[0]
+        return f"results/{wildcards.dataset}/seed{wildcards.seed}/{classifier}/weights.safetensors"
+
+    def labeller_irn_weights(self, wildcards: Wildcards) -> str | list[str]:
+        """That chain's trained IRNet, or no file where its refiner trains none."""
+        refiner = wildcards.labeller.rpartition("/")[2]
+        if wildcards.labeller == TRUTH or "network" not in self._config["refiners"][refiner]:
+            return []
+        run = f"results/{wildcards.dataset}/seed{wildcards.seed}"
+        return f"{run}/{wildcards.labeller}/irn/weights.safetensors"
 
     def classifier_file(self, wildcards: Wildcards) -> list[str]:
         """The files that the classifier starts from, those of them that are the user's."""

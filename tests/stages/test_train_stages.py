@@ -17,6 +17,7 @@ from tests.stages.trainings import (
     IRN_TRAINING,
     NANO,
     RANDOM,
+    SEGMENTER_TRAINING,
     THIN,
     classify,
     make_labelled,
@@ -42,6 +43,7 @@ from wsss.models.classifiers import build_classifier
 from wsss.models.deeplabv2 import build_segmenter
 from wsss.models.irnet import build_irnet
 from wsss.stages import pretrain_network, train_classifier
+from wsss.training import TrainingError
 from wsss.training.engine import _optimizer
 
 CNN = {
@@ -234,6 +236,53 @@ def test_segmenter_rates_and_losses(tmp_path: Path, data: dict[str, Any]) -> Non
     np.testing.assert_allclose(history["head_bias_lr"], 20 * history["backbone_lr"])
     later = 1e-3 * (1 - 2 / 4) ** 0.9
     np.testing.assert_allclose(history["backbone_lr"], [1e-3, 1e-3, later, later])
+
+
+def test_adamw_teaches_all_of_the_head_at_ten_times_the_rate(tmp_path: Path, data: dict[str, Any]) -> None:
+    training = {**SEGMENTER_TRAINING, "optimizer": "adamw"}
+    segment(tmp_path / "out", data, training=training)
+    history = read_table(tmp_path / "out" / "history.csv")
+    np.testing.assert_allclose(history["head_lr"], 10 * history["backbone_lr"])
+    np.testing.assert_allclose(history["head_bias_lr"], history["head_lr"])
+    plain = segment(tmp_path / "plain", data)
+    named = segment(tmp_path / "named", data, training={**SEGMENTER_TRAINING, "optimizer": "sgd"})
+    assert (plain / "history.csv").read_bytes() == (named / "history.csv").read_bytes()
+    first, second = (read_tensors(out / "weights.safetensors", "weights") for out in (plain, named))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+LITE = {**DEEPLAB, "backbone": {"model": "tf_efficientnet_lite0", "arguments": {}, "output_stride": 16}}
+BLOWN_UP = 1000.0  # its last feature, a linear layer's, may have any scale
+
+
+def _start_of_any_scale(path: Path) -> dict[str, Any]:
+    torch.manual_seed(5)
+    backbone = build_segmenter(LITE, 3).backbone.model
+    torch.nn.init.constant_(backbone.blocks[-1][-1].bn3.weight, BLOWN_UP)
+    write_tensors(path, "weights", backbone.state_dict())
+    return {**RANDOM, "file": str(path)}
+
+
+@pytest.mark.parametrize(("optimizer", "lr"), [("sgd", 3e-5), ("adamw", 1e-3)])
+def test_a_segmenter_trains_on_a_last_feature_of_any_scale(
+    tmp_path: Path, data: dict[str, Any], optimizer: str, lr: float
+) -> None:
+    initial = _start_of_any_scale(tmp_path / "start.safetensors")
+    training = {**SEGMENTER_TRAINING, "optimizer": optimizer, "lr": lr, "iterations": 32, "accumulate": 1}
+    settings = {"initial": initial, "training": training}
+    segment(tmp_path / "layer", data, network={**LITE, "norm": "layer"}, **settings)
+    losses = read_table(tmp_path / "layer" / "history.csv")["loss"]
+    assert losses[-8:].mean() < 0.8 * losses[:3].mean()
+
+
+def test_without_normalisation_it_ends_in_an_error_and_no_artefact(
+    tmp_path: Path, data: dict[str, Any]
+) -> None:
+    initial = _start_of_any_scale(tmp_path / "start.safetensors")
+    training = {**SEGMENTER_TRAINING, "lr": 1e-4, "iterations": 24, "accumulate": 1}
+    with pytest.raises(TrainingError, match=r"the loss (has left its range for good|is (nan|inf))"):
+        segment(tmp_path / "out", data, network=LITE, initial=initial, training=training)
+    assert not (tmp_path / "out" / "weights.safetensors").exists()
 
 
 @pytest.mark.parametrize("stage", [refine, segment])

@@ -25,6 +25,7 @@ ANY = "[^/]+"
 SEED = r"seed\d+"
 RUN = f"{SEED}/{ANY}"
 CHAIN = f"{RUN}/{ANY}/{ANY}"
+LABELLER = f"({CHAIN}|{SEED}/truth)"  # of a segmentation network's training images
 SPLIT = "(train|val|test)"
 FINDING = f"(.+/)?{SPLIT}/{ANY}"  # inference of a split
 
@@ -63,12 +64,13 @@ PLACES = (  # in the order of the pipeline
     Place("count_pseudo", f"{CHAIN}/pseudo_counts"),
     Place("evaluate_pseudo", rf"{CHAIN}/pseudo_miou\.json"),
     Place("predict_apc_masks", f"{RUN}/{SPLIT}/{ANY}/masks"),
-    Place("train_segmenter", rf"{CHAIN}/{ANY}/(weights\.safetensors|history\.csv)"),
-    Place("predict_masks", f"{CHAIN}/{ANY}/{SPLIT}/{ANY}/masks"),
+    Place("copy_masks", "truth"),
+    Place("train_segmenter", rf"{LABELLER}/{ANY}/(weights\.safetensors|history\.csv)"),
+    Place("predict_masks", f"{LABELLER}/{ANY}/{SPLIT}/{ANY}/masks"),
     Place("count_predictions", f"{FINDING}/counts"),
     Place("export_predictions", f"{FINDING}/submission"),
     Place("evaluate_apc", rf"{RUN}/(seg|pseudo)_miou\.json"),
-    Place("evaluate_segmentation", rf"{CHAIN}/{ANY}/seg_miou\.json"),
+    Place("evaluate_segmentation", rf"{LABELLER}/{ANY}/seg_miou\.json"),
     Place("summarise_seeds", r"seg_miou\.json"),
     Place("summarise_apc", r"apc/seg_miou\.json", 2),
     Place("tabulate_ablations", r"apc/ablations\.csv", 2),

@@ -188,11 +188,17 @@ def statement(manifest: Manifest, split: str, images: int, weights: Mapping[str,
 def _provenance(weights: Mapping[str, PathLike]) -> dict[str, Any]:
     params = {role: _training(path) for role, path in weights.items()}
     initial = {role: part["initial"] for role, part in params.items()}
+    taught = {role: part["labels"] for role, part in params.items() if "labels" in part}  # by true masks
     return {
         "seed": next(iter(params.values()))["seed"],  # one run has one seed
         "initial_weights": initial,
         "initial_supervision": {role: part["supervision"] for role, part in initial.items()},
-        "pixel_labels_used": any(part["pixel_labels"] for part in initial.values()),
+        **(
+            {"training_supervision": {role: part["supervision"] for role, part in taught.items()}}
+            if taught
+            else {}
+        ),
+        "pixel_labels_used": any(part["pixel_labels"] for part in [*initial.values(), *taught.values()]),
     }
 
 
