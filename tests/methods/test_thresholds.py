@@ -4,7 +4,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from wsss.methods.thresholds import BINS, RULES, STEPS, otsu, threshold_by, value_histogram
+from wsss.methods.thresholds import (
+    BINS,
+    RULES,
+    STEPS,
+    half_maximum,
+    otsu,
+    threshold_by,
+    value_histogram,
+)
 
 
 def histogram_of(values: object) -> np.ndarray:
@@ -77,6 +85,21 @@ def test_maps_of_two_values_are_parted_exactly(rule, low, high, share):
 def test_otsu_agrees_with_every_cut_in_exact_fractions(seed):
     values = drawn(seed, 60)
     assert otsu(histogram_of(values)) == pytest.approx(slow_otsu(values), abs=1e-12)
+
+
+def test_half_maximum_by_hand():
+    # of 40 pixels a twentieth are two: one is 0, the second 0.25, the level; half way to the peak of 0.75
+    assert half_maximum(histogram_of([0.0] + [0.25] * 30 + [0.75] * 9)) == 0.5 - 1 / STEPS
+    # 0.25 is more than a twentieth of them: half way to the peak of 1; the many of 0.5 do not count
+    assert half_maximum(histogram_of([0.25] * 3 + [0.5] * 30 + [1.0] * 7)) == 0.625 - 1 / STEPS
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_half_maximum_agrees_with_sorted_values(seed):
+    """Half way between the value at a twentieth of the way through and the last, less half a bin."""
+    values = np.sort(drawn(seed))
+    level = values[int(np.ceil(len(values) / 20)) - 1]
+    assert half_maximum(histogram_of(values)) == pytest.approx((level + values[-1]) / 2 - 1 / STEPS, abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -1,4 +1,4 @@
-"""Score class maps, plain or walked: the threshold curve, its best point, the configured one and the rules."""
+"""Score class maps, plain or walked: the threshold curve, its best point, the configured one, the rules."""
 
 from __future__ import annotations
 
