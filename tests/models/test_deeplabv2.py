@@ -2,11 +2,13 @@
 
 import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from mmengine.utils.dl_utils import mmcv_full_available
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -14,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tests.golden import FOLDER, assert_close_to_golden, fill
 from wsss.models.deeplabv2 import MODELS, MultiScaleEncoderDecoder, build_segmenter, channel_norm
 
+CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
 TOLERANCE, ROUNDED = 1e-9, 2e-7
 NANO = {
     "backbone": {"model": "resnet18", "arguments": {"channels": [8, 8, 16, 16]}, "output_stride": 8},
@@ -195,6 +198,24 @@ def test_pretrained_weights_survive_the_initialisation_of_mmengine(nano):
 def test_the_head_starts_near_zero_without_bias(nano):
     for conv in nano.decode_head.convolutions:
         assert 0.005 < conv.weight.std() < 0.02 and not conv.bias.any()
+
+
+@pytest.mark.parametrize("name", CONFIG["segmenters"])
+def test_every_configured_network_can_be_built(name):
+    network = CONFIG["segmenters"][name]["network"]
+    with torch.device("meta"):
+        net = build_segmenter(network, 21)
+    assert net.backbone.strides[-1] == network["backbone"]["output_stride"]
+
+
+def test_the_reference_s_network_and_way_of_inference_are_configured():
+    """Its layout as recorded above, and the largest logits of its training's scales, without a mirror."""
+    backbone = CONFIG["segmenters"]["deeplabv2_caffe"]["network"]["backbone"]
+    assert backbone == {"model": "resnet101", "arguments": {}, "output_stride": 8, "caffe_style": True}
+    scales = {1.0, *CONFIG["segmenters"]["deeplabv2"]["network"]["multi_scale"]}
+    for name, crf in (("reference", None), ("reference_crf", CONFIG["inferences"]["multi_crf"]["crf"])):
+        inference = CONFIG["inferences"][name]
+        assert (set(inference["scales"]), inference["mirror"], inference["crf"]) == (scales, False, crf)
 
 
 def test_parts_are_registered_and_the_stand_in_is_gone():

@@ -10,9 +10,10 @@ from tests.report.scene import document
 from wsss.artefacts import ArtefactError, read_table, write_json
 from wsss.stages import tabulate_ablations
 
+COMMON = {"epochs": 5, "beta": 0.1, "contrast": {"lowest": False}, "segmentation": {"balanced": True}}
 VARIANTS: dict[str, dict[str, Any]] = {
-    "whole": {"pooling": {"kind": "adaptive_k", "k": 6}, "epochs": 5, "alpha": 0.2, "beta": 0.1},
-    "plain": {"pooling": {"kind": "max", "k": 6}, "epochs": 5, "alpha": 0.0, "beta": 0.1},
+    "whole": {**COMMON, "pooling": {"kind": "adaptive_k", "k": 6}, "alpha": 0.2},
+    "plain": {**COMMON, "pooling": {"kind": "max", "k": 6}, "alpha": 0.0},
 }
 SCORES = {"whole": 0.6, "plain": 0.4}
 
@@ -51,6 +52,24 @@ def test_a_row_a_variant_and_way_of_inference(tmp_path: Path) -> None:
     assert list(table["crf"]) == [True, False] * 2
     assert list(table["main"]) == [True, False] * 2
     assert table["segmentation_miou_deviation"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("lowest", "balanced", "words"),
+    [
+        (True, True, "contrast with the one lowest patch"),
+        (False, False, "plain cross-entropy of the decoder"),
+        (True, False, "contrast with the one lowest patch; plain cross-entropy of the decoder"),
+    ],
+)
+def test_a_row_by_the_letter_of_the_paper_says_so(
+    tmp_path: Path, lowest: bool, balanced: bool, words: str
+) -> None:
+    letter = {"contrast": {"lowest": lowest}, "segmentation": {"balanced": balanced}}
+    variants = {**VARIANTS, "plain": {**VARIANTS["plain"], **letter}}
+    table = tabulate(tmp_path, variants=variants)
+    assert set(table.loc["plain"]["by_the_letter"]) == {words}
+    assert table.loc["whole"]["by_the_letter"].isna().all()
 
 
 def test_mean_and_sample_deviation_over_runs(tmp_path: Path) -> None:

@@ -56,7 +56,16 @@ def run(
 def _settings(training: Mapping[str, Any]) -> dict[str, Any]:
     pooling = training["pooling"]
     numbers = {key: training[key] for key in ("epochs", "alpha", "beta")}
-    return {"pooling": pooling["kind"], **numbers}
+    return {"pooling": pooling["kind"], **numbers, "by_the_letter": _by_the_letter(training)}
+
+
+def _by_the_letter(training: Mapping[str, Any]) -> str | None:
+    """Where a variant follows the paper's words, as this project's default does not (APC, section 3)."""
+    found = {
+        "contrast with the one lowest patch": training["contrast"]["lowest"],
+        "plain cross-entropy of the decoder": not training["segmentation"]["balanced"],
+    }
+    return "; ".join(words for words, holds in found.items() if holds) or None
 
 
 def _inference(documents: Sequence[Document], name: str | None) -> dict[str, Any]:
