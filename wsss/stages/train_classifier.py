@@ -61,7 +61,7 @@ def schedule(training: Mapping[str, Any], images: int) -> Schedule:
 
 
 def tag_losses(classifier: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Binary cross-entropy of both branches against the image's labels (AD-CAM, section 3.2).
+    """Binary cross-entropy of both branches against the image's labels (AD-CAM, section 4.1).
 
     Args:
         classifier: Returns a ``ClassifierOutput``.
