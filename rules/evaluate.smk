@@ -43,7 +43,7 @@ rule evaluate_seeds:
         gpu=0,
     params:
         code=fingerprint("evaluate_seeds"),
-        fixed_threshold=lookup(dpath="refiners/{refiner}/pseudo/threshold", within=config),
+        fixed_threshold=plan.fixed_threshold,
         settings=plan.map_settings,
     script:
         "run_stage.py"
@@ -93,7 +93,7 @@ rule evaluate_pseudo:
         gpu=0,
     params:
         code=fingerprint("evaluate_pseudo"),
-        settings=lookup(dpath="refiners/{refiner}/pseudo", within=config),
+        settings=plan.pseudo_settings,
     script:
         "run_stage.py"
 

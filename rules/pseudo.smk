@@ -63,7 +63,7 @@ rule make_pseudo_labels:
         gpu=0,
     params:
         code=fingerprint("make_pseudo_labels"),
-        settings=lookup(dpath="refiners/{refiner}/pseudo", within=config),
+        settings=plan.pseudo_settings,
         shard="{shard}",
     script:
         "run_stage.py"

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from wsss.configuration import ConfigError, check_config, system_of
+from wsss.doctor.settings import read_config
 
 ROOT = Path(__file__).parent.parent
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -106,9 +107,13 @@ def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tupl
             ("datasets", "voc", "main", "refiner"),
             "irn",
             "datasets.voc.main.refiner: the thresholds of 'irn' were chosen for maps of cam "
-            "(refiners.irn.maps), found method 'adcam', which makes maps of kind adcam; take irn_rule",
+            "(refiners.irn.maps), found method 'adcam', which makes maps of kind adcam; take irn_rule or irn_own",
         ),
-        (("datasets", "voc", "main", "refiner"), "irn_displacement", "adcam; take irn_rule or irn_nano"),
+        (
+            ("datasets", "voc", "main", "refiner"),
+            "irn_displacement",
+            "adcam; take irn_rule or irn_own or irn_nano",
+        ),
         ((*SYSTEM, "refiner"), "irn", "systems.AD-CAM.refiner: the thresholds of 'irn' were chosen for maps"),
         (("refiners", "irn", "maps"), ["cam", "adcam"], None),
         (
@@ -121,8 +126,7 @@ def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tupl
             None,
             "irn_rule.labels.threshold: expected a number",
         ),
-        (("refiners", "irn_rule", "labels", "threshold"), 0.333, None),
-        (("refiners", "irn_rule", "labels", "background"), 0.2, None),
+        (("refiners", "irn_rule", "labels", "threshold"), 0.333, "threshold 0.333 was chosen"),
         (
             ("refiners", "irn", "labels", "background"),
             0.35,
@@ -483,6 +487,7 @@ def test_paths_of_a_system(config: dict[str, Any]) -> None:
         (("labels", "background"), {}, False),
         (("maps",), [], False),
         (("maps",), ["cam", "adcam"], True),
+        (("maps",), ["cam", "adcam_k10"], False),
         (("walk", "normalise"), "mean", True),
         (("walk", "normalise"), "sum", False),
         (("walk", "long_side"), 512, True),
@@ -500,13 +505,15 @@ def test_the_schema_knows_thresholds_and_working_sizes(
     assert VALIDATOR.is_valid(config) == valid
 
 
-def test_published_thresholds_are_for_plain_cams_alone(config: dict[str, Any]) -> None:
-    refiners = config["refiners"]
-    assert refiners["irn"]["maps"] == ["cam"] and refiners["irn_rule"]["maps"] is None
-    same = ("network", "initial", "training", "walk")
-    assert all(refiners["irn"][part] == refiners["irn_rule"][part] for part in same)
-    for name in ("voc", "coco"):
-        for system in config["datasets"][name]["compare"]["systems"]:
-            if "apc" not in system and system["refiner"] != "none":
-                kind = config["methods"][system["method"]]["kind"]
-                assert system["refiner"] == ("irn" if kind == "cam" else "irn_rule")
+BLOCKS = re.findall(r"(?ms)^```yaml\n(.*?)^```", (ROOT / "README.md").read_text())
+
+
+def test_the_readme_shows_an_entry_for_own_pictures() -> None:
+    assert any("kind: folder" in block for block in BLOCKS)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_what_the_readme_shows_can_be_laid_over_the_configuration(block: str, tmp_path: Path) -> None:
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text(block)
+    read_config([overlay])

@@ -17,7 +17,7 @@ import yaml
 
 from tests.slurm.cluster import Cluster, ask, obstacle, wait_until
 from tests.small_disk import leave, small_disk
-from tests.test_workflow import rules
+from tests.test_workflow import rules, snakemake
 from tests.tiny_run import ROOT, TARGETS, TinyRun, artefacts, command, session_checkout, tiny_run
 from wsss.artefacts import read_table
 from wsss.stages import extract_maps
@@ -72,6 +72,20 @@ def on_slurm(test: Callable[..., None]) -> Callable[..., None]:
 
 def test_the_profile_sets_each_number_for_a_rule_that_exists() -> None:
     assert set(PROFILE["set-resources"]) | set(PROFILE["groups"]) <= set(rules())
+
+
+def test_no_group_of_the_profile_waits_for_itself_where_a_data_set_has_one_threshold(tmp_path: Path) -> None:
+    overlay = tmp_path / "rules.yaml"
+    rule = "{threshold: otsu_dataset}"
+    overlay.write_text(f"refiners: {{irn_nano: {{labels: {rule}, pseudo: {rule}}}}}\n")
+    profile = tmp_path / "profile"
+    profile.mkdir()
+    grouped = {key: PROFILE[key] for key in ("groups", "group-components")}
+    (profile / "config.yaml").write_text(yaml.safe_dump(grouped))
+    options = ("--workflow-profile", profile, "--directory", tmp_path, "--configfile", overlay)
+    result = snakemake("-n", "--quiet", "rules", *options, "--", "results/sample/seg_miou.json")
+    assert result.returncode == 0, result.stdout
+    assert "choose_threshold" in result.stdout
 
 
 def test_jobs_on_a_gpu_and_trainings_do_not_rely_on_the_defaults() -> None:

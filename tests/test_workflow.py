@@ -258,6 +258,7 @@ def test_a_segmentation_network_is_trained_on_a_chain_s_labels_or_on_masks(plan:
 def test_how_work_is_cut_is_no_part_of_a_data_set(plan: Plan) -> None:
     settings = plan.data_settings(SimpleNamespace(dataset="sample"))
     assert settings == {"kind": "sample", "seed": 0, "train": 240, "val": 60, "side": [64, 96]}
+    assert set(plan.data_settings(SimpleNamespace(dataset="coco"))) == {"kind", "root"}
 
 
 @pytest.mark.parametrize(
@@ -347,6 +348,32 @@ def test_a_data_set_s_threshold_is_a_file_that_labels_wait_for(config: dict[str,
     assert plan.label_threshold(wildcards) == f"{run}/none/thresholds/otsu_dataset.json"
     assert re.fullmatch(plan.threshold_rules(), "otsu_dataset")
     assert not re.fullmatch(plan.threshold_rules(), "otsu")
+
+
+def test_unrefined_maps_are_cut_and_scored_at_the_data_set_s_threshold(config: dict[str, Any]) -> None:
+    chain = {"seed": "1", "classifier": "resnet50", "method": "cam", "refiner": "none"}
+    voc, sample = (SimpleNamespace(dataset=name, **chain) for name in ("voc", "sample"))
+    plan = Plan(config)
+    assert plan.pseudo_settings(voc) == {"threshold": 0.25, "crf": None}
+    assert plan.fixed_threshold(voc) == 0.25
+    assert plan.fixed_threshold(sample) == plan.pseudo_settings(sample)["threshold"] == "half_maximum"
+    voc.method = "adcam"
+    assert plan.fixed_threshold(voc) == "half_maximum"
+    voc.method, voc.refiner = "cam", "irn_rule"
+    assert plan.fixed_threshold(voc) == "half_maximum"
+    asked = {rule: "".join(rules()[rule]["params"]) for rule in ("make_pseudo_labels", "evaluate_pseudo")}
+    assert all("settings=plan.pseudo_settings" in text for text in asked.values())
+    assert "fixed_threshold=plan.fixed_threshold" in "".join(rules()["evaluate_seeds"]["params"])
+
+
+def test_a_data_set_s_threshold_may_be_found_by_a_rule_on_all_images(config: dict[str, Any]) -> None:
+    config["datasets"]["voc"]["thresholds"] = {"cam": "otsu_dataset"}
+    plan = Plan(config)
+    chain = {"seed": "1", "classifier": "resnet50", "method": "cam", "refiner": "none"}
+    file = "results/voc/seed1/resnet50/cam/none/thresholds/otsu_dataset.json"
+    assert plan.pseudo_threshold(SimpleNamespace(dataset="voc", **chain)) == file
+    assert plan.pseudo_threshold(SimpleNamespace(dataset="coco", **chain)) == []
+    assert re.fullmatch(plan.threshold_rules(), "otsu_dataset")
 
 
 def test_a_chain_asked_for_by_its_path_takes_no_thresholds_of_other_maps(plan: Plan) -> None:

@@ -9,7 +9,6 @@ its form's version, the parameters that made it and the SHA-256 of its inputs.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,27 +21,18 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 
 from wsss import tensor_file
-from wsss.files import ArtefactError, PathLike, atomic_file, atomic_folder, digest
+from wsss.files import ArtefactError, Inputs, PathLike, atomic_file, atomic_folder, digest, digests
 
 if TYPE_CHECKING:  # seconds of every start, for the few that read tables or tensors
     import pandas as pd
     from torch import Tensor
 
-Inputs: TypeAlias = Mapping[str, PathLike | Sequence[PathLike]]
 Values: TypeAlias = Mapping[str, Any]  # plain ones, for JSON
 Labels: TypeAlias = NDArray[np.uint8]
 
 VERSIONS = {"manifest": 1, "weights": 1, "views": 1, "attention": 1, "maps": 1, "counts": 1, "labels": 1}
 METADATA_KEY = "wsss"
 REMAKE = "remove its folder and run again"  # of a label map: its rule makes the folder, not the one file
-
-
-def digests(inputs: Inputs) -> dict[str, Any]:
-    """SHA-256 of each input by its name; a list of them where the input is a list of files."""
-    return {
-        name: digest(value) if isinstance(value, str | os.PathLike) else [digest(path) for path in value]
-        for name, value in inputs.items()
-    }
 
 
 def _header(kind: str, params: Values, inputs: Values) -> dict[str, Any]:

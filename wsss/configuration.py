@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,16 +9,15 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from wsss.classifier_settings import check_classifiers
+from wsss.refiner_settings import UNREFINED, check_refiners, check_thresholds, unsuited
 from wsss.stored_views import check_stored_views
 
 Config = Mapping[str, Any]
 WITHOUT_ATTENTION = ("cnn",)  # kinds of classifier
 NEED_ATTENTION = ("cam_attention", "tscam", "transcam", "attention_diffusion", "adcam")
 COARSER_THAN_TOKENS = 32  # output stride of the published Conformer, whose tokens are 16 pixels wide
-UNREFINED = "none"
 PLAIN = "cam"
 PATCHES = "patches"
-DATA_SET_RULE = "_dataset"  # end of the name of a threshold's rule that looks at all training images at once
 TRUTH = "truth"  # stands for a chain where a segmentation network is trained on the images' masks
 # Methods whose maps are taken under their own name, which paths and pictures rely on.
 FIXED_METHODS = {
@@ -43,11 +41,6 @@ FOLDERS = {
         "value_counts",
     ),
 }
-
-
-def of_data_set(threshold: Any) -> bool:
-    """Whether a threshold is a rule on a whole data set: a file then holds what the rule found."""
-    return isinstance(threshold, str) and threshold.endswith(DATA_SET_RULE)
 
 
 class ConfigError(ValueError):
@@ -142,7 +135,7 @@ def check_config(config: Config) -> None:
     Raises:
         ConfigError: Lists every finding with its key.
     """
-    findings = _check_refiners(config) + _check_names(config) + _check_apc(config)
+    findings = check_refiners(config) + _check_names(config) + _check_apc(config)
     findings += check_classifiers(config)
     findings += [
         f"methods.{name}: expected {meaning}"
@@ -182,50 +175,6 @@ def _check_apc(config: Config) -> list[str]:
     return findings
 
 
-def _check_refiners(config: Config) -> list[str]:
-    refiners = config["refiners"]
-    if UNREFINED not in refiners or "network" in refiners[UNREFINED]:
-        return [f"refiners.{UNREFINED}: expected a refiner without a network, for maps as they are"]
-    findings = []
-    for name, refiner in refiners.items():
-        if name != UNREFINED and "network" not in refiner:
-            findings.append(f"refiners.{name}: expected labels, network, initial, training, walk; found none")
-        threshold = refiner["pseudo"]["threshold"]
-        if not isinstance(threshold, str) and not _in_sweep(threshold, config["evaluation"]["thresholds"]):
-            findings.append(
-                f"refiners.{name}.pseudo.threshold: expected a step of evaluation.thresholds, or a rule, "
-                f"found {threshold}"
-            )
-        findings += _check_label_thresholds(f"refiners.{name}.labels", refiner.get("labels", {}))
-    return findings
-
-
-def _check_label_thresholds(key: str, labels: Config) -> list[str]:
-    """Findings of relative scores without what they are relative to, and of scores in the wrong order."""
-    relative = [name for name in ("foreground", "background") if isinstance(labels.get(name), Mapping)]
-    if relative and labels.get("threshold") is None:
-        return [
-            f"{key}.threshold: expected a number or a rule, for {relative[0]} is relative to it, found none"
-        ]
-    if not relative and labels.get("threshold") is not None:
-        return [
-            f"{key}.threshold: expected none, for neither foreground nor background is relative to it, "
-            f"found {labels['threshold']}; give foreground {{above: ...}} or background {{below: ...}}"
-        ]
-    if labels and not relative and labels["foreground"] < labels["background"]:
-        return [
-            f"{key}.foreground: expected at least background, {labels['background']}, "
-            f"found {labels['foreground']}"
-        ]
-    return []
-
-
-def _in_sweep(threshold: float, sweep: Config) -> bool:
-    steps = (threshold - sweep["start"]) / sweep["step"]
-    inside = sweep["start"] - 1e-9 <= threshold <= sweep["stop"] + 1e-9
-    return inside and math.isclose(steps, round(steps), abs_tol=1e-6)
-
-
 def _check_dataset(config: Config, dataset: Config) -> list[str]:
     main, inferences = dataset["main"], dataset["inferences"]
     findings = [
@@ -235,6 +184,7 @@ def _check_dataset(config: Config, dataset: Config) -> list[str]:
     ]
     findings += _check_inferences(config, "inferences", "inferences", inferences, main["inference"])
     findings = findings or _check_chain(config, "main", main)
+    findings += check_thresholds(config, dataset)
     single = [] if dataset.get("apc") is None else _check_single_stage(config, dataset["apc"])
     if findings or single or dataset.get("compare") is None:
         return findings + single
@@ -399,25 +349,6 @@ def _is_coarse(network: Config) -> bool:
 def _check_maps(config: Config, key: str, chain: Config) -> list[str]:
     wrong = unsuited(config, chain["method"], chain["refiner"])
     return [f"{key}.refiner: {wrong}"] if wrong else []
-
-
-def unsuited(config: Config, method: str, refiner: str) -> str | None:
-    """What is wrong where a refiner's thresholds were chosen for other maps, and which refiners suit."""
-    kind, refiners = config["methods"][method]["kind"], config["refiners"]
-    suited = refiners[refiner].get("maps")
-    if suited is None or kind in suited:
-        return None
-    others = {
-        name: other.get("network") == refiners[refiner].get("network")
-        for name, other in refiners.items()
-        if "network" in other and kind in (other.get("maps") or [kind])
-    }
-    same = [name for name, alike in others.items() if alike]
-    return (
-        f"the thresholds of {refiner!r} were chosen for maps of {' and '.join(suited)} "
-        f"(refiners.{refiner}.maps), found method {method!r}, which makes maps of kind {kind}; "
-        f"take {' or '.join(same or others) or 'a refiner whose thresholds are rules'}"
-    )
 
 
 def _check_coarse_maps(key: str, chain: Config, kind: str, views: Config) -> list[str]:

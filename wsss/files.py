@@ -14,13 +14,14 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from errno import EEXIST, ENOTEMPTY
 from pathlib import Path
 from typing import Any, TypeAlias
 
 PathLike: TypeAlias = str | os.PathLike[str]
+Inputs: TypeAlias = Mapping[str, PathLike | Sequence[PathLike]]
 # Weights that the package ships are named in the config by `package:`, wherever the package lies.
 PACKAGED = "package:"
 HOST = re.sub(r"[^A-Za-z0-9-]", "-", platform.node())  # without dots, which part a temporary name
@@ -198,3 +199,11 @@ def digest(path: PathLike) -> str:
     """SHA-256 of a file, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digests(inputs: Inputs) -> dict[str, Any]:
+    """SHA-256 of each input by its name; a list of them where the input is a list of files."""
+    return {
+        name: digest(value) if isinstance(value, str | os.PathLike) else [digest(path) for path in value]
+        for name, value in inputs.items()
+    }

@@ -20,19 +20,18 @@ from wsss.configuration import (
     ConfigError,
     System,
     check_config,
-    of_data_set,
     system_of,
-    unsuited,
     val_inferences,
 )
 from wsss.files import PACKAGED
 from wsss.fingerprint import fingerprint
 from wsss.initial_files import Start, backbone_name, fault, in_hub_cache, locate, may_download, starts
+from wsss.refiner_settings import of_data_set, pseudo_settings, unsuited
 
 __all__ = ["ConfigError", "Plan", "check_config", "fingerprint", "shard_names"]
 
 # Keys of a data set that say how work is cut and what is reported; they change no image and no label.
-BOOKKEEPING = ("shards", "val_shards", "seeds", "inferences", "main", "apc", "compare")
+BOOKKEEPING = ("shards", "val_shards", "seeds", "inferences", "main", "apc", "thresholds", "compare")
 SCORED_SPLITS = {"seg": "val", "pseudo": "train"}  # by the kind of APC's score
 # The rules that train a network: the section and the wildcard that name its variant.
 TRAININGS = {
@@ -152,13 +151,24 @@ class Plan:
         refiners = self._config["refiners"].values()
         chosen = [refiner["pseudo"]["threshold"] for refiner in refiners]
         chosen += [refiner["labels"].get("threshold") for refiner in refiners if "labels" in refiner]
+        for dataset in self._config["datasets"].values():
+            chosen += dataset.get("thresholds", {}).values()
         return _alternatives(sorted({rule for rule in chosen if of_data_set(rule)}))
 
     def pseudo_threshold(self, wildcards: Wildcards) -> str | list[str]:
         """The file of the threshold of pseudo labels, where a rule on the data set's maps finds it."""
         self._check_suited(wildcards)
-        rule = self._config["refiners"][wildcards.refiner]["pseudo"]["threshold"]
-        return _threshold_file(wildcards, wildcards.refiner, rule)
+        return _threshold_file(wildcards, wildcards.refiner, self.fixed_threshold(wildcards))
+
+    def pseudo_settings(self, wildcards: Wildcards) -> dict[str, Any]:
+        """How a chain's pseudo labels are cut: ``threshold``, a number or a rule, and ``crf``."""
+        dataset = self._dataset(wildcards)
+        return pseudo_settings(self._config, dataset, wildcards.method, wildcards.refiner)
+
+    def fixed_threshold(self, wildcards: Wildcards) -> float | str:
+        """The threshold of them, at which class maps are scored beside the sweep."""
+        threshold: float | str = self.pseudo_settings(wildcards)["threshold"]
+        return threshold
 
     def label_threshold(self, wildcards: Wildcards) -> str | list[str]:
         """The same of IRNet's training labels, which are cut from unrefined maps."""

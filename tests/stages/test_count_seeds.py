@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.stages import scenes
-from wsss.artefacts import ArtefactError, open_tensors, read_manifest, read_mask, read_tensors
+from wsss.artefacts import ArtefactError, open_tensors, read_manifest, read_mask, read_tensors, write_tensors
 from wsss.methods.cam import upsample_maps
 from wsss.methods.labels import pseudo_labels
 from wsss.methods.metrics import confusion
@@ -42,9 +42,27 @@ def test_counts_equal_a_loop_over_images_and_thresholds(shard: str, tmp_path: Pa
     assert tensors["images"].tolist() == [len(records)]
 
 
+def count_uneven(folder: Path, shard: str) -> Path:
+    """Counts of maps of many values, on which the rules find different thresholds."""
+    run(folder, shard)
+    path, counts = folder / f"{shard}.safetensors", folder / "uneven.safetensors"
+    with open_tensors(path, "maps") as stored:
+        params = stored.params
+    ramp = torch.tensor([[0.9, 0.3, 0.25], [1.0, 0.2, 0.3]], dtype=torch.float16)
+    tensors = {
+        name: ramp.expand_as(value).contiguous() if name.endswith("/maps") else value
+        for name, value in read_tensors(path, "maps").items()
+    }
+    write_tensors(path, "maps", tensors, params)
+    manifest = folder / "manifest.jsonl"
+    count_seeds.run(manifest=manifest, maps=path, counts=counts, thresholds=SWEEP, shard=shard)
+    return counts
+
+
+@pytest.mark.parametrize("rule", ["otsu", "half_maximum"])
 @pytest.mark.parametrize("shard", scenes.SHARDS)
-def test_rules_cut_each_image_at_its_own_threshold(shard: str, tmp_path: Path) -> None:
-    tensors = read_tensors(run(tmp_path, shard), "counts")
+def test_rules_cut_each_image_at_its_own_threshold(shard: str, rule: str, tmp_path: Path) -> None:
+    tensors = read_tensors(count_uneven(tmp_path, shard), "counts")
     data = read_manifest(tmp_path / "manifest.jsonl")
     expected, steps, values = torch.zeros(3, 3, dtype=torch.int64), [], 0
     with open_tensors(tmp_path / f"{shard}.safetensors", "maps") as maps:
@@ -55,14 +73,15 @@ def test_rules_cut_each_image_at_its_own_threshold(shard: str, tmp_path: Path) -
                 continue
             label = np.zeros(scenes.SIZE, np.uint8)
             if record.classes:
-                threshold = threshold_by("otsu", value_histogram(stored.numpy()))
+                threshold = threshold_by(rule, value_histogram(stored.numpy()))
                 steps.append(round(threshold * STEPS))
                 scores = upsample_maps(stored.float(), 4, scenes.SIZE).numpy()
                 label = pseudo_labels(scores, record.classes, threshold)
             expected += confusion(label, read_mask(str(record.mask)), 3)
-    place = list(RULES).index("otsu")
+    place = list(RULES).index(rule)
     assert torch.equal(tensors["rules"][place], expected)
     assert tensors["rule_steps"][place].tolist() == [len(steps), sum(steps), sum(step**2 for step in steps)]
+    assert steps and not torch.equal(*tensors["rule_steps"])  # the rules differ
     assert np.array_equal(tensors["values"].numpy(), values)
     assert all(tensors[name].dtype == torch.int64 for name in ("rules", "rule_steps", "values"))
 

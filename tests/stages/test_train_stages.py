@@ -385,7 +385,9 @@ def test_irn_refuses_labels_of_which_most_show_one_kind_alone(
     with pytest.raises(ArtefactError, match=message) as refused:
         refine(tmp_path / "out", data)
     assert "(foreground 0.3, background 0.05)" in str(refused.value)
-    assert "threshold: otsu" in str(refused.value)
+    for word in ("refiners.irn_rule", "pseudo.threshold", "labels {threshold: half_maximum, foreground"):
+        assert word in str(refused.value)
+    assert "otsu" not in str(refused.value)
     assert not (tmp_path / "out" / "weights.safetensors").exists()
 
 

@@ -11,8 +11,8 @@ from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
 
-from wsss.artefacts import Inputs, Labels, PathLike, Record, digests, label_path, write_mask
-from wsss.files import Unwritten, naming, work_folder
+from wsss.artefacts import Labels, PathLike, Record, label_path, write_mask
+from wsss.files import Inputs, Unwritten, digests, naming, work_folder
 from wsss.fingerprint import fingerprint
 from wsss.parts import has_label, has_part, join_labels, join_tensors, write_part
 from wsss.stages.class_maps import size_of

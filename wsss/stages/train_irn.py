@@ -95,8 +95,9 @@ def check_kinds(records: Sequence[Record], indexes: Sequence[PathLike]) -> None:
         f"foreground, {background} only background, {neither} neither. IRNet learns from pairs of both. The "
         f"label thresholds ({chosen or 'not said'}) do not suit these maps: raise the refiner's "
         "labels.background where there is only foreground, lower labels.foreground where there is only "
-        "background, or let both follow the maps by labels {threshold: otsu, foreground: {above: 0.12}, "
-        "background: {below: 0.1}}"
+        "background, or take a refiner as refiners.irn_rule, of which these and pseudo.threshold, which cuts "
+        "the walked maps, follow the maps: labels {threshold: half_maximum, foreground: {above: 0.12}, "
+        "background: {below: 0.1}}, pseudo {threshold: half_maximum}"
     )
 
 

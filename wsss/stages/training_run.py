@@ -10,9 +10,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from wsss.artefacts import Inputs, Manifest, Record, digests, read_label_index, write_tensors
+from wsss.artefacts import Manifest, Record, read_label_index, write_tensors
 from wsss.data.datasets import LabelDataset
-from wsss.files import ArtefactError, PathLike, work_folder
+from wsss.files import ArtefactError, Inputs, PathLike, digests, work_folder
 from wsss.fingerprint import fingerprint
 from wsss.initial_weights import SEEN, load_initial
 from wsss.launch import place
