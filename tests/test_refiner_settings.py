@@ -158,7 +158,7 @@ def test_label_scores_whose_order_nobody_knows_are_refused(
 ) -> None:
     config["refiners"]["irn_rule"] |= {"maps": ["adcam"]}
     config["refiners"]["irn_rule"]["labels"] |= changes
-    refused(config, f"irn_rule.labels: expected foreground and background both as numbers or both relative")
+    refused(config, "irn_rule.labels: expected foreground and background both as numbers or both relative")
     with pytest.raises(ConfigError, match=f"found only {only} relative"):
         check_config(config)
 
