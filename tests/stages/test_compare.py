@@ -95,6 +95,10 @@ def test_a_rule_s_scores_have_columns_and_its_name_a_place(scene: Scene) -> None
     assert (row["seed_fixed_miou"], row["seed_otsu_miou"]) == (0.45, 0.45)
     assert row["pseudo_rule"] == "threshold by rule otsu"
     assert ">at 0.31 by otsu<" in scene.draw().read_text()
+    for path in scene.files["seeds"]:
+        write_json(path, {**read_json(path), "fixed": {**own, "threshold_deviation": 0.1}})
+    assert scene.compare().loc["AD-CAM + IRNet", "seed_fixed_threshold_deviation"] == 0.1
+    assert ">mean 0.31 by otsu<" in scene.draw().read_text()
 
 
 def test_parameters_leave_out_statistics_and_count_the_whole_chain(scene: Scene) -> None:
@@ -216,6 +220,19 @@ def test_pixel_labels_of_any_stage_count(scene: Scene) -> None:
     assert table.loc["AD-CAM + IRNet", "supervision"] == (
         "classifier: image labels; segmenter: pixel labels of others"
     )
+
+
+def test_an_upper_bound_is_said(scene: Scene) -> None:
+    assert scene.compare()["training_supervision"].isna().all()
+    assert "trained on pixel labels" not in scene.draw().read_text()
+    path = next(path for path in scene.files["segmentation"] if "deeplab" in str(path))
+    taught = {"segmenter": "true masks of the training images, 3 of 4"}
+    write_json(path, {**read_json(path), "pixel_labels_used": True, "training_supervision": taught})
+    table = scene.compare()
+    assert table.loc["AD-CAM + IRNet", "training_supervision"] == f"segmenter: {taught['segmenter']}"
+    page = scene.draw().read_text()
+    assert "trained on pixel labels" in page
+    assert "segmenter: true masks of the training images, 3 of 4" in page
 
 
 def test_published_figures_stand_beside_voc_alone(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,8 +33,8 @@ def run(
 ) -> None:
     """Read images and label maps, write the trained network and its history.
 
-    Where the label maps are true masks, by their index, the network's artefact says so, too, and images
-    without one are left out.
+    Where the label maps are true masks, by their index, the network's artefact says so, too, with the number
+    of images that have one; the others are left out.
 
     Args:
         manifest: The data set.
