@@ -251,7 +251,8 @@ def test_published_figures_stand_beside_voc_alone(scene: Scene, monkeypatch: pyt
     assert pd.isna(table.loc["APC", "published_seed_miou"])
     assert [kind for kind, _ in seen] == ["voc"] * 4
     assert seen[2][1] == {
-        "method": {"kind": "adcam"},
+        "method": {"kind": "adcam", "direction": "gather", "soft": False},
+        "affinity": "attention",
         "refined": True,
         "pixel_labels": False,
         "network": {"kind": "conformer"},
@@ -262,7 +263,9 @@ def test_published_figures_stand_beside_voc_alone(scene: Scene, monkeypatch: pyt
 def facts_of(system: System) -> dict[str, Any]:
     """What the comparison would find out about a configured system from its files."""
     inference = CONFIG["apc_inferences" if system.apc else "inferences"][system.inference]
-    seed = {"maps": {"settings": CONFIG["methods"][system.method]}, "pixel_labels_used": False}
+    views = {} if system.apc else CONFIG["classifiers"][system.classifier]["views"]
+    maps = {"settings": CONFIG["methods"][system.method], "views": views}
+    seed = {"maps": maps, "pixel_labels_used": False}
     documents = {
         "seed": [seed],
         "pseudo": [],
@@ -328,3 +331,29 @@ def test_a_score_of_nothing_stays_empty(scene: Scene) -> None:
     write_json(path, {**nothing, "miou": None, "threshold_chosen": "highest mIoU"})
     row = scene.compare().loc["CAM"]
     assert row[["seed_miou", "seed_fixed_miou"]].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("method", "affinity", "shown"),
+    [
+        ("adcam", None, True),
+        ("adcam_hand_on", None, True),
+        ("adcam_literal", None, False),
+        ("adcam_soft", None, False),
+        ("adcam", {"kind": "attention"}, True),
+        ("adcam", {"kind": "features", "beta": 1.2, "gamma": 3.0}, False),
+        ("attention_diffusion", {"kind": "features", "beta": 1.2, "gamma": 3.0}, False),
+        ("attention_diffusion", None, True),
+    ],
+)
+def test_other_readings_stand_beside_no_figure(
+    method: str, affinity: dict[str, Any] | None, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = CONFIG["classifiers"]["conformer_small"]["views"]
+    kept = {key: value for key, value in views.items() if key != "affinity"}
+    monkeypatch.setitem(CONFIG["classifiers"]["conformer_small"], "views", kept)
+    if affinity:
+        kept["affinity"] = affinity
+    entry = {"name": "x", "classifier": "conformer_small", "method": method, "refiner": "none"}
+    system = system_of({**entry, "segmenter": None}, CONFIG["datasets"]["voc"])
+    assert (published_system("voc", facts_of(system)) is not None) is shown

@@ -83,7 +83,7 @@ def columns(table: pd.DataFrame) -> list[tuple[str, list[Column]]]:
     labels = [Column("initial weights saw", "supervision"), Column("pixel labels", "pixel_labels")]
     if table["training_supervision"].notna().any():
         labels.insert(1, Column("trained on pixel labels", "training_supervision"))
-    return [*groups, ("Cost", costs), ("Labels beside those of images", labels)]
+    return [*groups, ("Cost", costs), ("Supervision", labels)]
 
 
 def cells(table: pd.DataFrame, column: Column) -> list[Cell]:

@@ -277,5 +277,7 @@ def _facts(
     else:
         own = settings.get("classifier", {})
         maps = documents["seed"][0].get("maps", {}) if documents["seed"] else {}
-        facts |= {"method": maps.get("settings", {}), "refined": system.refiner != UNREFINED}
+        affinity = maps.get("views", {}).get("affinity", {"kind": "attention"})["kind"]
+        method = {"direction": "gather", "soft": False, **maps.get("settings", {})}  # as if not given
+        facts |= {"method": method, "affinity": affinity, "refined": system.refiner != UNREFINED}
     return {**facts, "network": own.get("network", {})}
