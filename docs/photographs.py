@@ -1,10 +1,11 @@
-"""Draw docs/photographs.png: what a network trained on one data set says of photographs it has never seen.
+r"""Draw docs/photographs.png: what a network trained on one data set says of photographs it has never seen.
 
     python docs/photographs.py results/msrc21 seed0/lite0_vit/adcam_n020/irn_photo/deeplab_photo \\
         tests/configs/msrc21.yaml ../shared/data/coco128
 
-The photographs are chosen by a rule: those of COCO under licence 4 (CC BY 2.0) that show, by COCO's own labels, a class that
-the network knows by the same name; the first eight by number. The script prints their source pages for the caption.
+The photographs are chosen by a rule: those of COCO under licence 4 (CC BY 2.0) that show, by COCO's own
+labels, a class that the network knows by the same name; the first eight by number. The script prints their
+source pages for the caption.
 """
 
 import json

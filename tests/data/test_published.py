@@ -11,7 +11,13 @@ METHOD = {"kind": "adcam", "neighbours": 50, "steps": 2, "soft": False, "directi
 DIFFUSED = {"kind": "attention_diffusion", "direction": "gather"}
 CROSSING = {**STOPPED, "stop_gradient": False}
 VIT = {"model": "vit_base_patch16_384.augreg_in21k_ft_in1k", "blocks": [3, 6, 9, 12]}
-ADCAM: dict[str, Any] = {"network": STOPPED, "method": METHOD, "refined": False, "affinity": "attention", "pixel_labels": False}
+ADCAM: dict[str, Any] = {
+    "network": STOPPED,
+    "method": METHOD,
+    "refined": False,
+    "affinity": "attention",
+    "pixel_labels": False,
+}
 APC: dict[str, Any] = {
     "network": VIT,
     "pooling": "adaptive_k",

@@ -49,7 +49,11 @@ def run(
     fixed = {**scores(0.3), "threshold": 0.25, "threshold_chosen": "fixed by the configuration"}
     inferences = {"single": {**scores(0.4), "scales": [1.0]}, "multi": {**scores(0.5), "scales": [0.5, 1.0]}}
     supervision = {"classifier": "image labels", "segmenter": "other image labels"}
-    last: dict[str, Any] = {"initial_supervision": supervision, "pixel_labels_used": pixel_labels, **more_of_last}
+    last: dict[str, Any] = {
+        "initial_supervision": supervision,
+        "pixel_labels_used": pixel_labels,
+        **more_of_last,
+    }
     own = {"threshold": 0.3, "threshold_deviation": 0.1, "threshold_rule": "otsu", "threshold_chosen": "by"}
     more = {"fixed": fixed, "rules": {"otsu": {**scores(0.25), **own}}}
     seed_scores = write(folder, "seed", [document(seed, 0.35, **best, **more) for seed, _ in pairs])

@@ -16,8 +16,8 @@ class HVBiLSTM(nn.Module):
         dim: Features D of a patch.
         lstm: Units of one direction; two axes of two directions must give D again, so D / 4.
         dropout: Share of the input features that training sets to zero.
-        lstm_dropout: Share of the features that it then sets to zero in what a direction of an LSTM reads, the
-            same features in all patches of a line; each line and direction draws its own. Keras 3's
+        lstm_dropout: Share of the features that it then sets to zero in what a direction of an LSTM reads,
+            the same ones in all patches of a line; each line and direction draws its own. Keras 3's
             ``Bidirectional(LSTM(dropout=...))`` does so; that of TensorFlow 2 drew anew for each patch.
         initial: Key of ``INITIAL``: how the LSTMs' weights are drawn.
     """

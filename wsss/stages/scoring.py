@@ -194,9 +194,7 @@ def _provenance(weights: Mapping[str, PathLike]) -> dict[str, Any]:
         "initial_weights": initial,
         "initial_supervision": {role: part["supervision"] for role, part in initial.items()},
         **(
-            {"training_supervision": {role: _taught(part) for role, part in taught.items()}}
-            if taught
-            else {}
+            {"training_supervision": {role: _taught(part) for role, part in taught.items()}} if taught else {}
         ),
         "pixel_labels_used": any(part["pixel_labels"] for part in [*initial.values(), *taught.values()]),
     }

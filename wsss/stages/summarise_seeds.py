@@ -99,7 +99,7 @@ def _read_runs(paths: Sequence[PathLike], seeds: Sequence[int]) -> list[Document
 
 
 def _supervision(documents: Sequence[Document], key: str) -> dict[str, list[str]]:
-    """The labels behind each of the chain's networks, over all runs: of its initial weights, or its training."""
+    """Labels behind each of the chain's networks, over all runs: of its initial weights or its training."""
     pairs = {pair for document in documents for pair in document.get(key, {}).items()}
     return {role: sorted(seen for name, seen in pairs if name == role) for role, _ in sorted(pairs)}
 

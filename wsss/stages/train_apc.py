@@ -106,7 +106,9 @@ class Phases:
         self.warm_up, self.decoder_start = warm_up, decoder_start
         learns = training.get("learns", ALL)
         self.learns: int | None = None if learns == ALL else learns
-        apc.let_encoder_learn(self.learns)  # too many blocks are refused now, not when the encoder's rest ends
+        apc.let_encoder_learn(
+            self.learns
+        )  # too many blocks are refused now, not when the encoder's rest ends
         self.begin(0)
 
     def begin(self, iteration: int) -> None:

@@ -164,8 +164,8 @@ def labels_seen(indexes: Sequence[PathLike]) -> dict[str, Any]:
     """What label maps rest on beside image labels, by their indexes; empty for pseudo labels.
 
     Returns:
-        ``supervision``, in words, ``pixel_labels``, true, and how many of the training images have such labels,
-        ``masked`` of ``images``, by the first index that names any.
+        ``supervision``, in words, ``pixel_labels``, true, and how many of the training images have such
+        labels, ``masked`` of ``images``, by the first index that names any.
     """
     named = (read_label_index(index).params for index in indexes)
     keys = (*SEEN, "masked", "images")
