@@ -1,6 +1,6 @@
 r"""Draw docs/photographs.png: what a network trained on one data set says of photographs it has never seen.
 
-    python docs/photographs.py results/msrc21 seed0/lite0_vit/adcam_n020/irn_photo/deeplab_photo \\
+    python docs/photographs.py results/msrc21 seed0/lite0_vit/adcam_n020/irn_photo/deeplab_photo \
         tests/configs/msrc21.yaml ../shared/data/coco128
 
 The photographs are chosen by a rule: those of COCO under licence 4 (CC BY 2.0) that show, by COCO's own
