@@ -110,8 +110,37 @@ def test_picture_beside_the_file_is_named(tmp_path: Path, capsys: pytest.Capture
 def test_pixel_labels_of_the_initial_weights_are_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    said = "initial weights were trained with pixel labels: not a weakly supervised result"
+    main(["scores", write(tmp_path, summary(0.4))])
+    assert "supervised" not in capsys.readouterr().out
     main(["scores", write(tmp_path, {**summary(0.4), "pixel_labels_used": True})])
-    assert "pixel labels" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[-1] == said
+
+
+@pytest.mark.parametrize(
+    ("taught", "initial", "both"),
+    [
+        ({"segmenter": ["true masks, 3 of 4"]}, {"initial_pixel_labels": False}, False),
+        ({"segmenter": ["true masks, 3 of 4"]}, {"initial_pixel_labels": True}, True),
+        ({"segmenter": "true masks, 3 of 4"}, {"initial_weights": {"a": {"pixel_labels": False}}}, False),
+        ({"segmenter": "true masks, 3 of 4"}, {"initial_weights": {"a": {"pixel_labels": True}}}, True),
+    ],
+    ids=["summary", "summary of both", "scores", "scores of both"],
+)
+def test_an_upper_bound_s_pixel_labels_are_those_of_its_training(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    taught: dict[str, Any],
+    initial: dict[str, Any],
+    both: bool,
+) -> None:
+    document = {**summary(0.4), "pixel_labels_used": True, "training_supervision": taught, **initial}
+    main(["scores", write(tmp_path, document)])
+    lines = [line for line in capsys.readouterr().out.splitlines() if "supervised" in line]
+    assert lines == [
+        "segmenter was trained on pixel labels (true masks, 3 of 4): not a weakly supervised result",
+        *(["initial weights were trained with pixel labels: not a weakly supervised result"] if both else []),
+    ]
 
 
 def test_nothing_scored_is_a_dash(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,9 +89,9 @@ def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tupl
             "takes the direction gather (methods.attention_diffusion.direction)",
         ),
         (
-            ("classifiers", "conformer_small", "views", "transcam"),
+            ("classifiers", "conformer_small_coupled", "views", "transcam"),
             False,
-            "systems.TransCAM.method: 'transcam' needs maps that classifier 'conformer_small' does not store",
+            "systems.TransCAM.method: 'transcam' needs maps that classifier 'conformer_small_coupled'",
         ),
         (
             ("classifiers", "conformer_small_tscam", "network", "token_head"),

@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from wsss.data.sampler import Sample
 from wsss.files import work_folder
 from wsss.training import Schedule, TrainingError, train
 from wsss.training.checkpoints import newest_whole
-from wsss.training.hooks import out_of_range
+from wsss.training.hooks import History, LossRange
 from wsss.training.schedule import PolynomialLR, base_rate, epochs_to_iterations, polynomial
 
 
@@ -281,7 +282,14 @@ def test_a_resumed_training_judges_its_loss_as_an_undisturbed_one(tmp_path: Path
     assert str(resumed.value) == str(whole.value)
 
 
-NAN = math.nan
+def judged(losses: list[float], total: int) -> tuple[float, float, int] | None:
+    ranged = LossRange(total)
+    for loss in losses:
+        ranged.add(loss)
+    return ranged.left()
+
+
+NAN, INF = math.nan, math.inf
 
 
 @pytest.mark.parametrize(
@@ -303,7 +311,15 @@ NAN = math.nan
         ([-5.0] * 100 + [12.0] * 100, 1000, (-5.0, 12.0, 100)),
         ([0.7] * 100 + [1.2] * 100, 1000, None),  # a further term of the loss, as APC's decoder
         ([NAN, 3.0] + [NAN] * 30 + [40.0] * 68, 1000, (3.0, 40.0, 100)),  # mixed precision skips some
-        ([NAN] * 100, 1000, None),
+        ([NAN] * 100, 1000, (INF, INF, 100)),
+        ([2.0] * 100 + [INF] * 99 + [2.0], 1000, (2.0, INF, 100)),  # finite again, but hardly
+        ([2.0] * 100 + [INF, 2.0] * 50, 1000, None),  # half of them: the loss scaler may mend it
+        ([2.0] * 100 + [INF, 2.0] * 49 + [INF, -INF], 1000, (2.0, INF, 100)),
+        ([2.0] * 100 + [INF, 30.0, NAN] * 34, 1000, (2.0, INF, 100)),
+        ([2.0] * 900 + [INF] * 49, 949, (2.0, INF, 10)),  # over: the last ten must be finite, mostly
+        ([2.0] * 900 + [INF] * 49, 1000, None),
+        ([2.0] * 944 + [INF] * 5, 949, None),
+        ([2.0] * 943 + [INF] * 5 + [30.0], 949, (2.0, 30.0, 10)),
         ([2.0] * 900 + [2.0] * 90 + [30.0] * 10, 1000, (2.0, 30.0, 10)),  # over: the last ten decide
         ([2.0] * 30 + [30.0] * 8, 60, (2.0, 30.0, 15)),  # a quarter of a short training
         ([2.0] * 30 + [30.0] * 7, 60, None),
@@ -312,7 +328,49 @@ NAN = math.nan
     ],
 )
 def test_out_of_range(losses: list[float], total: int, found: tuple[float, float, int] | None) -> None:
-    assert out_of_range(losses, total) == found
+    assert judged(losses, total) == found
+
+
+def recorded(record: History, losses: list[float], start: int = 0) -> int:
+    """Updates that a tolerant record, as under mixed precision, lets pass."""
+    runner: Any = SimpleNamespace(iter=start, visualizer=SimpleNamespace(add_scalars=lambda *_, **__: None))
+    for loss in losses:
+        record.after_train_iter(runner, 0, outputs={"loss": torch.tensor(loss)})
+        runner.iter += 1
+    return len(record.rows)
+
+
+def tolerant(total: int) -> History:
+    weights = [{"params": [nn.Parameter(torch.zeros(1))], "name": "all", "lr": 0.1}]
+    return History(torch.optim.SGD(weights), total, 1, tolerant=True)
+
+
+@pytest.mark.parametrize("stop", [1, 60, 130, 148])
+def test_losses_that_are_never_finite_for_long_end_a_training_of_mixed_precision(stop: int) -> None:
+    """From update 101 on two of three are not: 51 of the last 100 after update 176."""
+    losses = [2.0] * 100 + [INF, NAN, 2.0] * 40
+    message = r"it is inf at iteration 176 \(median of the last 100 updates\) .* or set precision: full"
+    with pytest.raises(TrainingError, match=message) as whole:
+        recorded(tolerant(1000), losses)
+    first = tolerant(1000)
+    recorded(first, losses[:stop])
+    checkpoint: dict[str, Any] = {}
+    runner: Any = None
+    first.before_save_checkpoint(runner, checkpoint)
+    resumed = tolerant(1000)
+    resumed.after_load_checkpoint(runner, checkpoint)
+    with pytest.raises(TrainingError) as again:
+        recorded(resumed, losses[stop:], stop)
+    assert str(again.value) == str(whole.value)
+
+
+def test_the_cost_of_a_judgement_does_not_grow() -> None:
+    """Only the window is kept of what was, whatever the length of the training."""
+    ranged = LossRange(100_000)
+    for _ in range(20_000):
+        ranged.add(2.0)
+        assert ranged.left() is None
+    assert len(ranged.last) == 100
 
 
 @pytest.mark.parametrize("scale", [1.5, 30.0])
@@ -325,8 +383,8 @@ def test_ranges_scale_with_the_first_loss(scale: float) -> None:
             *rng.uniform(0.99, 1.01, 50).tolist(),
             *(level * rng.uniform(0.99, 1.01, 120)).tolist(),
         ]
-        assert (out_of_range(losses, 500) is None) == (level < 10)
-        assert (out_of_range([scale * loss for loss in losses], 500) is None) == (level < 10)
+        assert (judged(losses, 500) is None) == (level < 10)
+        assert (judged([scale * loss for loss in losses], 500) is None) == (level < 10)
 
 
 # --------------------------------------------------------------------------------------------------- phases

@@ -21,9 +21,16 @@ def check_stored_views(key: str, chain: Config, method: Config, classifier: Conf
     return check(key, chain, method, classifier) if check else []
 
 
-def has_token_maps(network: Config) -> bool:
-    """Whether a classifier, by its settings, makes class maps of its transformer's patch tokens."""
-    return network["kind"] == "timm" or network.get("token_head") == "patches"
+def token_maps_of(network: Config) -> str | None:
+    """Name under which class maps of a classifier's patch tokens are stored, by its settings.
+
+    Returns:
+        ``cam`` where the class maps themselves are made of the tokens, ``tokens`` where a head of their own
+        makes others, None where nothing reads the patch tokens.
+    """
+    if network.get("kind") == "timm":
+        return "cam"
+    return "tokens" if network.get("token_head") == "patches" else None
 
 
 def _check_adcam(key: str, chain: Config, method: Config, classifier: Config) -> list[str]:
@@ -53,7 +60,7 @@ def _check_attention_diffusion(key: str, chain: Config, method: Config, classifi
 
 
 def _check_tscam(key: str, chain: Config, method: Config, classifier: Config) -> list[str]:
-    if has_token_maps(classifier["network"]):
+    if token_maps_of(classifier["network"]):
         return []
     return [
         f"{key}.method: {chain['method']!r} needs class maps of the transformer's tokens, which "

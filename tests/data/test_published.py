@@ -7,9 +7,17 @@ import pytest
 from wsss.data.published import _read, fits, published_others, published_system
 
 STOPPED = {"kind": "conformer", "variant": "small", "stop_gradient": True, "mean": [0.5]}
-METHOD = {"kind": "adcam", "neighbours": 50, "steps": 2, "soft": False}
+METHOD = {"kind": "adcam", "neighbours": 50, "steps": 2, "soft": False, "direction": "gather"}
+DIFFUSED = {"kind": "attention_diffusion", "direction": "gather"}
+CROSSING = {**STOPPED, "stop_gradient": False}
 VIT = {"model": "vit_base_patch16_384.augreg_in21k_ft_in1k", "blocks": [3, 6, 9, 12]}
-ADCAM: dict[str, Any] = {"network": STOPPED, "method": METHOD, "refined": False, "pixel_labels": False}
+ADCAM: dict[str, Any] = {
+    "network": STOPPED,
+    "method": METHOD,
+    "refined": False,
+    "affinity": "attention",
+    "pixel_labels": False,
+}
 APC: dict[str, Any] = {
     "network": VIT,
     "pooling": "adaptive_k",
@@ -26,13 +34,20 @@ APC: dict[str, Any] = {
         (ADCAM, {"seed": {"miou": 0.635, "fp": 0.209, "fn": 0.166}}),
         ({**ADCAM, "method": {"kind": "cam"}}, {"seed": {"miou": 0.547, "fp": 0.295, "fn": 0.178}}),
         ({**ADCAM, "method": {"kind": "cam_attention"}}, {"seed": {"miou": 0.552, "fp": 0.274, "fn": 0.184}}),
-        ({**ADCAM, "method": {"kind": "transcam"}, "refined": True}, {"segmentation": {"miou": 0.693}}),
         (
-            {**ADCAM, "method": {"kind": "attention_diffusion"}},
+            {**ADCAM, "network": CROSSING, "method": {"kind": "transcam"}, "refined": True},
+            {"segmentation": {"miou": 0.693}},
+        ),
+        (
+            {**ADCAM, "method": {**METHOD, "direction": "hand_on"}},
+            {"seed": {"miou": 0.635, "fp": 0.209, "fn": 0.166}},
+        ),
+        (
+            {**ADCAM, "method": DIFFUSED},
             {"seed": {"miou": 0.546, "fp": 0.264, "fn": 0.203}},
         ),
         (
-            {**ADCAM, "network": {**STOPPED, "stop_gradient": False}},
+            {**ADCAM, "network": CROSSING},
             {"seed": {"miou": 0.517, "fp": 0.288, "fn": 0.208}},
         ),
         ({**ADCAM, "refined": True}, {"pseudo": {"miou": 0.717}, "segmentation": {"miou": 0.69}}),
@@ -62,6 +77,13 @@ def test_a_system_s_figures_on_voc(facts: dict[str, Any], expected: dict[str, An
         ("voc", {**ADCAM, "network": {**STOPPED, "variant": "nano"}}),
         ("voc", {**ADCAM, "method": {}}),
         ("voc", {**ADCAM, "method": {"kind": "tscam"}}),
+        ("voc", {**ADCAM, "method": {"kind": "transcam"}, "refined": True}),  # its gradients cross
+        ("voc", {**ADCAM, "method": {**METHOD, "direction": "literal"}}),
+        ("voc", {**ADCAM, "method": {**METHOD, "soft": True}}),
+        ("voc", {**ADCAM, "affinity": "features"}),
+        ("voc", {**ADCAM, "network": CROSSING, "affinity": "features"}),
+        ("voc", {**ADCAM, "method": {**DIFFUSED, "direction": "literal"}}),
+        ("voc", {**ADCAM, "method": DIFFUSED, "affinity": "features"}),
         ("voc", {**ADCAM, "method": {**METHOD, "steps": 8}}),
         ("voc", {**APC, "network": {**VIT, "model": "vit_base_patch16_384.augreg_in1k"}}),
         ("voc", {**APC, "side": 384}),
@@ -83,6 +105,7 @@ def test_a_condition_may_be_nested_and_an_unknown_fact_fits_none() -> None:
     assert fits({"a": {"b": 1}}, {"a": {"b": 1, "c": 2}, "d": 3})
     assert not fits({"a": {"b": 1}}, {"a": 1})
     assert not fits({"a": None}, {})
+    assert fits({"a": [1, 2]}, {"a": 2}) and not fits({"a": [1, 2]}, {"a": 3})
 
 
 def test_no_two_entries_are_about_one_system() -> None:

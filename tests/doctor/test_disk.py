@@ -64,6 +64,17 @@ def test_strides_are_those_of_the_networks(name: str) -> None:
         assert strides(settings) == (model.token_stride, model.stride)
 
 
+def test_class_maps_that_are_the_tokens_are_counted_once() -> None:
+    views = {"scales": [1.0], "mirror": False, "attention_steps": 0}
+    timm = {"kind": "timm", "model": "vit_tiny_patch16_224", "arguments": {}}
+    conformer = CONFIG["classifiers"]["conformer_small"]["network"]
+    maps = [
+        cam_bytes((64, 96), 1, network, views)
+        for network in (timm, conformer, {**conformer, "token_head": "patches"})
+    ]
+    assert maps[0] == maps[1] == maps[2] / 2
+
+
 def test_a_patch_size_of_its_own_counts() -> None:
     settings = {"kind": "timm", "model": "vit_tiny_patch16_224", "arguments": {"patch_size": 8}}
     assert strides(settings) == (8, 8)
@@ -77,10 +88,13 @@ def test_a_label_map_is_not_larger_than_estimated(tmp_path: Path, size: tuple[in
     assert 0 < (tmp_path / "a.png").stat().st_size <= label_bytes(size)
 
 
-def test_voc_s_attention_is_the_30_gigabytes_that_it_was_designed_for() -> None:
+@pytest.mark.parametrize(("neighbours", "gigabytes"), [(64, 30.7), (100, 48)])
+def test_voc_s_attention_is_the_gigabytes_of_its_neighbours(neighbours: int, gigabytes: float) -> None:
     classifier = CONFIG["classifiers"]["conformer_small"]
-    an_image = attention_bytes((375, 500), classifier["network"], classifier["views"])
-    assert 10582 * an_image == pytest.approx(30e9, rel=0.1)
+    assert classifier["views"]["cached_neighbours"] == 64
+    views = {**classifier["views"], "cached_neighbours": neighbours}
+    an_image = attention_bytes((375, 500), classifier["network"], views)
+    assert 10582 * an_image == pytest.approx(gigabytes * 1e9, rel=0.02)
 
 
 def test_what_is_there_is_not_counted_again(tmp_path: Path) -> None:
@@ -92,7 +106,7 @@ def test_what_is_there_is_not_counted_again(tmp_path: Path) -> None:
         (attention / f"{shard:03d}of048.safetensors").touch()
     (attention / "000of012.safetensors").touch()  # of another cut
     after = estimate.main(tmp_path)
-    assert before.bytes - after.bytes == pytest.approx(1.05 * 15e9, rel=0.1)
+    assert before.bytes - after.bytes == pytest.approx(1.05 * 30.7e9 / 2, rel=0.02)
     assert before.files - after.files == 24
     assert before.bytes < estimate.everything(tmp_path).bytes
 

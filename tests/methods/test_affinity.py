@@ -120,11 +120,18 @@ def test_means_stay_between_the_smallest_and_the_largest_score(dtype):
         assert given.min() - 1e-6 <= found.min() and found.max() <= given.max() + 1e-6
 
 
-def test_where_boundaries_are_everything_means_are_zero():
-    edge = torch.zeros(6, 7)
-    edge[2:5, 2:5] = 1
-    walked = random_walk(torch.ones(1, 6, 7), edge, radius=2, normalise="mean")
-    assert walked.isfinite().all() and walked[0, 3, 3] == 0 and walked[0, 0, 0] == 1
+def test_where_nothing_arrives_means_are_the_scores_as_they_were():
+    """A whole map of boundaries, and a lone cell of 1, which float32 rounds a sure boundary to."""
+    scores = torch.rand(2, 6, 7, generator=torch.Generator().manual_seed(0))
+    edge = torch.ones(6, 7)
+    assert torch.equal(random_walk(scores, edge, radius=2, normalise="mean"), scores)
+    assert not random_walk(scores, edge, radius=2).any()
+    edge[3:] = 0.25
+    edge[5, 5] = torch.tensor(20.0).sigmoid()
+    found = random_walk(scores, edge, radius=2, log2_steps=4, normalise="mean")
+    assert edge[5, 5] == 1 and torch.equal(found[:, 5, 5], scores[:, 5, 5])
+    assert torch.equal(found[:, :2], scores[:, :2])
+    assert not torch.equal(found[:, 4], scores[:, 4])
 
 
 def dense_affinity(edge, radius):

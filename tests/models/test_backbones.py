@@ -110,6 +110,12 @@ def test_an_efficientnet_is_dilated_where_it_loses_its_stride_or_reads_adjoining
         ({**FAMILIES[0], "out_indices": [5]}, r"indices of 5 features, found \[5\]"),
         ({**FAMILIES[0], "out_indices": [2, 1]}, r"ascending indices"),
         ({"model": "resnet51"}, "no model 'resnet51'"),
+        (
+            {"model": "ghostnet_050", "output_stride": 16},
+            "only output_stride==32 .* take 32 or another model",
+        ),
+        ({"model": "resnet18", "arguments": {"widths": 3}}, "'resnet18' does not take .*widths"),
+        ({"model": "vit_tiny_patch16_224", "arguments": {"widths": 3}}, "does not take .*widths"),
     ],
 )
 def test_impossible_configurations_are_refused(network, message):

@@ -14,7 +14,13 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tests.golden import FOLDER, assert_close_to_golden, fill
-from wsss.models.deeplabv2 import MODELS, MultiScaleEncoderDecoder, build_segmenter, channel_norm
+from wsss.models.deeplabv2 import (
+    MODELS,
+    MultiScaleEncoderDecoder,
+    build_segmenter,
+    channel_norm,
+    default_optimizer,
+)
 
 CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
 TOLERANCE, ROUNDED = 1e-9, 2e-7
@@ -182,6 +188,27 @@ def test_normalising_adds_no_parameter_and_draws_no_number(nano):
     feature = channel_norm(nano.eval().backbone(image)[-1])
     expected = sum(conv(feature) for conv in nano.decode_head.convolutions)
     torch.testing.assert_close(normalised.eval().logits(image), expected)
+
+
+TINY_VIT = {"model": "vit_tiny_patch16_224", "arguments": {"depth": 2, "embed_dim": 24, "num_heads": 2}}
+LITE = {"model": "tf_efficientnet_lite0", "output_stride": 16}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "norm", "optimizer"),
+    [
+        (NANO["backbone"], None, "sgd"),
+        (TINY_VIT, None, "adamw"),
+        (LITE, "layer", "adamw"),
+        ({"model": "convnext_atto"}, "layer", "adamw"),
+    ],
+    ids=["residual", "transformer", "efficientnet", "convnext"],
+)
+def test_defaults_follow_the_kind_of_backbone(backbone, norm, optimizer):
+    built = build_segmenter({**{k: v for k, v in NANO.items() if k != "norm"}, "backbone": backbone}, 4)
+    assert (built.decode_head.norm, default_optimizer(built.backbone)) == (norm, optimizer)
+    given = build_segmenter({**NANO, "backbone": backbone, "norm": None}, 4)
+    assert given.decode_head.norm is None
 
 
 def test_an_unknown_norm_is_refused():

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -83,22 +84,38 @@ def test_dropout_acts_on_the_input_in_training_only(features: Tensor) -> None:
     assert not torch.equal(module(features, GRID), module(torch.zeros_like(features), GRID))
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5])
-def test_each_lstm_drops_its_own_inputs_in_training_only(features: Tensor, share: float) -> None:
-    """With all else equal, an LSTM that reads zeros alone tells what was dropped."""
+def test_each_direction_drops_the_same_inputs_all_along_a_line(features: Tensor) -> None:
+    """Each of the four directions by the equations, line by line, under its own mask of the line."""
     torch.manual_seed(0)
-    module = HVBiLSTM(8, 2, 0.0, share).double()
+    module = HVBiLSTM(8, 2, 0.0, 0.5).double()
+    patches = features.unflatten(1, GRID)
     torch.manual_seed(3)
-    rows = torch.nn.functional.dropout(features.unflatten(1, GRID), share)
-    columns = torch.nn.functional.dropout(features.unflatten(1, GRID), share)
-    assert torch.equal(rows, columns) == (share == 0)
-    expected = [
-        module.rows(rows.flatten(0, 1))[0].unflatten(0, (2, 3)),
-        module.columns(columns.transpose(1, 2).flatten(0, 1))[0].unflatten(0, (2, 5)).transpose(1, 2),
-    ]
+    masks = [torch.nn.functional.dropout(features.new_ones(lines, 1, 8), 0.5) for lines in (6, 6, 10, 10)]
+    expected = torch.zeros_like(patches)
+    for image, row, column in np.ndindex(2, *GRID):
+        line, across = patches[image, row], image * GRID[0] + row
+        beam, down = patches[image, :, column], image * GRID[1] + column
+        rows, columns = module.rows.state_dict(), module.columns.state_dict()
+        expected[image, row, column] = torch.cat(
+            [
+                lstm(rows, "", line * masks[0][across])[column],
+                lstm(rows, "_reverse", (line * masks[1][across]).flip(0)).flip(0)[column],
+                lstm(columns, "", beam * masks[2][down])[row],
+                lstm(columns, "_reverse", (beam * masks[3][down]).flip(0)).flip(0)[row],
+            ]
+        )
     torch.manual_seed(3)
-    torch.testing.assert_close(module(features, GRID), torch.cat(expected, -1).flatten(1, 2))
-    torch.testing.assert_close(module.eval()(features, GRID), _plain(module)(features, GRID))
+    torch.testing.assert_close(module(features, GRID), expected.flatten(1, 2))
+    assert torch.equal(module.eval()(features, GRID), _plain(module)(features, GRID))
+
+
+def test_without_dropout_training_draws_nothing_and_gives_the_same_bits(features: Tensor) -> None:
+    torch.manual_seed(0)
+    module = HVBiLSTM(8, 2, 0.0, 0.0).double().train()
+    expected = _plain(module)(features, GRID)
+    before = torch.get_rng_state()
+    assert torch.equal(module(features, GRID), expected)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def _plain(module: HVBiLSTM) -> HVBiLSTM:

@@ -95,6 +95,10 @@ def test_a_rule_s_scores_have_columns_and_its_name_a_place(scene: Scene) -> None
     assert (row["seed_fixed_miou"], row["seed_otsu_miou"]) == (0.45, 0.45)
     assert row["pseudo_rule"] == "threshold by rule otsu"
     assert ">at 0.31 by otsu<" in scene.draw().read_text()
+    for path in scene.files["seeds"]:
+        write_json(path, {**read_json(path), "fixed": {**own, "threshold_deviation": 0.1}})
+    assert scene.compare().loc["AD-CAM + IRNet", "seed_fixed_threshold_deviation"] == 0.1
+    assert ">mean 0.31 by otsu<" in scene.draw().read_text()
 
 
 def test_parameters_leave_out_statistics_and_count_the_whole_chain(scene: Scene) -> None:
@@ -218,6 +222,19 @@ def test_pixel_labels_of_any_stage_count(scene: Scene) -> None:
     )
 
 
+def test_an_upper_bound_is_said(scene: Scene) -> None:
+    assert scene.compare()["training_supervision"].isna().all()
+    assert "trained on pixel labels" not in scene.draw().read_text()
+    path = next(path for path in scene.files["segmentation"] if "deeplab" in str(path))
+    taught = {"segmenter": "true masks of the training images, 3 of 4"}
+    write_json(path, {**read_json(path), "pixel_labels_used": True, "training_supervision": taught})
+    table = scene.compare()
+    assert table.loc["AD-CAM + IRNet", "training_supervision"] == f"segmenter: {taught['segmenter']}"
+    page = scene.draw().read_text()
+    assert "trained on pixel labels" in page
+    assert "segmenter: true masks of the training images, 3 of 4" in page
+
+
 def test_published_figures_stand_beside_voc_alone(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     assert scene.compare()["published_as"].isna().all()
     seen: list[tuple[str, dict[str, Any]]] = []
@@ -234,7 +251,8 @@ def test_published_figures_stand_beside_voc_alone(scene: Scene, monkeypatch: pyt
     assert pd.isna(table.loc["APC", "published_seed_miou"])
     assert [kind for kind, _ in seen] == ["voc"] * 4
     assert seen[2][1] == {
-        "method": {"kind": "adcam"},
+        "method": {"kind": "adcam", "direction": "gather", "soft": False},
+        "affinity": "attention",
         "refined": True,
         "pixel_labels": False,
         "network": {"kind": "conformer"},
@@ -245,7 +263,9 @@ def test_published_figures_stand_beside_voc_alone(scene: Scene, monkeypatch: pyt
 def facts_of(system: System) -> dict[str, Any]:
     """What the comparison would find out about a configured system from its files."""
     inference = CONFIG["apc_inferences" if system.apc else "inferences"][system.inference]
-    seed = {"maps": {"settings": CONFIG["methods"][system.method]}, "pixel_labels_used": False}
+    views = {} if system.apc else CONFIG["classifiers"][system.classifier]["views"]
+    maps = {"settings": CONFIG["methods"][system.method], "views": views}
+    seed = {"maps": maps, "pixel_labels_used": False}
     documents = {
         "seed": [seed],
         "pseudo": [],
@@ -311,3 +331,29 @@ def test_a_score_of_nothing_stays_empty(scene: Scene) -> None:
     write_json(path, {**nothing, "miou": None, "threshold_chosen": "highest mIoU"})
     row = scene.compare().loc["CAM"]
     assert row[["seed_miou", "seed_fixed_miou"]].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("method", "affinity", "shown"),
+    [
+        ("adcam", None, True),
+        ("adcam_hand_on", None, True),
+        ("adcam_literal", None, False),
+        ("adcam_soft", None, False),
+        ("adcam", {"kind": "attention"}, True),
+        ("adcam", {"kind": "features", "beta": 1.2, "gamma": 3.0}, False),
+        ("attention_diffusion", {"kind": "features", "beta": 1.2, "gamma": 3.0}, False),
+        ("attention_diffusion", None, True),
+    ],
+)
+def test_other_readings_stand_beside_no_figure(
+    method: str, affinity: dict[str, Any] | None, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = CONFIG["classifiers"]["conformer_small"]["views"]
+    kept = {key: value for key, value in views.items() if key != "affinity"}
+    monkeypatch.setitem(CONFIG["classifiers"]["conformer_small"], "views", kept)
+    if affinity:
+        kept["affinity"] = affinity
+    entry = {"name": "x", "classifier": "conformer_small", "method": method, "refiner": "none"}
+    system = system_of({**entry, "segmenter": None}, CONFIG["datasets"]["voc"])
+    assert (published_system("voc", facts_of(system)) is not None) is shown

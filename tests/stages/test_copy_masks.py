@@ -59,15 +59,15 @@ def test_masks_are_copied_as_they_are(tmp_path: Path) -> None:
         for name in names:
             label = {"a/0": 1, "a/1": 2, "a/2": 0}[name]
             assert np.array_equal(read_label(folder, name, scenes.SIZE), scenes.truth(label))
-    params = read_label_index(made["indexes"][0]).params
-    assert params == {"supervision": "true masks of the training images", "pixel_labels": True}
+    for index in made["indexes"]:
+        assert read_label_index(index).params == {**copy_masks.TRUTH, "masked": 3, "images": 4}
 
 
 def test_every_file_of_an_upper_bound_says_so(tmp_path: Path) -> None:
     manifest = scenes.make_manifest(tmp_path)
     weights = train(tmp_path / "out", manifest, copied(tmp_path / "truth", manifest))
     with open_tensors(weights, "weights") as shard:
-        assert shard.params["labels"] == copy_masks.TRUTH
+        assert shard.params["labels"] == {**copy_masks.TRUTH, "masked": 3, "images": 4}
         assert shard.params["initial"]["pixel_labels"] is False  # it did not start from any
     counts = []
     for shard_name in scenes.SHARDS:
@@ -86,7 +86,7 @@ def test_every_file_of_an_upper_bound_says_so(tmp_path: Path) -> None:
     )
     scores: dict[str, Any] = json.loads((tmp_path / "scores.json").read_text())
     assert scores["pixel_labels_used"] is True
-    assert scores["training_supervision"] == {"segmenter": "true masks of the training images"}
+    assert scores["training_supervision"] == {"segmenter": "true masks of the training images, 3 of 4"}
     assert scores["initial_supervision"] == {"segmenter": "image labels"}
     assert (scores["split"], scores["images"], scores["seed"]) == ("val", 2, 1)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tests.stages.builders import SHARD, Data, make_data, random_attention
-from wsss.artefacts import ArtefactError, read_tensors, write_tensors
+from wsss.artefacts import ArtefactError, open_tensors, read_tensors, write_tensors
 from wsss.methods.cam import merge_views, normalise
 from wsss.methods.diffusion import (
     attended,
@@ -159,6 +159,18 @@ def test_attention_diffusion_uses_the_whole_matrix(tmp_path: Path, steps: int, d
 def test_cam_attention_multiplies_by_the_class_attention(stored: Stored) -> None:
     dense = {key: cam.flatten(1) * stored.tokens[key].float() for key, cam in stored.cams.items()}
     assert_maps(stored.run(kind="cam_attention"), stored.merged(dense))
+
+
+def test_tscam_takes_the_class_maps_where_they_are_the_tokens(stored: Stored) -> None:
+    with open_tensors(stored.data.path("cams.safetensors"), "views") as views:
+        kept = {name: views.get(name) for name in views.keys() if "/tokens" not in name}  # noqa: SIM118
+        params = {**views.params, "token_maps": "cam"}
+    write_tensors(stored.data.path("cams.safetensors"), "views", kept, params)
+    found, expected = stored.run(kind="tscam"), stored.run(kind="cam_attention")
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    before = stored.run(kind="tscam", normalise_views="before")
+    other = stored.run(kind="cam_attention", normalise_views="before")
+    assert all(torch.equal(before[name], value) for name, value in other.items())
 
 
 def test_tscam_multiplies_the_tokens_maps_by_the_class_attention(stored: Stored) -> None:

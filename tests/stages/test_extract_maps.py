@@ -316,6 +316,31 @@ def test_what_the_attention_makes_of_the_maps_is_stored_as_asked(
     torch.testing.assert_close(lists["img0/token0"].float(), class_attention(blocks), rtol=1e-3, atol=1e-3)
 
 
+def test_class_maps_of_tokens_are_stored_once_and_tscam_reads_them(tmp_path: Path) -> None:
+    tiny = {"depth": 2, "embed_dim": 24, "num_heads": 2, "patch_size": 8, "img_size": 32}
+    network = {"kind": "timm", "model": "vit_tiny_patch16_224", "arguments": tiny, **STATISTICS}
+    torch.manual_seed(0)
+    data = make_data(tmp_path, [(40, 52)], [(0, 2)])
+    paths = {name: data.path(name) for name in ("cams", "attention")}
+    extract_maps.run(
+        manifest=data.manifest,
+        weights=write_weights(data.path("weights"), build_classifier(network, 3)),
+        **paths,
+        network=network,
+        views={**VIEWS, "scales": [1.0]},
+        shard=SHARD,
+    )
+    with open_tensors(paths["cams"], "views") as shard:
+        assert shard.params["token_maps"] == "cam"
+        assert not any("/tokens" in name for name in shard.keys())  # noqa: SIM118
+    made = {}
+    for kind in ("tscam", "cam_attention"):
+        maps, settings = data.path(kind), {"kind": kind}
+        diffuse_cams.run(manifest=data.manifest, **paths, maps=maps, settings=settings, shard=SHARD)
+        made[kind] = read_tensors(maps, "maps")["img0/maps"]
+    assert made["tscam"].any() and torch.equal(made["tscam"], made["cam_attention"])
+
+
 def test_nothing_is_stored_that_no_method_reads(tmp_path: Path, transformer: Transformer) -> None:
     transformer.gives = ("attention",)
     data = make_data(tmp_path, [(40, 52)], [(0, 2)])

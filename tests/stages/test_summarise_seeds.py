@@ -37,7 +37,11 @@ def write(folder: Path, name: str, documents: list[dict[str, Any]]) -> list[Path
 
 
 def run(
-    folder: Path, mious: list[float | None], seeds: list[int] | None = None, pixel_labels: bool = False
+    folder: Path,
+    mious: list[float | None],
+    seeds: list[int] | None = None,
+    pixel_labels: bool = False,
+    **more_of_last: Any,
 ) -> dict[str, Any]:
     seeds = seeds or list(range(len(mious)))
     pairs = list(enumerate(mious))
@@ -45,7 +49,11 @@ def run(
     fixed = {**scores(0.3), "threshold": 0.25, "threshold_chosen": "fixed by the configuration"}
     inferences = {"single": {**scores(0.4), "scales": [1.0]}, "multi": {**scores(0.5), "scales": [0.5, 1.0]}}
     supervision = {"classifier": "image labels", "segmenter": "other image labels"}
-    last: dict[str, Any] = {"initial_supervision": supervision, "pixel_labels_used": pixel_labels}
+    last: dict[str, Any] = {
+        "initial_supervision": supervision,
+        "pixel_labels_used": pixel_labels,
+        **more_of_last,
+    }
     own = {"threshold": 0.3, "threshold_deviation": 0.1, "threshold_rule": "otsu", "threshold_chosen": "by"}
     more = {"fixed": fixed, "rules": {"otsu": {**scores(0.25), **own}}}
     seed_scores = write(folder, "seed", [document(seed, 0.35, **best, **more) for seed, _ in pairs])
@@ -113,6 +121,19 @@ def test_summary_prints_as_a_table_in_the_chain_s_order(tmp_path: Path) -> None:
 def test_pixel_labels_of_one_stage_are_said(tmp_path: Path) -> None:
     assert run(tmp_path, [0.5])["pixel_labels_used"] is False
     assert run(tmp_path, [0.5], pixel_labels=True)["pixel_labels_used"] is True
+
+
+@pytest.mark.parametrize("initially", [False, True])
+def test_an_upper_bound_is_said_and_printed(tmp_path: Path, initially: bool) -> None:
+    weights = {"segmenter": {"supervision": "image labels", "pixel_labels": initially}}
+    taught = {"training_supervision": {"segmenter": "masks, 3 of 4"}, "initial_weights": weights}
+    result = run(tmp_path, [0.5, 0.6], pixel_labels=True, **taught)
+    assert result["training_supervision"] == {"segmenter": ["masks, 3 of 4"]}
+    assert (result["initial_pixel_labels"], result["pixel_labels_used"]) == (initially, True)
+    printed = format_scores(result)
+    assert "segmenter was trained on pixel labels (masks, 3 of 4)" in printed
+    assert ("initial weights" in printed) is initially
+    assert "training_supervision" not in run(tmp_path, [0.5, 0.6])
 
 
 def test_supervision_is_listed_network_by_network(tmp_path: Path) -> None:

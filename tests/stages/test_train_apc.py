@@ -141,8 +141,17 @@ def test_only_the_last_blocks_and_the_final_norm_learn(tmp_path: Path, data: Dat
     assert (everything / "history.csv").read_bytes() == (
         train(tmp_path / "un", data) / "history.csv"
     ).read_bytes()
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_more_blocks_than_there_are_end_the_training_before_it_starts(
+    tmp_path: Path, data: Data, freeze: bool
+) -> None:
     with pytest.raises(ValueError, match="learns: expected at most the encoder's 2 blocks, found 3"):
-        train(tmp_path / "more", data, learns=3, freeze=False)
+        train_apc.Phases(build_apc(APC, 2), {**TRAINING, "learns": 3, "freeze": freeze}, 5, 2)
+    with pytest.raises(ValueError, match="learns: expected at most"):
+        train(tmp_path / "more", data, learns=3, freeze=freeze)
+    assert not list((tmp_path / "more").rglob("*.pth"))
 
 
 def test_a_new_adam_takes_a_first_step_after_the_warm_up(tmp_path: Path, data: Data) -> None:

@@ -279,10 +279,21 @@ def test_without_normalisation_it_ends_in_an_error_and_no_artefact(
     tmp_path: Path, data: dict[str, Any]
 ) -> None:
     initial = _start_of_any_scale(tmp_path / "start.safetensors")
-    training = {**SEGMENTER_TRAINING, "lr": 1e-4, "iterations": 24, "accumulate": 1}
+    training = {**SEGMENTER_TRAINING, "lr": 1e-4, "iterations": 24, "accumulate": 1, "optimizer": "sgd"}
     with pytest.raises(TrainingError, match=r"the loss (has left its range for good|is (nan|inf))"):
-        segment(tmp_path / "out", data, network=LITE, initial=initial, training=training)
+        segment(tmp_path / "out", data, network={**LITE, "norm": None}, initial=initial, training=training)
     assert not (tmp_path / "out" / "weights.safetensors").exists()
+
+
+def test_any_backbone_trains_with_what_is_its_default(tmp_path: Path, data: dict[str, Any]) -> None:
+    """Neither norm nor optimiser given: an EfficientNet of any scale is normalised and takes AdamW."""
+    training = {key: value for key, value in SEGMENTER_TRAINING.items() if key != "optimizer"}
+    training |= {"lr": 1e-3, "iterations": 32, "accumulate": 1}
+    initial = _start_of_any_scale(tmp_path / "start.safetensors")
+    segment(tmp_path / "out", data, network=LITE, initial=initial, training=training)
+    history = read_table(tmp_path / "out" / "history.csv")
+    np.testing.assert_allclose(history["head_bias_lr"], 10 * history["backbone_lr"])
+    assert history["loss"][-8:].mean() < 0.8 * history["loss"][:3].mean()
 
 
 @pytest.mark.parametrize("stage", [refine, segment])

@@ -128,6 +128,21 @@ def _title(document: Mapping[str, Any]) -> str:
 
 
 def _warnings(document: Mapping[str, Any]) -> list[str]:
-    if document["pixel_labels_used"]:
-        return ["initial weights were trained with pixel labels: not a weakly supervised result"]
-    return []
+    """What makes the result no weakly supervised one: labels of the training, or of the weights before it."""
+    taught = {role: _texts(labels) for role, labels in document.get("training_supervision", {}).items()}
+    trained = [f"{role} was trained on pixel labels ({labels})" for role, labels in taught.items()]
+    initial = ["initial weights were trained with pixel labels"] if _initially(document) else []
+    return [f"{reason}: not a weakly supervised result" for reason in [*trained, *initial]]
+
+
+def _texts(labels: str | Sequence[str]) -> str:
+    """One run's labels, or all runs' different ones."""
+    return labels if isinstance(labels, str) else "; ".join(labels)
+
+
+def _initially(document: Mapping[str, Any]) -> bool:
+    """Whether initial weights had seen pixel labels; where no training did, they alone can be meant."""
+    if "training_supervision" not in document:
+        return bool(document["pixel_labels_used"])
+    origins = document.get("initial_weights", {}).values()
+    return document.get("initial_pixel_labels", False) or any(part["pixel_labels"] for part in origins)

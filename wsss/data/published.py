@@ -18,7 +18,8 @@ def published_system(kind: str, facts: Mapping[str, Any]) -> dict[str, Any] | No
     Args:
         kind: Kind of data set, such as ``voc``.
         facts: What the system is: ``network``, ``pixel_labels``, and the settings of its ``method`` with
-            ``refined``, or ``pooling``, ``alpha``, ``beta`` and ``side`` of a single-stage one.
+            ``refined`` and the ``affinity`` that it diffused over, or ``pooling``, ``alpha``, ``beta`` and
+            ``side`` of a single-stage one.
 
     Returns:
         ``name``, ``source`` and, for each stage that was published, its scores as fractions of 1; None
@@ -43,13 +44,16 @@ def published_others(kind: str) -> list[dict[str, Any]]:
 
 
 def fits(where: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
-    """Whether the facts have every key of a condition with an equal value, nested mappings likewise."""
+    """Whether the facts have every key of a condition with an equal value, nested mappings likewise.
+
+    A list in the condition names several values, of which any will do.
+    """
     for key, expected in where.items():
         found = facts.get(key)
         if isinstance(expected, Mapping):
             if not isinstance(found, Mapping) or not fits(expected, found):
                 return False
-        elif key not in facts or found != expected:
+        elif key not in facts or found not in (expected if isinstance(expected, list) else [expected]):
             return False
     return True
 

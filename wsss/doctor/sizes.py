@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from wsss.configuration import COARSER_THAN_TOKENS, WITHOUT_ATTENTION, Config
-from wsss.stored_views import has_token_maps
+from wsss.stored_views import token_maps_of
 
 NUMBER = 2  # bytes of a float16, and of a neighbour's index
 GRID = 4  # pixels a cell of stored maps
@@ -70,7 +70,7 @@ def _neighbours(stored: float | Config, tokens: int) -> int:
 def cam_bytes(size: Size, classes: float, network: Config, views: Config) -> float:
     """Of ``extract_maps``: raw class maps of all views, and what it makes of them with the attention."""
     token, cell = strides(network)
-    made = views["attention_steps"] + views.get("transcam", False) + has_token_maps(network)
+    made = views["attention_steps"] + views.get("transcam", False) + (token_maps_of(network) == "tokens")
     return NUMBER * classes * (1 + (0 if token is None else made)) * sum(_grids(size, cell, views))
 
 

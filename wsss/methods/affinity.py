@@ -124,8 +124,8 @@ def random_walk(
         radius: See :func:`search_paths`.
         beta: Exponent that sharpens affinities.
         log2_steps: Binary logarithm of the number of steps.
-        normalise: ``mass``, IRN's, or ``mean``. Where boundaries are 1 all around nothing arrives, and the
-            maps are 0 either way.
+        normalise: ``mass``, IRN's, or ``mean``. Where the walk of ones is 0, on a boundary of exactly 1 that
+            nothing crosses, ``mass`` gives 0 and ``mean`` the score as it was.
 
     Returns:
         Walked maps, (K, h, w).
@@ -147,7 +147,8 @@ def random_walk(
         walked = transition @ walked
     if mean:
         ones = walked[:, -1:]
-        walked = torch.where(ones > 0, walked[:, :-1] / ones, 0)  # (N, K)
+        unwalked = scores.double().flatten(1).t()
+        walked = torch.where(ones > 0, walked[:, :-1] / ones, unwalked)  # (N, K)
     return walked.t().reshape(scores.shape).to(scores.dtype)
 
 

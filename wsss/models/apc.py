@@ -9,10 +9,8 @@ from torch import Tensor, nn
 
 from wsss.models.hv_bilstm import HVBiLSTM
 from wsss.models.mlp_decoder import MLPDecoder
-from wsss.models.outputs import check_images, pad_to_multiple
+from wsss.models.outputs import check_images, pad_to_multiple, without_colours
 from wsss.models.timm_transformers import create_transformer
-
-INPUT_KEYS = {"mean", "std"}  # read by the stages that prepare images
 
 
 class APCOutput(NamedTuple):
@@ -148,9 +146,7 @@ def build_apc(network: Mapping[str, Any], num_classes: int) -> APC:
         network: ``model`` and the other arguments of ``APC``; ``mean`` and ``std`` are left to others.
         num_classes: Foreground classes C.
     """
-    return APC(
-        num_classes=num_classes, **{key: value for key, value in network.items() if key not in INPUT_KEYS}
-    )
+    return APC(num_classes=num_classes, **without_colours(network))
 
 
 def _with_native_side(arguments: Mapping[str, Any], native_side: int | None) -> dict[str, Any]:

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import timm
-from timm.layers import Conv2dSame
 from timm.models import model_entrypoint
 from timm.models.resnet import Bottleneck, ResNet
 from torch import Tensor, nn
 
 from wsss.models.outputs import pad_to_multiple
+from wsss.models.timm_cnns import create_cnn
 
 # timm's modules whose transformers take images of any size by resampling the position embedding
 RESIZABLE = ("deit", "eva", "vision_transformer")
@@ -44,10 +44,13 @@ class TimmBackbone(nn.Module):
         caffe_style: bool = False,
     ) -> None:
         super().__init__()
-        options = _constructor_options(model, arguments or {}, output_stride)
-        self.model = timm.create_model(model, pretrained=False, num_classes=0, **options)
+        self.model = _create(model, arguments or {}, output_stride, dilate)
         self.residual = isinstance(self.model, ResNet)
-        _edit(self.model, model, dilate=dilate, caffe_style=caffe_style)
+        if caffe_style:
+            _move_strides(self.model, model)
+        if caffe_style and dilate:
+            for stage in (self.model.layer1, self.model.layer2, self.model.layer3, self.model.layer4):
+                _level_dilation(stage)
         channels, strides = _describe(self.model)
         self.uniform = len(set(strides)) == 1
         self.out_indices = _choose(out_indices, len(strides), self.uniform)
@@ -94,17 +97,12 @@ def build_backbone(network: Mapping[str, Any]) -> TimmBackbone:
     return TimmBackbone(**network)
 
 
-def _constructor_options(
-    model: str, arguments: Mapping[str, Any], output_stride: int | None
-) -> dict[str, Any]:
-    if not timm.is_model(model):
-        raise ValueError(f"timm {timm.__version__} has no model {model!r}")
-    module = model_entrypoint(model).__module__.rpartition(".")[2]
-    if module in RESIZABLE:
-        return {"dynamic_img_size": True, **arguments}
-    if output_stride in (None, 32):
-        return dict(arguments)
-    return {"output_stride": output_stride, **arguments}
+def _create(model: str, arguments: Mapping[str, Any], output_stride: int | None, dilate: bool) -> Any:
+    """Build a CNN at its output stride, or a transformer, which has but one stride and any size."""
+    resizable = timm.is_model(model) and model_entrypoint(model).__module__.rpartition(".")[2] in RESIZABLE
+    if resizable:
+        return create_cnn(model, {"dynamic_img_size": True, **arguments})
+    return create_cnn(model, arguments, output_stride, dilate=dilate)
 
 
 def _describe(model: nn.Module) -> tuple[list[int], list[int]]:
@@ -129,16 +127,6 @@ def _choose(out_indices: Sequence[int] | None, count: int, uniform: bool) -> lis
     return chosen
 
 
-def _edit(model: nn.Module, name: str, *, dilate: bool, caffe_style: bool) -> None:
-    if caffe_style:
-        _move_strides(model, name)
-    if not dilate:
-        _undo_dilation(model)
-    elif caffe_style and isinstance(model, ResNet):
-        for stage in (model.layer1, model.layer2, model.layer3, model.layer4):
-            _level_dilation(stage)
-
-
 def _move_strides(model: nn.Module, name: str) -> None:
     blocks = [module for module in model.modules() if isinstance(module, Bottleneck)]
     if not isinstance(model, ResNet) or not isinstance(model.maxpool, nn.MaxPool2d) or not blocks:
@@ -154,12 +142,3 @@ def _level_dilation(stage: nn.Module) -> None:
     dilation = max(conv.dilation for conv in convolutions)
     for conv in convolutions:
         conv.dilation, conv.padding = dilation, dilation
-
-
-def _undo_dilation(model: nn.Module) -> None:
-    """Let all convolutions read adjoining cells again; the features keep their size."""
-    for conv in model.modules():
-        if isinstance(conv, nn.Conv2d) and max(conv.dilation) > 1:
-            if not isinstance(conv, Conv2dSame):  # which pads by its own dilation when it runs
-                conv.padding = tuple((size - 1) // 2 for size in conv.kernel_size)
-            conv.dilation = (1, 1)

@@ -7,6 +7,7 @@ from torch import nn
 
 from wsss.models.cnn_classifier import CnnClassifier
 from wsss.models.conformer import conformer_base, conformer_nano, conformer_small, conformer_tiny
+from wsss.models.outputs import without_colours
 from wsss.models.pair import Pair
 from wsss.models.timm_classifier import TimmClassifier
 
@@ -18,29 +19,24 @@ VARIANTS = {
     "base": conformer_base,
     "nano": conformer_nano,
 }
-INPUT_KEYS = {"mean", "std"}  # read by the stages that prepare images
 
 
 def _conformer(settings: Settings, num_classes: int) -> nn.Module:
-    options = _without_colours(settings)
+    options = without_colours(settings)
     variant = _pick(VARIANTS, options.pop("variant", None), "variant")
     return variant(num_classes, **options)
 
 
 def _cnn(settings: Settings, num_classes: int) -> nn.Module:
-    return CnnClassifier(num_classes=num_classes, **_without_colours(settings))
+    return CnnClassifier(num_classes=num_classes, **without_colours(settings))
 
 
 def _timm(settings: Settings, num_classes: int) -> nn.Module:
-    return TimmClassifier(num_classes=num_classes, **_without_colours(settings))
+    return TimmClassifier(num_classes=num_classes, **without_colours(settings))
 
 
 def _pair(settings: Settings, num_classes: int) -> nn.Module:
     return Pair(num_classes, **settings)
-
-
-def _without_colours(settings: Settings) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key not in INPUT_KEYS}
 
 
 CLASSIFIERS: dict[str, Callable[[Settings, int], nn.Module]] = {

@@ -1,17 +1,16 @@
 """Any CNN of timm as a classifier with class maps at a chosen output stride."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-import timm
 import torch
 from timm.models.resnet import ResNet
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from wsss.models.outputs import ClassifierOutput, check_images, pad_to_multiple
+from wsss.models.timm_cnns import create_cnn
 
-OWN_STRIDE = 32  # of timm's CNNs, which is never asked for
 PROBE = (4, 6)  # cells of the picture that a new network is tried on
 
 
@@ -56,7 +55,7 @@ class CnnClassifier(nn.Module):
         self.stride = output_stride
         self.frozen = tuple(frozen)
         self.fixed_statistics = fixed_statistics
-        self.backbone = _create(model, arguments or {}, output_stride, dilate)
+        self.backbone = create_cnn(model, arguments or {}, output_stride, dilate=dilate)
         self.classifier = nn.Conv2d(_channels(self.backbone, model, output_stride), num_classes, 1, bias=bias)
         for module in self._frozen_modules(model):
             module.requires_grad_(False)
@@ -113,45 +112,11 @@ class CnnClassifier(nn.Module):
             yield known[name]
 
 
-def _create(model: str, arguments: Mapping[str, Any], output_stride: int, dilate: bool) -> Any:
-    """Build the network without head or weights, or say why this model cannot serve."""
-    if not timm.is_model(model):
-        raise ValueError(f"timm {timm.__version__} has no model {model!r}")
-    asked = {} if output_stride == OWN_STRIDE else {"output_stride": output_stride}
-    options = {"num_classes": 0, **asked, **arguments}
-    try:
-        network = timm.create_model(model, pretrained=False, **options)
-    except (TypeError, AssertionError, NotImplementedError) as error:
-        hint = f"; where output_stride is not offered, take {OWN_STRIDE} or another model" if asked else ""
-        said = str(error) or type(error).__name__
-        raise ValueError(f"timm model {model!r} does not take {options}: {said}{hint}") from error
-    if not hasattr(network, "forward_features"):
-        raise ValueError(f"timm model {model!r}: expected a network with forward_features, found none")
-    if asked and not dilate:
-        _undo_dilation(network, model, {"num_classes": 0, **arguments})
-    return network
-
-
-def _undo_dilation(network: nn.Module, model: str, own: Mapping[str, Any]) -> None:
-    """Give all convolutions the dilation that they have at timm's own stride, and padding to fit."""
-    with torch.device("meta"):  # of this one only the settings are read
-        original = timm.create_model(model, pretrained=False, **own)
-    for name, conv in network.named_modules():
-        if isinstance(conv, nn.Conv2d):
-            wanted = cast(nn.Conv2d, original.get_submodule(name)).dilation
-            if isinstance(conv.padding, tuple):
-                conv.padding = tuple(map(_padding, conv.padding, conv.kernel_size, conv.dilation, wanted))
-            conv.dilation = wanted
-
-
-def _padding(padding: int, kernel: int, dilation: int, wanted: int) -> int:
-    """Padding that keeps the size as before; what pads itself on the fly has 0 and keeps it."""
-    return wanted * (kernel - 1) // 2 if padding == dilation * (kernel - 1) // 2 else padding
-
-
 @torch.no_grad()
 def _channels(network: Any, model: str, stride: int) -> int:
     """Channels of the last features, which must be a map of cells of ``stride`` pixels."""
+    if not hasattr(network, "forward_features"):
+        raise ValueError(f"timm model {model!r}: expected a network with forward_features, found none")
     network.eval()
     expected = f"timm model {model!r}: expected features of one cell for {stride} x {stride} pixels"
     try:

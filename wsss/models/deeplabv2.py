@@ -40,6 +40,16 @@ NORMS: Mapping[str | None, Callable[[Tensor], Tensor]] = {
 """What is done to the feature that enters the head."""
 
 
+def default_norm(backbone: TimmBackbone) -> str | None:
+    """None for a residual network, as DeepLab has it, and where the features are normalised already."""
+    return None if backbone.residual or backbone.uniform else "layer"
+
+
+def default_optimizer(backbone: TimmBackbone) -> str:
+    """DeepLab's gradient descent for a residual network, AdamW for any other."""
+    return "sgd" if backbone.residual else "adamw"
+
+
 @MODELS.register_module()
 class DeepLabV2Head(BaseDecodeHead):
     """Sum of biased 3x3 convolutions at several atrous rates, drawn from N(0, 0.01) (DeepLab, section 3.2).
@@ -96,7 +106,8 @@ class MultiScaleEncoderDecoder(EncoderDecoder):
             norm.requires_grad_(False)
 
     def _init_decode_head(self, decode_head: Mapping[str, Any]) -> None:
-        super()._init_decode_head({"in_channels": self.backbone.channels[-1], **decode_head})
+        found = {"in_channels": self.backbone.channels[-1], "norm": default_norm(self.backbone)}
+        super()._init_decode_head({**found, **decode_head})
 
     def train(self, mode: bool = True) -> Self:
         """Switch the network; batch normalisation always uses its running statistics."""
@@ -192,13 +203,14 @@ def build_segmenter(network: Mapping[str, Any], num_labels: int) -> MultiScaleEn
 
     Args:
         network: ``backbone`` (the arguments of ``TimmBackbone``), ``rates``, ``multi_scale``, ``loss`` and,
-            optionally, ``norm`` (a key of ``NORMS``); other keys are not read here.
+            optionally, ``norm`` (a key of ``NORMS``; see :func:`default_norm`); other keys are not read here.
         num_labels: Number of classes with background.
 
     Returns:
         The network in training mode.
     """
-    head = {"rates": network["rates"], "num_classes": num_labels, "norm": network.get("norm")}
+    given = {"norm": network["norm"]} if "norm" in network else {}
+    head = {"rates": network["rates"], "num_classes": num_labels, **given}
     net: MultiScaleEncoderDecoder = MODELS.build(
         {
             "type": "MultiScaleEncoderDecoder",

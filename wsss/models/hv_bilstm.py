@@ -16,8 +16,9 @@ class HVBiLSTM(nn.Module):
         dim: Features D of a patch.
         lstm: Units of one direction; two axes of two directions must give D again, so D / 4.
         dropout: Share of the input features that training sets to zero.
-        lstm_dropout: Share that it then sets to zero of what each of the two LSTMs reads, drawn for each
-            (Keras's ``LSTM(dropout=...)``).
+        lstm_dropout: Share of the features that it then sets to zero in what a direction of an LSTM reads,
+            the same ones in all patches of a line; each line and direction draws its own. Keras 3's
+            ``Bidirectional(LSTM(dropout=...))`` does so; that of TensorFlow 2 drew anew for each patch.
         initial: Key of ``INITIAL``: how the LSTMs' weights are drawn.
     """
 
@@ -52,14 +53,24 @@ class HVBiLSTM(nn.Module):
         if features.ndim != 3 or features.shape[1] != grid[0] * grid[1]:
             raise ValueError(f"features: expected (B, {grid[0] * grid[1]}, D), found {tuple(features.shape)}")
         patches = self.dropout(features).unflatten(1, grid)  # (B, h, w, D)
-        across = _read(self.rows, self.lstm_dropout(patches))
-        down = _read(self.columns, self.lstm_dropout(patches).transpose(1, 2)).transpose(1, 2)
+        across = self._read(self.rows, patches)
+        down = self._read(self.columns, patches.transpose(1, 2)).transpose(1, 2)
         return torch.cat((across, down), dim=-1).flatten(1, 2)  # (B, N, D)
 
+    def _read(self, lstm: nn.LSTM, lines: Tensor) -> Tensor:
+        """Run a bidirectional LSTM along each line: (B, lines, length, D) to (B, lines, length, D / 2)."""
+        sequences = lines.flatten(0, 1)  # (B * lines, length, D)
+        if self.training and self.lstm_dropout.p > 0:
+            # torch's LSTM shows both directions the same input: it runs once for each, and half is kept
+            forth, back = (lstm(self._masked(sequences))[0] for _ in range(2))
+            states = torch.cat((forth[..., : lstm.hidden_size], back[..., lstm.hidden_size :]), dim=-1)
+        else:
+            states = lstm(sequences)[0]
+        return states.unflatten(0, lines.shape[:2])
 
-def _read(lstm: nn.LSTM, lines: Tensor) -> Tensor:
-    """Run a bidirectional LSTM along each line: (B, lines, length, D) to (B, lines, length, D / 2)."""
-    return lstm(lines.flatten(0, 1))[0].unflatten(0, lines.shape[:2])
+    def _masked(self, sequences: Tensor) -> Tensor:
+        """Drop features of each sequence in all its steps alike, (B * lines, length, D)."""
+        return sequences * self.lstm_dropout(torch.ones_like(sequences[:, :1]))
 
 
 @torch.no_grad()

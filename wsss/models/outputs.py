@@ -1,9 +1,12 @@
 """What every classifier returns, and the padding that lets it take images of any size."""
 
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+COLOURS = ("mean", "std")  # read by the stages that prepare images
 
 
 class ClassifierOutput(NamedTuple):
@@ -12,12 +15,13 @@ class ClassifierOutput(NamedTuple):
     Attributes:
         cnn_logits: Logits of the branch whose class maps are used, (B, C).
         vit_logits: Logits of the class token, (B, C); None for a network without one.
-        class_maps: w_k . f(x), without bias and before ReLU, (B, C, h, w).
+        class_maps: w_k . f(x), without the head's bias and before ReLU, (B, C, h, w).
         attention: Softmax attention of the L transformer blocks, averaged over heads, class token first,
             (B, L, N+1, N+1), where N = h * w if tokens and cells are of one size; None when it was not asked
             for or the network has none.
-        token_maps: Class maps of the transformer's patch tokens, raw logits, (B, C, h, w); None when
-            attention was not asked for or no head reads the patch tokens.
+        token_maps: Class maps of the transformer's patch tokens where they are others than ``class_maps``,
+            raw logits with the head's bias, (B, C, h, w); None when attention was not asked for, where no
+            head reads the patch tokens, and where the class maps are made of them.
         features: The last transformer block's patch tokens after the final norm, (B, N, D), row after row of
             the grid; None as ``attention``.
     """
@@ -49,6 +53,11 @@ class Classifier(Protocol):
 
     def head_parameters(self) -> list[nn.Parameter]:
         """Parameters of the heads, which start at random whatever the rest starts from."""
+
+
+def without_colours(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A network's settings without the colours' mean and deviation, by which images come normalised."""
+    return {key: value for key, value in settings.items() if key not in COLOURS}
 
 
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:

@@ -12,9 +12,7 @@ from torch.nn import functional as F
 
 from wsss.models.attending import create_attending, run_transformer
 from wsss.models.cnn_classifier import CnnClassifier
-from wsss.models.outputs import ClassifierOutput, check_images, pad_to_multiple
-
-COLOURS = {"mean", "std"}
+from wsss.models.outputs import ClassifierOutput, check_images, pad_to_multiple, without_colours
 
 
 class Pair(nn.Module):
@@ -53,8 +51,7 @@ class Pair(nn.Module):
     ) -> None:
         super().__init__()
         _check_colours(cnn, mean, std)
-        options = {key: value for key, value in cnn.items() if key not in COLOURS}
-        self.cnn = CnnClassifier(num_classes=num_classes, **options)
+        self.cnn = CnnClassifier(num_classes=num_classes, **without_colours(cnn))
         self.stride = self.token_stride = self.cnn.stride
         self.vit = create_attending(vit["model"], vit.get("arguments", {}))
         self.learns: bool = vit["learns"]

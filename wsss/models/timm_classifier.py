@@ -39,12 +39,11 @@ class TimmClassifier(nn.Module):
 
         Args:
             images: Normalised images, (B, 3, H, W).
-            attention: Whether to return attention, token maps and features; training does without and saves
-                their memory.
+            attention: Whether to return attention and features; training does without and saves their memory.
 
         Returns:
-            Logits (B, C) of both heads, class maps (B, C, h, w) with h = ceil(H / patch), which are the token
-            maps as well, attention (B, L, N+1, N+1) as of ``TransformerPass`` and features (B, N, D).
+            Logits (B, C) of both heads, class maps (B, C, h, w) with h = ceil(H / patch), which stand for the
+            tokens' maps as well, attention (B, L, N+1, N+1) as of ``TransformerPass`` and features (B, N, D).
         """
         check_images(images)
         padded = pad_to_multiple(images, self.stride)
@@ -54,8 +53,10 @@ class TimmClassifier(nn.Module):
         patches = features.transpose(1, 2).unflatten(2, grid)
         class_maps = F.conv2d(patches, self.cam_head.weight)  # (B, C, h, w)
         cnn_logits = self.cam_head(patches.mean((2, 3), keepdim=True)).flatten(1)  # (B, C)
-        extras = (weights, class_maps, features) if attention else (None, None, None)
-        return ClassifierOutput(cnn_logits, self.token_head(tokens[:, 0]), class_maps, *extras)
+        vit_logits = self.token_head(tokens[:, 0])
+        return ClassifierOutput(
+            cnn_logits, vit_logits, class_maps, weights, features=features if attention else None
+        )
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Trainable parameters, each once: ``cnn`` is the head of the class maps, ``vit`` all the rest."""

@@ -80,8 +80,10 @@ def columns(table: pd.DataFrame) -> list[tuple[str, list[Column]]]:
         Column("images a second", "images_per_second", "high"),
         Column("peak memory, MB", "peak_memory_mb", "low"),
     ]
-    initial = [Column("saw", "supervision"), Column("pixel labels", "pixel_labels")]
-    return [*groups, ("Cost", costs), ("Initial weights", initial)]
+    labels = [Column("initial weights saw", "supervision"), Column("pixel labels", "pixel_labels")]
+    if table["training_supervision"].notna().any():
+        labels.insert(1, Column("trained on pixel labels", "training_supervision"))
+    return [*groups, ("Cost", costs), ("Supervision", labels)]
 
 
 def cells(table: pd.DataFrame, column: Column) -> list[Cell]:
@@ -105,6 +107,8 @@ def _cell(row: Mapping[str, Any], key: str) -> Cell:
     value = row[key]
     if key == "supervision":
         return _supervision(value)
+    if key == "training_supervision":
+        return Cell("no", None) if value is None else Cell(value, value)
     if key == "pixel_labels":
         return Cell(MISSING, None) if value is None else Cell("yes" if value else "no", str(bool(value)))
     if value is None:
@@ -129,8 +133,7 @@ def _detail(row: Mapping[str, Any], key: str) -> str:
         parts += [f"at {row['seed_threshold']:.2f}"] if key == "seed_miou" else []
         return " ".join(parts)
     if key == "seed_fixed_miou":
-        rule = row["seed_fixed_rule"]
-        return f"at {row['seed_fixed_threshold']:.2f}" + (f" by {rule}" if rule else "")
+        return _configured(row)
     if key == "parameters" and row["parameters_predicting"] is not None:
         return f"({row['parameters_predicting'] / 1e6:.2f})"
     if key.startswith("published_"):
@@ -140,6 +143,14 @@ def _detail(row: Mapping[str, Any], key: str) -> str:
         ]
         return " ".join(known)
     return ""
+
+
+def _configured(row: Mapping[str, Any]) -> str:
+    """The configured threshold, or what its rule found: a mean where each image has its own."""
+    value, rule = row["seed_fixed_threshold"], row["seed_fixed_rule"]
+    own = row["seed_fixed_threshold_deviation"] is not None
+    found = [] if value is None else [f"{'mean' if own else 'at'} {value:.2f}"]
+    return " ".join([*found, *([f"by {rule}"] if rule else [])])
 
 
 def _supervision(text: str | None) -> Cell:

@@ -127,6 +127,8 @@ def _scores(stage: str, documents: Sequence[Document]) -> Row:
         result["seed_fixed_miou"] = _mean([scores["miou"] for scores in fixed])
         result["seed_fixed_threshold"] = _mean([scores["threshold"] for scores in fixed])
         result["seed_fixed_rule"] = fixed[0].get("threshold_rule") if fixed else None
+        deviations = [scores.get("threshold_deviation") for scores in fixed]
+        result["seed_fixed_threshold_deviation"] = _mean(deviations)  # over images, where each has its own
         result |= {
             f"seed_{rule}_miou": _mean([document["rules"][rule]["miou"] for document in documents])
             for rule in first.get("rules", {})
@@ -171,13 +173,19 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _provenance(documents: Mapping[str, Sequence[Document]]) -> Row:
-    """What the initial weights of the chain's networks had seen, over all stages and runs."""
+    """What the chain's networks, and their initial weights before, learnt from, over all stages and runs."""
     every = [document for stage in documents.values() for document in stage]
-    seen = {pair for document in every for pair in document["initial_supervision"].items()}
     return {
-        "supervision": "; ".join(f"{role}: {labels}" for role, labels in sorted(seen)) or None,
+        "supervision": _labels(every, "initial_supervision"),
+        "training_supervision": _labels(every, "training_supervision"),
         "pixel_labels": any(document["pixel_labels_used"] for document in every) if every else None,
     }
+
+
+def _labels(documents: Sequence[Document], key: str) -> str | None:
+    """A part of the chain and its labels after the other; None where the files name none."""
+    seen = {pair for document in documents for pair in document.get(key, {}).items()}
+    return "; ".join(f"{role}: {labels}" for role, labels in sorted(seen)) or None
 
 
 def _networks(
@@ -269,5 +277,7 @@ def _facts(
     else:
         own = settings.get("classifier", {})
         maps = documents["seed"][0].get("maps", {}) if documents["seed"] else {}
-        facts |= {"method": maps.get("settings", {}), "refined": system.refiner != UNREFINED}
+        affinity = maps.get("views", {}).get("affinity", {"kind": "attention"})["kind"]
+        method = {"direction": "gather", "soft": False, **maps.get("settings", {})}  # as if not given
+        facts |= {"method": method, "affinity": affinity, "refined": system.refiner != UNREFINED}
     return {**facts, "network": own.get("network", {})}

@@ -15,8 +15,8 @@ TRUTH = {"supervision": "true masks of the training images", "pixel_labels": Tru
 def run(*, manifest: PathLike, labels: PathLike, index: PathLike, shard: str) -> None:
     """Write the masks of one shard's images; an image without one has no label map.
 
-    The index says that its labels are pixels' true ones, which every network that is trained on them repeats,
-    and so does every score of such a network.
+    The index says that its labels are pixels' true ones, and how many of the split's images (``images``) have
+    them (``masked``), which every network that is trained on them repeats, and every score of such a network.
 
     Args:
         manifest: The data set.
@@ -25,12 +25,14 @@ def run(*, manifest: PathLike, labels: PathLike, index: PathLike, shard: str) ->
         shard: Which part of the split ``train``, such as ``002of048``.
     """
     data = read_manifest(manifest)
-    if not scored(data.records, SPLIT):
+    masked = len(scored(data.records, SPLIT))
+    if not masked:
         raise ArtefactError(
             f"{manifest}: expected training images with a mask, found none; without masks there is no upper "
             "bound to train, ask for another result"
         )
-    recipe = Recipe("copy_masks", "copying masks", {"shard": shard}, TRUTH, {"manifest": manifest})
+    params = {**TRUTH, "masked": masked, "images": len(data.split(SPLIT))}
+    recipe = Recipe("copy_masks", "copying masks", {"shard": shard}, params, {"manifest": manifest})
 
     def copies(records: Sequence[Record]) -> Iterator[tuple[str, Labels]]:
         for record in records:

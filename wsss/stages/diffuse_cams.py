@@ -42,7 +42,7 @@ class View(NamedTuple):
 
     def token_map(self) -> Tensor:
         """Activation by the classes of the transformer's tokens, not negative, (K, h, w)."""
-        return self._read(self.cams, "tokens").relu()
+        return self._read(self.cams, self.cams.params.get("token_maps") or "tokens").relu()
 
     def transcam(self) -> Tensor:
         """Activation gathered over the attention of all blocks, not negative, (K, h, w)."""

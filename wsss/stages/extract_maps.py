@@ -23,6 +23,7 @@ from wsss.models.outputs import Classifier, ClassifierOutput
 from wsss.stages.class_maps import half, size_of
 from wsss.stages.common import load_network
 from wsss.stages.shards import Recipe, make_tensors
+from wsss.stored_views import token_maps_of
 
 # What one forward pass may take, by the estimate of `_batch_size`. It is a constant, never the memory at
 # hand, so that the same images meet in a batch on every machine and the bytes stay the same.
@@ -63,8 +64,9 @@ def run(
     Args:
         manifest: The data set.
         weights: The trained classifier.
-        cams: Where to write the class maps (kind ``views``): ``cam``, ``tokens`` of a network that has
-            them, ``attended`` and ``transcam`` where asked for.
+        cams: Where to write the class maps (kind ``views``): ``cam``, ``tokens`` of a network whose tokens
+            have others, ``attended`` and ``transcam`` where asked for. Its parameter ``token_maps`` names
+            those of the tokens, ``cam`` or ``tokens``, if there are any.
         attention: Where to write co-neighbours and class attention.
         network: The classifier's configuration, with ``mean`` and ``std``.
         views: ``scales``, ``mirror``, ``cached_neighbours`` (see :func:`cached_count`), ``attention_steps``
@@ -82,11 +84,17 @@ def run(
     if model.token_stride is not None:
         _check_tokens(mapped, views["scales"], model.token_stride)
     batches = _batches(mapped, views["scales"], model.token_stride or model.stride)
+    token_maps = token_maps_of(network)
     recipe = Recipe(
         "extract_maps",
         "extracting maps",
         settings={"network": network, "views": views, "shard": shard},
-        params={"stride": model.stride, **views, "attention_direction": _direction(views)},
+        params={
+            "stride": model.stride,
+            **views,
+            "attention_direction": _direction(views),
+            **({"token_maps": token_maps} if token_maps else {}),
+        },
         inputs={"manifest": manifest, "weights": weights},
     )
     outputs = {"views": cams, "attention": attention}

@@ -194,12 +194,15 @@ def _provenance(weights: Mapping[str, PathLike]) -> dict[str, Any]:
         "initial_weights": initial,
         "initial_supervision": {role: part["supervision"] for role, part in initial.items()},
         **(
-            {"training_supervision": {role: part["supervision"] for role, part in taught.items()}}
-            if taught
-            else {}
+            {"training_supervision": {role: _taught(part) for role, part in taught.items()}} if taught else {}
         ),
         "pixel_labels_used": any(part["pixel_labels"] for part in [*initial.values(), *taught.values()]),
     }
+
+
+def _taught(labels: Mapping[str, Any]) -> str:
+    """What pixel labels a network was trained on, and of how many images."""
+    return f"{labels['supervision']}, {labels['masked']} of {labels['images']}"
 
 
 def _training(path: PathLike) -> dict[str, Any]:

@@ -71,6 +71,8 @@ def summary(seeds: Sequence[int], files: Mapping[str, Sequence[PathLike]]) -> di
     """
     runs = {name: _read_runs(paths, seeds) for name, paths in files.items()}
     last = runs["segmentation"]
+    every = [document for documents in runs.values() for document in documents]
+    taught = _supervision(every, "training_supervision")  # by labels of pixels, of an upper bound
     shared = ("dataset", "unit", "classes", "truth_ignored", "means", *SAME)
     return {
         "form": "summary",
@@ -78,10 +80,9 @@ def summary(seeds: Sequence[int], files: Mapping[str, Sequence[PathLike]]) -> di
         "seeds": list(seeds),
         "deviation": "sample standard deviation over the runs; null for one run",
         **{key: last[0][key] for key in shared if key in last[0]},
-        "initial_supervision": _supervision(runs),
-        "pixel_labels_used": any(
-            document["pixel_labels_used"] for documents in runs.values() for document in documents
-        ),
+        "initial_supervision": _supervision(every, "initial_supervision"),
+        **({"training_supervision": taught, "initial_pixel_labels": _initially(every)} if taught else {}),
+        "pixel_labels_used": any(document["pixel_labels_used"] for document in every),
         **_over_runs(last),
         "stages": {name: _stage(documents) for name, documents in runs.items()},
     }
@@ -97,15 +98,16 @@ def _read_runs(paths: Sequence[PathLike], seeds: Sequence[int]) -> list[Document
     return documents
 
 
-def _supervision(runs: Mapping[str, Sequence[Document]]) -> dict[str, list[str]]:
-    """What the initial weights of each of the chain's networks had seen, over all runs."""
-    pairs = {
-        pair
-        for documents in runs.values()
-        for document in documents
-        for pair in document["initial_supervision"].items()
-    }
+def _supervision(documents: Sequence[Document], key: str) -> dict[str, list[str]]:
+    """Labels behind each of the chain's networks, over all runs: of its initial weights or its training."""
+    pairs = {pair for document in documents for pair in document.get(key, {}).items()}
     return {role: sorted(seen for name, seen in pairs if name == role) for role, _ in sorted(pairs)}
+
+
+def _initially(documents: Sequence[Document]) -> bool:
+    """Whether any network's initial weights had seen pixel labels."""
+    origins = [part for document in documents for part in document.get("initial_weights", {}).values()]
+    return any(part["pixel_labels"] for part in origins)
 
 
 def _stage(documents: Sequence[Document]) -> dict[str, Any]:

@@ -98,17 +98,24 @@ class Phases:
             training: See :func:`run`.
             warm_up: Iterations at the first rate, and of the encoder's rest; 0 skips them.
             decoder_start: Iterations before the decoder's loss is added.
+
+        Raises:
+            ValueError: If more of the encoder's blocks are to learn than it has.
         """
         self.apc, self.training = apc, training
         self.warm_up, self.decoder_start = warm_up, decoder_start
+        learns = training.get("learns", ALL)
+        self.learns: int | None = None if learns == ALL else learns
+        apc.let_encoder_learn(
+            self.learns
+        )  # too many blocks are refused now, not when the encoder's rest ends
         self.begin(0)
 
     def begin(self, iteration: int) -> None:
         """Set the phase of an iteration, counted from 0."""
         self.decoding = iteration >= self.decoder_start and self.training["beta"] > 0
-        learns = self.training.get("learns", ALL)
         rests = self.training["freeze"] and iteration < self.warm_up
-        self.apc.let_encoder_learn(0 if rests else None if learns == ALL else learns)
+        self.apc.let_encoder_learn(0 if rests else self.learns)
 
     def groups(self) -> list[dict[str, Any]]:
         """Parameter groups with their constant rates; the encoder's is 0 while it rests."""

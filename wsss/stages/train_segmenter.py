@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from wsss.artefacts import read_manifest
 from wsss.files import PathLike
-from wsss.models.deeplabv2 import MultiScaleEncoderDecoder, build_segmenter
+from wsss.models.deeplabv2 import MultiScaleEncoderDecoder, build_segmenter, default_optimizer
 from wsss.stages.training_run import Product, fit, label_dataset, labels_seen, start
 from wsss.training import Schedule, seed_everything
 
@@ -17,6 +18,8 @@ GROUPS = ("backbone", "head", "head_bias")
 # By optimiser, how much faster the head's weights and its biases learn than the backbone. Twice the rate for
 # biases is gradient descent's habit; Adam's steps have one length whatever the gradient's.
 HEAD_FACTORS = {"sgd": (10, 20), "adamw": (10, 10)}
+
+log = logging.getLogger(__name__)
 
 
 def run(
@@ -33,8 +36,8 @@ def run(
 ) -> None:
     """Read images and label maps, write the trained network and its history.
 
-    Where the label maps are true masks, by their index, the network's artefact says so, too, and images
-    without one are left out.
+    Where the label maps are true masks, by their index, the network's artefact says so, too, with the number
+    of images that have one; the others are left out.
 
     Args:
         manifest: The data set.
@@ -45,8 +48,9 @@ def run(
         network: See :func:`wsss.models.deeplabv2.build_segmenter`.
         initial: See :func:`wsss.initial_weights.load_initial`.
         training: ``iterations``, ``batch``, ``accumulate``, ``crop`` and ``scale`` of the images;
-            ``optimizer``, ``sgd`` (also if left out) or ``adamw``; ``lr`` of the backbone, for the head times
-            ``HEAD_FACTORS``; ``momentum`` of sgd, ``weight_decay``, ``power``, ``lr_step``, ``precision``.
+            ``optimizer``, ``sgd`` or ``adamw`` (if left out, :func:`default_optimizer`'s); ``lr`` of the
+            backbone, for the head times ``HEAD_FACTORS``; ``momentum`` of sgd, ``weight_decay``, ``power``,
+            ``lr_step``, ``precision``.
         seed: Of all chance.
     """
     data = read_manifest(manifest)
@@ -57,6 +61,8 @@ def run(
         params["labels"] = seen
     dataset = label_dataset(data, labels, indexes, network, training, seed, some=bool(seen))
     product = Product("train_segmenter", weights, history, params, {"manifest": manifest, "labels": indexes})
+    training = {"optimizer": default_optimizer(segmenter.backbone), **training}
+    log.info("norm %s, optimizer %s", segmenter.decode_head.norm, training["optimizer"])
     fit(segmenter, _losses, dataset, _groups(segmenter, training), _schedule(training), product)
 
 
@@ -66,7 +72,7 @@ def _losses(segmenter: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]
 
 
 def _groups(segmenter: MultiScaleEncoderDecoder, training: Mapping[str, Any]) -> list[dict[str, Any]]:
-    factors = HEAD_FACTORS[training.get("optimizer", "sgd")]
+    factors = HEAD_FACTORS[training["optimizer"]]
     groups = segmenter.parameter_groups(training["lr"], training["weight_decay"], *factors)
     return [
         {**group, "name": name, "power": training["power"]}
@@ -79,7 +85,7 @@ def _schedule(training: Mapping[str, Any]) -> Schedule:
         training["iterations"],
         training["batch"],
         training["accumulate"],
-        training.get("optimizer", "sgd"),
+        training["optimizer"],
         training["momentum"],
         training["lr_step"],
         training["precision"],

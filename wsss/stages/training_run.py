@@ -164,10 +164,12 @@ def labels_seen(indexes: Sequence[PathLike]) -> dict[str, Any]:
     """What label maps rest on beside image labels, by their indexes; empty for pseudo labels.
 
     Returns:
-        ``supervision``, in words, and ``pixel_labels``, true, of the first index that names any.
+        ``supervision``, in words, ``pixel_labels``, true, and how many of the training images have such
+        labels, ``masked`` of ``images``, by the first index that names any.
     """
     named = (read_label_index(index).params for index in indexes)
-    return next(({key: found[key] for key in SEEN} for found in named if found.get("pixel_labels")), {})
+    keys = (*SEEN, "masked", "images")
+    return next(({key: found[key] for key in keys} for found in named if found.get("pixel_labels")), {})
 
 
 def labelled(

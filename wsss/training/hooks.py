@@ -7,7 +7,8 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from tqdm import tqdm
 LOG_LINES = 20  # a training's share of the log where no terminal shows the bar
 PATIENCE = 50  # under mixed precision the loss scaler mends an overflow by skipping steps, but not for ever
 
-# When a loss has left its range for good: see out_of_range.
+# When a loss has left its range for good: see LossRange.
 TIMES = 10.0  # as large as at first
 FLOOR = 1.0  # chance level of cross-entropies: a loss that starts lower may well rise to there
 WINDOW = 100  # updates that are looked at together ...
@@ -36,28 +37,46 @@ class TrainingError(RuntimeError):
     """A training that cannot go on; the message says where and what to do."""
 
 
-def out_of_range(losses: Sequence[float], total: int) -> tuple[float, float, int] | None:
-    """Tell whether a loss has left its range for good.
+class LossRange:
+    """Tells whether a loss has left its range for good.
 
     It has if more than half of the last updates' losses are above ten times the first one, or above ten where
-    that is lower than 1. A lone spike, a further term of the loss or a bad start that mends itself do not
-    count; values that are not finite, which mixed precision survives, are passed over.
-
-    Args:
-        losses: Loss of each update so far.
-        total: Updates of the whole training. The last 100 are looked at, or a quarter of ``total`` if that is
-            fewer, but at least 5; the last 10 at most when the training is over.
-
-    Returns:
-        The first finite loss, the median of the last ones and their number; None for a loss in its range.
+    that is lower than 1. Values that are not finite are above everything: mixed precision survives a few of
+    them, not so many. A lone spike, a further term of the loss or a bad start that mends itself do not count.
     """
-    window = min(WINDOW, max(LEAST, total // PART), *([ENDING] if len(losses) >= total else []))
-    last = [loss for loss in losses[-window:] if math.isfinite(loss)]
-    if len(losses) < window or not last:
-        return None
-    first = next(loss for loss in losses if math.isfinite(loss))
-    present = statistics.median_low(last)
-    return (first, present, window) if present > TIMES * max(first, FLOOR) else None
+
+    def __init__(self, total: int) -> None:
+        """Start before the first of ``total`` updates.
+
+        The last 100 are looked at, or a quarter of ``total`` if that is fewer, but at least 5; the last 10 at
+        most when the training is over.
+        """
+        self.total = total
+        self.updates = 0
+        self.first = math.inf  # of those that are finite
+        self.last = deque[float](maxlen=min(WINDOW, max(LEAST, total // PART)))
+
+    def add(self, loss: float) -> None:
+        """Add the loss of one update."""
+        value = loss if math.isfinite(loss) else math.inf
+        self.first = value if math.isinf(self.first) else self.first
+        self.last.append(value)
+        self.updates += 1
+
+    def left(self) -> tuple[float, float, int] | None:
+        """Judge the loss after the updates so far.
+
+        Returns:
+            The first finite loss, the median of the last ones and their number, infinite where they are not
+            finite; None for a loss in its range.
+        """
+        window = self.last.maxlen or 0
+        window = window if self.updates < self.total else min(window, ENDING)
+        if len(self.last) < window:
+            return None
+        present = statistics.median_low(list(self.last)[-window:])
+        out = math.isinf(present) or present > TIMES * max(self.first, FLOOR)
+        return (self.first, present, window) if out else None
 
 
 class Reseed(Hook):
@@ -121,6 +140,7 @@ class History(Hook):
         self.rows: list[list[float]] = []
         self._passes: list[list[float]] = []
         self._faults = 0
+        self._range = LossRange(total)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
@@ -144,14 +164,16 @@ class History(Hook):
 
     def _check_range(self) -> None:
         """End a training whose loss has left its range for good; its weights would be worth nothing."""
-        column = self.names.index("loss")
-        if found := out_of_range([row[column] for row in self.rows], self.total):
+        self._range.add(self.rows[-1][self.names.index("loss")])
+        if found := self._range.left():
             first, present, window = found
+            mend = ", or set precision: full" if math.isinf(present) else ""
             raise TrainingError(
                 f"the loss has left its range for good: it is {present:.4g} at iteration {len(self.rows)} "
                 f"(median of the last {window} updates) and was {first:.4g} at the first; expected at most "
                 f"{TIMES:g} times that, or {TIMES * FLOOR:g}. No weights are written. Lower the learning "
-                "rate; a segmentation network may also need network.norm: layer or training.optimizer: adamw"
+                f"rate{mend}; a segmentation network may also need network.norm: layer or "
+                "training.optimizer: adamw"
             )
 
     def _add_row(self, runner: Runner) -> None:
@@ -179,6 +201,9 @@ class History(Hook):
         """Go on from a checkpoint's rows."""
         self.names = checkpoint["history"]["names"]
         self.rows = checkpoint["history"]["rows"].tolist()
+        self._range = LossRange(self.total)
+        for row in self.rows:
+            self._range.add(row[self.names.index("loss")])
 
     def after_run(self, runner: Runner) -> None:
         """Close the event file."""
