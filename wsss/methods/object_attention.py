@@ -14,15 +14,17 @@ COVER = 0.5  # share of a token that an object must cover to own it
 
 
 class OnObject(NamedTuple):
-    """Means over the tokens that an object owns, of an image; all in 0..1.
+    """Means over the objects of an image; all in 0..1.
 
     Attributes:
-        attention: Share of a token's attention that lies on the tokens of its own object.
-        neighbours: Share of its co-neighbours, as many as its object has tokens, that its object owns.
-        chance: Share of all tokens that its object owns: what even attention would reach.
+        kept: Share of the attention of an object's tokens that lies on the object.
+        drawn: Share of the attention of all other tokens that lies on it, which blurs what is gathered there.
+        neighbours: Of the co-neighbours of its tokens, as many as it has tokens, the share that it owns.
+        chance: Share of all tokens that it owns, what even attention would give all three.
     """
 
-    attention: float
+    kept: float
+    drawn: float
     neighbours: float
     chance: float
 
@@ -46,27 +48,28 @@ def token_owners(mask: Tensor, stride: int) -> Tensor:
 
 
 def attention_on_objects(A: Tensor, owners: Tensor) -> OnObject | None:
-    """How much of the objects' attention stays on them.
+    """How much attention objects keep to themselves, and how much they draw from elsewhere.
 
     Args:
         A: Row-stochastic attention among patches, (N, N).
         owners: Number of the object that owns each token, 0 for none, (N,).
 
     Returns:
-        The shares; None for an image in which no object owns a token.
+        The shares; None for an image in which no object owns a token, or one owns all.
     """
     if owners.shape != A.shape[:1]:
         raise ValueError(f"owners: expected ({len(A)},), found {tuple(owners.shape)}")
-    on_object = owners > 0
-    if not on_object.any():
+    objects = [own for number in owners.unique() if number > 0 and not (own := owners == number).all()]
+    if not objects:
         return None
-    own = (owners[:, None] == owners)[on_object]  # (tokens of objects, N)
-    counts = own.sum(1)
-    index, _ = nearest_coneighbours(A, int(counts.max()))
-    near = own.gather(1, index[on_object].long())
-    near &= torch.arange(near.shape[1], device=near.device) < counts[:, None]
-    return OnObject(
-        float((A[on_object] * own).sum(1).mean()),
-        float((near.sum(1) / counts).mean()),
-        float((counts / len(A)).mean()),
-    )
+    index, _ = nearest_coneighbours(A, max(int(own.sum()) for own in objects))
+    found = [_of_object(A, index.long(), own) for own in objects]
+    return OnObject(*(sum(values) / len(found) for values in zip(*found, strict=True)))
+
+
+def _of_object(A: Tensor, index: Tensor, own: Tensor) -> OnObject:
+    """The shares of one object, whose tokens ``own`` (N,) marks; ``index`` as of nearest_coneighbours."""
+    on_object = A[:, own].sum(1)  # (N,)
+    near = own[index[own, : int(own.sum())]]
+    shares = (on_object[own].mean(), on_object[~own].mean(), near.float().mean(), own.float().mean())
+    return OnObject(*(float(share) for share in shares))

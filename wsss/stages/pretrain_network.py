@@ -140,10 +140,7 @@ def _log_scores(classifier: nn.Module, held_out: PaintedScenes) -> None:
         "classes that each head ranks first, of %d held-out images: %s", len(hits), np.mean(hits, axis=0)
     )
     if shares:
-        means = OnObject(*np.mean(shares, axis=0))
-        log.info(
-            "of an object's attention %.3f, of its co-neighbours %.3f lie on it; by chance %.3f would", *means
-        )
+        log.info("attention on objects: %s", OnObject(*np.mean(shares, axis=0)))
 
 
 def _ranked_first(logits: Tensor, classes: tuple[int, ...]) -> float:
