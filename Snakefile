@@ -22,12 +22,14 @@ wildcard_constraints:
     refiner=plan.pattern("refiners"),
     segmenter=plan.pattern("segmenters"),
     apc=plan.pattern("apc"),
+    labeller=plan.labellers(),
     predictor=plan.predictors(),
     inference=plan.pattern("inferences", "apc_inferences"),
     network=plan.pattern("pretraining"),
     split="train|val|test",
     score="seg|pseudo",
     shard=r"\d{3}of\d{3}",
+    threshold=plan.threshold_rules(),
 
 
 include: "rules/data.smk"

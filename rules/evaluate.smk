@@ -125,20 +125,20 @@ rule evaluate_segmentation:
     input:
         manifest="results/{dataset}/manifest.jsonl",
         counts=collect(
-            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/val/{inference}/counts/{shard}.safetensors",
+            "results/{dataset}/seed{seed}/{labeller}/{segmenter}/val/{inference}/counts/{shard}.safetensors",
             inference=lookup(dpath="datasets/{dataset}/inferences", within=config),
             shard=plan.val_shards,
             allow_missing=True,
         ),
-        weights="results/{dataset}/seed{seed}/{classifier}/weights.safetensors",
-        irn_weights=plan.irn_weights,
-        segmenter_weights="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/weights.safetensors",
+        weights=plan.labeller_weights,
+        irn_weights=plan.labeller_irn_weights,
+        segmenter_weights="results/{dataset}/seed{seed}/{labeller}/{segmenter}/weights.safetensors",
     output:
-        scores="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/seg_miou.json",
+        scores="results/{dataset}/seed{seed}/{labeller}/{segmenter}/seg_miou.json",
     log:
-        "results/logs/evaluate_segmentation/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}.log",
+        "results/logs/evaluate_segmentation/{dataset}/seed{seed}/{labeller}/{segmenter}.log",
     benchmark:
-        "results/benchmarks/evaluate_segmentation/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}.tsv"
+        "results/benchmarks/evaluate_segmentation/{dataset}/seed{seed}/{labeller}/{segmenter}.tsv"
     conda:
         "../envs/torch.yaml"
     resources:

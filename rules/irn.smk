@@ -2,6 +2,7 @@ rule make_irn_labels:
     input:
         manifest="results/{dataset}/manifest.jsonl",
         maps="results/{dataset}/seed{seed}/{classifier}/{method}/none/maps/{shard}.safetensors",
+        threshold=plan.label_threshold,
     output:
         labels=directory("results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/labels/{shard}"),
         index="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/labels/{shard}.jsonl",

@@ -1,7 +1,54 @@
+rule count_values:
+    input:
+        manifest="results/{dataset}/manifest.jsonl",
+        maps="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/maps/{shard}.safetensors",
+    output:
+        counts="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/value_counts/{shard}.safetensors",
+    log:
+        "results/logs/count_values/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.log",
+    benchmark:
+        "results/benchmarks/count_values/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=0,
+    params:
+        code=fingerprint("count_values"),
+        shard="{shard}",
+    script:
+        "run_stage.py"
+
+
+rule choose_threshold:
+    input:
+        counts=collect(
+            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/value_counts/{shard}.safetensors",
+            shard=plan.shards,
+            allow_missing=True,
+        ),
+    output:
+        chosen="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/thresholds/{threshold}.json",
+    log:
+        "results/logs/choose_threshold/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{threshold}.log",
+    benchmark:
+        "results/benchmarks/choose_threshold/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{threshold}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=0,
+    params:
+        code=fingerprint("choose_threshold"),
+        rule="{threshold}",
+        thresholds=lookup(dpath="evaluation/thresholds", within=config),
+    script:
+        "run_stage.py"
+
+
 rule make_pseudo_labels:
     input:
         manifest="results/{dataset}/manifest.jsonl",
         maps="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/maps/{shard}.safetensors",
+        threshold=plan.pseudo_threshold,
     output:
         labels=directory("results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo/{shard}"),
         index="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo/{shard}.jsonl",

@@ -1,24 +1,47 @@
+rule copy_masks:
+    input:
+        manifest="results/{dataset}/manifest.jsonl",
+    output:
+        labels=directory("results/{dataset}/truth/{shard}"),
+        index="results/{dataset}/truth/{shard}.jsonl",
+    log:
+        "results/logs/copy_masks/{dataset}/{shard}.log",
+    benchmark:
+        "results/benchmarks/copy_masks/{dataset}/{shard}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=0,
+    params:
+        code=fingerprint("copy_masks"),
+        shard="{shard}",
+    script:
+        "run_stage.py"
+
+
 rule train_segmenter:
     input:
         manifest="results/{dataset}/manifest.jsonl",
         initial_file=plan.segmenter_file,
         labels=collect(
-            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo/{shard}",
+            "results/{dataset}/{labels}/{shard}",
+            labels=plan.training_labels,
             shard=plan.shards,
             allow_missing=True,
         ),
         indexes=collect(
-            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo/{shard}.jsonl",
+            "results/{dataset}/{labels}/{shard}.jsonl",
+            labels=plan.training_labels,
             shard=plan.shards,
             allow_missing=True,
         ),
     output:
-        weights="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/weights.safetensors",
-        history="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/history.csv",
+        weights="results/{dataset}/seed{seed}/{labeller}/{segmenter}/weights.safetensors",
+        history="results/{dataset}/seed{seed}/{labeller}/{segmenter}/history.csv",
     log:
-        "results/logs/train_segmenter/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}.log",
+        "results/logs/train_segmenter/{dataset}/seed{seed}/{labeller}/{segmenter}.log",
     benchmark:
-        "results/benchmarks/train_segmenter/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}.tsv"
+        "results/benchmarks/train_segmenter/{dataset}/seed{seed}/{labeller}/{segmenter}.tsv"
     conda:
         "../envs/openmm.yaml"
     threads: plan.training_threads("train_segmenter")
@@ -38,16 +61,16 @@ rule train_segmenter:
 rule predict_masks:
     input:
         manifest="results/{dataset}/manifest.jsonl",
-        weights="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/weights.safetensors",
+        weights="results/{dataset}/seed{seed}/{labeller}/{segmenter}/weights.safetensors",
     output:
         labels=directory(
-            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/masks/{shard}"
+            "results/{dataset}/seed{seed}/{labeller}/{segmenter}/{split}/{inference}/masks/{shard}"
         ),
-        index="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/masks/{shard}.jsonl",
+        index="results/{dataset}/seed{seed}/{labeller}/{segmenter}/{split}/{inference}/masks/{shard}.jsonl",
     log:
-        "results/logs/predict_masks/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/{shard}.log",
+        "results/logs/predict_masks/{dataset}/seed{seed}/{labeller}/{segmenter}/{split}/{inference}/{shard}.log",
     benchmark:
-        "results/benchmarks/predict_masks/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{segmenter}/{split}/{inference}/{shard}.tsv"
+        "results/benchmarks/predict_masks/{dataset}/seed{seed}/{labeller}/{segmenter}/{split}/{inference}/{shard}.tsv"
     wildcard_constraints:
         inference=plan.pattern("inferences"),
     conda:

@@ -124,6 +124,7 @@ def labels(tmp_path: Path) -> Path:
 def test_label_round_trip_and_bytes(labels: Path) -> None:
     index = artefacts.read_label_index(f"{labels}.jsonl")
     assert (index.ids, index.params) == (("a/b", "c"), {"t": 1})
+    assert index.labels == dict.fromkeys(index.ids, (0, 1, 3, 20, 255))
     assert artefacts.read_label(labels, "a/b", (2, 3)).tolist() == [[0, 3, 255], [1, 1, 20]]
     for name in ("a/b.png", "c.png"):
         assert (labels / name).read_bytes() == (labels.with_name("again") / name).read_bytes()

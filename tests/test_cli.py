@@ -63,6 +63,36 @@ def test_scores_prints_an_aligned_row_a_stage(tmp_path: Path, capsys: pytest.Cap
     ]
 
 
+def test_scores_by_rules_stand_below_the_configured_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = {"threshold": [0.4123], "threshold_deviation": [0.1], "threshold_rule": "otsu"}
+    shared = {"threshold": [0.43], "threshold_rule": "otsu_dataset"}
+    rules = {
+        rule["threshold_rule"]: stage("seed", 0.35, **rule, threshold_chosen="by rule")
+        for rule in (own, shared)
+    }
+    unsaid = {"threshold": [None], "threshold_rule": "otsu", "threshold_chosen": "by rule"}
+    document = summary(0.412)
+    document["stages"]["seed"] |= {"rules": rules}
+    document["stages"]["pseudo"] |= unsaid
+    ends = [
+        "threshold 0.2 (best on this truth)",
+        "threshold 0.25 (config)",
+        "threshold 0.412 (otsu, a mean of each image's own)",
+        "threshold 0.43 (otsu_dataset)",
+        "threshold (otsu, each image's own)",
+    ]
+    main(["scores", write(tmp_path, document)])
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert [line.partition("images, ")[2] for line in lines[:5]] == ends
+    document["stages"]["seed"]["fixed"] = rules["otsu"]
+    main(["scores", write(tmp_path, document)])
+    lines = capsys.readouterr().out.splitlines()[2:]
+    ends[1:3] = ["threshold 0.412 (otsu, config, a mean of each image's own)"]
+    assert [line.partition("images, ")[2] for line in lines[:4]] == ends
+
+
 def test_scores_of_several_seeds_have_a_deviation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["scores", write(tmp_path, summary(0.4, 0.42))])
     assert "pseudo        41.0 ± 1.0" in capsys.readouterr().out

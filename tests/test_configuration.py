@@ -76,8 +76,58 @@ def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tupl
         (("classifiers", "conformer_small", "views", "cached_neighbours"), 20, "takes 50 neighbours"),
         (("datasets", "voc", "main", "method"), "adcam_soft", "needs similarities"),
         (("methods", "adcam", "kind"), "attention_diffusion", None),
+        (
+            ("methods", "attention_diffusion", "direction"),
+            "hand_on",
+            "takes the direction hand_on (methods.attention_diffusion.direction), classifier "
+            "'conformer_small' stores gather; make views.attention_direction agree",
+        ),
+        (
+            ("classifiers", "conformer_small", "views", "attention_direction"),
+            "literal",
+            "takes the direction gather (methods.attention_diffusion.direction)",
+        ),
+        (
+            ("classifiers", "conformer_small", "views", "transcam"),
+            False,
+            "systems.TransCAM.method: 'transcam' needs maps that classifier 'conformer_small' does not store",
+        ),
+        (
+            ("classifiers", "conformer_small_tscam", "network", "token_head"),
+            "class",
+            "systems.TS-CAM.method: 'tscam' needs class maps of the transformer's tokens, which "
+            "classifiers.conformer_small_tscam does not have; take a Conformer with network.token_head: pat",
+        ),
         (("refiners", "irn", "pseudo", "threshold"), 0.255, "expected a step of evaluation.thresholds"),
-        (("refiners", "irn", "pseudo", "threshold"), 0.7, "expected a step of evaluation.thresholds"),
+        (("refiners", "irn", "pseudo", "threshold"), 1.0, "expected a step of evaluation.thresholds"),
+        (("refiners", "irn", "pseudo", "threshold"), 0.99, None),
+        (("refiners", "irn", "pseudo", "threshold"), "otsu_dataset", None),
+        (
+            ("datasets", "voc", "main", "refiner"),
+            "irn",
+            "datasets.voc.main.refiner: the thresholds of 'irn' were chosen for maps of cam "
+            "(refiners.irn.maps), found method 'adcam', which makes maps of kind adcam; take irn_rule",
+        ),
+        (("datasets", "voc", "main", "refiner"), "irn_displacement", "adcam; take irn_rule or irn_nano"),
+        ((*SYSTEM, "refiner"), "irn", "systems.AD-CAM.refiner: the thresholds of 'irn' were chosen for maps"),
+        (("refiners", "irn", "maps"), ["cam", "adcam"], None),
+        (
+            ("refiners", "irn", "labels", "threshold"),
+            "otsu",
+            "irn.labels.threshold: expected none, for neither",
+        ),
+        (
+            ("refiners", "irn_rule", "labels", "threshold"),
+            None,
+            "irn_rule.labels.threshold: expected a number",
+        ),
+        (("refiners", "irn_rule", "labels", "threshold"), 0.333, None),
+        (("refiners", "irn_rule", "labels", "background"), 0.2, None),
+        (
+            ("refiners", "irn", "labels", "background"),
+            0.35,
+            "irn.labels.foreground: expected at least backgr",
+        ),
         (("refiners", "none"), CONFIG["refiners"]["irn"], "expected a refiner without a network"),
         (("refiners", "irn"), CONFIG["refiners"]["none"], "expected labels, network, initial"),
         (("methods", "cam", "kind"), "tscam", "methods.cam: expected the plain class maps"),
@@ -199,7 +249,14 @@ def test_all_findings_come_in_one_error(config: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("section", "name"),
-    [("datasets", "logs"), ("methods", "cams"), ("methods", "val"), ("segmenters", "irn")],
+    [
+        ("datasets", "logs"),
+        ("methods", "cams"),
+        ("methods", "val"),
+        ("segmenters", "irn"),
+        ("classifiers", "truth"),
+        ("apc", "truth"),
+    ],
 )
 def test_names_of_the_results_own_folders_are_refused(
     config: dict[str, Any], section: str, name: str
@@ -229,20 +286,28 @@ def test_too_many_steps_of_attention_diffusion_are_refused(config: dict[str, Any
 @pytest.mark.parametrize(
     ("method", "cached", "message"),
     [
-        ("adcam_fraction", 64, "takes the fraction 0.09 (methods.adcam_fraction.neighbours)"),
-        ("adcam_fraction", 0.05, "set views.cached_neighbours to 0.09 or more"),
+        ("adcam_n009", 64, "takes the fraction 0.09 (methods.adcam_n009.neighbours)"),
+        ("adcam_n009", 0.05, "set views.cached_neighbours to 0.09 or more"),
+        ("adcam_n009", {"at_least": 100, "fraction": 0.05}, "views.cached_neighbours to a fraction of 0.09"),
+        (
+            "adcam_k100",
+            {"at_least": 99, "fraction": 0.5},
+            "takes 100 neighbours, classifier 'conformer_small",
+        ),
         (
             "adcam",
             0.5,
             "takes 50 neighbours (methods.adcam.neighbours), classifier 'conformer_small' stores the",
         ),
-        ("adcam_fraction", 0.09, None),
-        ("adcam_fraction", 0.2, None),
+        ("adcam_n009", 0.09, None),
+        ("adcam_n009", 0.2, None),
+        ("adcam_n020_t4", {"at_least": 50, "fraction": 0.2}, None),
+        ("adcam_k100", {"at_least": 100, "fraction": 0.2}, None),
         ("cam", 0.2, None),
     ],
 )
 def test_a_fraction_of_neighbours_needs_a_fraction_cached(
-    mains: dict[str, Any], dataset: str, method: str, cached: float, message: str | None
+    mains: dict[str, Any], dataset: str, method: str, cached: Any, message: str | None
 ) -> None:
     config = mains
     config["classifiers"]["conformer_small"]["views"]["cached_neighbours"] = cached
@@ -257,7 +322,9 @@ def test_a_fraction_of_neighbours_needs_a_fraction_cached(
     assert f"datasets.{dataset}.main.method: {method!r}" in str(error.value)
 
 
-@pytest.mark.parametrize("cached", [0, 1.5, -0.1, "all"])
+@pytest.mark.parametrize(
+    "cached", [0, 1.5, -0.1, "all", {"at_least": 100}, {"at_least": 0.5, "fraction": 0.2}, {"fraction": 2}]
+)
 def test_neither_a_whole_number_nor_a_fraction_is_refused(config: dict[str, Any], cached: Any) -> None:
     config["classifiers"]["conformer_small"]["views"]["cached_neighbours"] = cached
     with pytest.raises(jsonschema.ValidationError):
@@ -267,7 +334,8 @@ def test_neither_a_whole_number_nor_a_fraction_is_refused(config: dict[str, Any]
 @pytest.mark.parametrize(
     ("method", "steps", "refused"),
     [
-        ("tscam", 0, True),
+        ("cam_attention", 0, True),
+        ("transcam", 0, True),
         ("attention_diffusion", 2, True),
         ("adcam", 0, True),
         ("cam", 2, True),
@@ -279,7 +347,10 @@ def test_maps_coarser_than_the_tokens_are_refused(
 ) -> None:
     config = mains
     config["classifiers"]["conformer_small"]["network"]["output_stride"] = 32
-    config["classifiers"]["conformer_small"]["views"]["attention_steps"] = steps
+    config["classifiers"]["conformer_small"]["views"] |= {
+        "attention_steps": steps,
+        "transcam": method == "transcam",
+    }
     for name in ("voc", "coco"):
         config["datasets"][name]["main"]["method"] = method
     if not refused:
@@ -287,6 +358,32 @@ def test_maps_coarser_than_the_tokens_are_refused(
         return
     with pytest.raises(ConfigError, match=r"datasets\.voc\.main\..*output_stride 32.*take output_stride 16"):
         check_config(config)
+
+
+def test_coarse_maps_are_not_gathered_over_attention(mains: dict[str, Any]) -> None:
+    small = mains["classifiers"]["conformer_small"]
+    small["network"]["output_stride"], small["views"]["attention_steps"] = 32, 0
+    for name in ("voc", "coco"):
+        mains["datasets"][name]["main"]["method"] = "cam"
+    with pytest.raises(ConfigError, match=r"conformer_small\.views\.transcam needs maps on the tokens' grid"):
+        check_config(mains)
+
+
+@pytest.mark.parametrize(
+    ("affinity", "fits"),
+    [
+        ({"kind": "attention"}, True),
+        ({"kind": "features", "beta": 1.2, "gamma": 3.0}, True),
+        ({"kind": "features"}, False),
+        ({"kind": "attention", "beta": 1.2}, False),
+        ({"kind": "keys"}, False),
+    ],
+)
+def test_an_affinity_has_the_settings_of_its_kind(
+    config: dict[str, Any], affinity: dict[str, Any], fits: bool
+) -> None:
+    config["classifiers"]["conformer_small"]["views"]["affinity"] = affinity
+    assert VALIDATOR.is_valid(config) == fits
 
 
 def test_patches_of_an_apc_variant_can_go_through_the_chain(config: dict[str, Any]) -> None:
@@ -359,7 +456,7 @@ def test_variants_of_apc_differ_in_what_their_name_says(config: dict[str, Any]) 
 def test_paths_of_a_system(config: dict[str, Any]) -> None:
     sample = config["datasets"]["sample"]
     systems = {entry["name"]: system_of(entry, sample) for entry in sample["compare"]["systems"]}
-    chain, single, short = systems["AD-CAM + IRNet"], systems["APC"], systems["TS-CAM"]
+    chain, single, short = systems["AD-CAM + IRNet"], systems["APC"], systems["CAM x attention"]
     assert chain.maps == chain.scored == "conformer_nano/adcam/irn_nano"
     assert chain.labels == "conformer_nano/adcam/irn_nano/pseudo"
     assert chain.predictions == "conformer_nano/adcam/irn_nano/deeplab_nano/val/nano_crf/masks"
@@ -371,3 +468,45 @@ def test_paths_of_a_system(config: dict[str, Any]) -> None:
     assert single.labels == "apc_nano/train/nano_144_crf_tags/masks"
     assert single.predictions == "apc_nano/val/nano_144_crf/masks"
     assert [system.segments for system in (chain, single, short)] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "valid"),
+    [
+        (("pseudo", "threshold"), "otsu_dataset", True),
+        (("pseudo", "threshold"), "otsi", False),
+        (("pseudo", "threshold"), 1.5, False),
+        (("labels", "threshold"), "otsu_dataset", True),
+        (("labels", "foreground"), 0.3, True),
+        (("labels", "foreground"), {"below": 0.1}, False),
+        (("labels", "background"), {"below": -0.1}, False),
+        (("labels", "background"), {}, False),
+        (("maps",), [], False),
+        (("maps",), ["cam", "adcam"], True),
+        (("walk", "normalise"), "mean", True),
+        (("walk", "normalise"), "sum", False),
+        (("walk", "long_side"), 512, True),
+        (("training", "long_side"), 512, True),
+        (("training", "long_side"), 0, False),
+    ],
+)
+def test_the_schema_knows_thresholds_and_working_sizes(
+    config: dict[str, Any], keys: tuple[str, ...], value: Any, valid: bool
+) -> None:
+    part = config["refiners"]["irn_rule"]
+    for key in keys[:-1]:
+        part = part[key]
+    part[keys[-1]] = value
+    assert VALIDATOR.is_valid(config) == valid
+
+
+def test_published_thresholds_are_for_plain_cams_alone(config: dict[str, Any]) -> None:
+    refiners = config["refiners"]
+    assert refiners["irn"]["maps"] == ["cam"] and refiners["irn_rule"]["maps"] is None
+    same = ("network", "initial", "training", "walk")
+    assert all(refiners["irn"][part] == refiners["irn_rule"][part] for part in same)
+    for name in ("voc", "coco"):
+        for system in config["datasets"][name]["compare"]["systems"]:
+            if "apc" not in system and system["refiner"] != "none":
+                kind = config["methods"][system["method"]]["kind"]
+                assert system["refiner"] == ("irn" if kind == "cam" else "irn_rule")

@@ -16,6 +16,8 @@ from wsss.diff.causes import made_with
 BEFORE_DIFFUSION = {"generate_sample", "prepare_manifest", "train_classifier", "extract_maps"}
 FOLLOWING = {
     "diffuse_cams",
+    "count_values",
+    "choose_threshold",
     "make_irn_labels",
     "train_irn",
     "walk_cams",
@@ -144,7 +146,7 @@ def test_comments_docstrings_layout_and_dates_rerun_nothing(
 def test_editing_diffuse_reruns_diffuse_cams_and_what_follows(
     plan: Callable[..., str], edit: Callable[[str, str, str], None]
 ) -> None:
-    body = "maps = hand_on(maps, transition)\n    return maps"
+    body = "maps = step(maps)\n    return maps"
     edit("wsss/methods/diffusion.py", body, body.replace("return maps", "return 2 * maps"))
     assert planned(plan()) == FOLLOWING
 

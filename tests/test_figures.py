@@ -75,6 +75,13 @@ def test_threshold_curve_draws_three_lines_in_percent_and_marks_two_thresholds()
     assert np.asarray(lines["best 0.2"].get_xdata()).tolist() == [0.2, 0.2]
 
 
+def test_a_threshold_by_a_rule_is_marked_by_its_name() -> None:
+    (cell,) = figures.threshold_curve(curve(), 0.2, 0.31234, "a sweep", "otsu, mean").axes
+    assert [str(line.get_label()) for line in cell.lines][3:] == ["best 0.2", "otsu, mean 0.312"]
+    (cell,) = figures.threshold_curve(curve(), 0.2, None, "a sweep", "otsu, mean").axes
+    assert [str(line.get_label()) for line in cell.lines][3:] == ["best 0.2"]
+
+
 def test_threshold_curve_of_nothing_scored_has_no_best() -> None:
     table = curve().assign(miou=np.nan, mean_fp=np.nan, mean_fn=np.nan)
     (cell,) = figures.threshold_curve(table, None, 0.3, "nothing").axes

@@ -16,12 +16,15 @@ from wsss.initial_files import DATA
 from wsss.initial_weights import convert, load_initial, read_state
 from wsss.models.backbone_classifier import BackboneClassifier
 from wsss.models.classifiers import build_classifier
+from wsss.models.cnn_classifier import CnnClassifier
 from wsss.models.conformer import Conformer, conformer_nano
+from wsss.models.pair import Pair
 from wsss.models.timm_classifier import TimmClassifier
 from wsss.models.weights import WeightsError
 
 PRETRAINING = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text())["pretraining"]
 SEEN = {"supervision": "ImageNet-1k image labels", "pixel_labels": False}
+LITE = Path(__file__).parents[2] / "shared" / "weights" / "tf_efficientnet_lite0.safetensors"
 TINY_VIT = {"depth": 1, "embed_dim": 16, "num_heads": 2, "img_size": 32}
 
 
@@ -161,3 +164,55 @@ def test_a_shipped_file_is_what_the_configuration_describes_and_loads(name: str)
     provenance = load_initial(model, {"file": f"package:pretrained/{name}.safetensors", **SEEN})
     assert provenance["sha256"] == digest(path)
     assert path.stat().st_size < 2.2e6
+
+
+def _pair() -> Pair:
+    colours = {"mean": [0.5] * 3, "std": [0.5] * 3}
+    vit = {"model": "vit_tiny_patch16_224", "arguments": TINY_VIT, "learns": False, **colours}
+    return Pair(2, cnn={"model": "resnet18", "arguments": {"channels": [8, 8, 8, 8]}}, vit=vit, **colours)
+
+
+def test_each_network_of_a_pair_has_its_own_file(tmp_path: Path) -> None:
+    source, target = _pair(), _pair()
+    for part, network in (("cnn", source.cnn.backbone), ("vit", source.vit)):
+        save_file(network.state_dict(), tmp_path / f"{part}.safetensors")
+    files = {part: {"file": str(tmp_path / f"{part}.safetensors"), "sha256": None} for part in ("cnn", "vit")}
+    seen = {"cnn": SEEN, "vit": {"supervision": "text", "pixel_labels": True}}
+    provenance = load_initial(target, {part: {**files[part], **seen[part]} for part in files})
+    for name, value in target.state_dict().items():
+        assert torch.equal(value, source.state_dict()[name]) or name == "cnn.classifier.weight", name
+    assert provenance["supervision"] == "ImageNet-1k image labels (class maps), text (attention)"
+    assert provenance["pixel_labels"] is True
+    assert provenance["vit"]["sha256"] == digest(tmp_path / "vit.safetensors")
+    assert provenance["cnn"]["supervision"] == SEEN["supervision"]
+
+
+def test_what_both_networks_of_a_pair_have_seen_is_said_once() -> None:
+    assert load_initial(_pair(), {"cnn": SEEN, "vit": SEEN}) == {"cnn": SEEN, "vit": SEEN, **SEEN}
+
+
+@pytest.mark.parametrize("initial", [{"cnn": SEEN}, {"cnn": SEEN, "vit": SEEN, "head": SEEN}])
+def test_a_pair_needs_both(initial: dict[str, dict[str, object]]) -> None:
+    with pytest.raises(WeightsError, match="expected weights for each of cnn and vit of a pair, found cnn"):
+        load_initial(_pair(), initial)
+
+
+def test_only_a_pair_has_two(source: Conformer) -> None:
+    with pytest.raises(WeightsError, match="for Conformer"):
+        load_initial(source, {"cnn": SEEN, "vit": SEEN})
+
+
+def test_a_pairs_weights_that_do_not_fit_name_their_file(tmp_path: Path) -> None:
+    save_file({"stray": torch.zeros(1)}, tmp_path / "vit.safetensors")
+    file = {"file": str(tmp_path / "vit.safetensors"), "sha256": None}
+    with pytest.raises(WeightsError, match=r"vit\.safetensors: the weights do not fit VisionTransformer"):
+        load_initial(_pair(), {"cnn": SEEN, "vit": {**file, **SEEN}})
+
+
+@pytest.mark.skipif(not LITE.is_file(), reason="needs the real weights")
+def test_real_weights_of_an_efficientnet_load() -> None:
+    model = CnnClassifier("tf_efficientnet_lite0", 3, frozen=["conv_stem", "bn1"])
+    load_initial(model, {"file": str(LITE), "sha256": None, **SEEN})
+    with torch.no_grad():
+        maps = model.eval()(torch.randn(1, 3, 213, 320)).class_maps
+    assert maps.shape == (1, 3, 14, 20) and maps.isfinite().all()

@@ -1,6 +1,8 @@
 """The training engine: learning, determinism, resuming, schedules and what it leaves behind."""
 
+import itertools
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from wsss.data.sampler import Sample
 from wsss.files import work_folder
 from wsss.training import Schedule, TrainingError, train
 from wsss.training.checkpoints import newest_whole
+from wsss.training.hooks import out_of_range
 from wsss.training.schedule import PolynomialLR, base_rate, epochs_to_iterations, polynomial
 
 
@@ -100,14 +103,17 @@ class _Killed(BaseException):
     """Stands for a kill: nothing in between may catch it."""
 
 
-def killer(after: int) -> Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]]:
-    """The toy's losses, until the given number of forward passes is over."""
+def killer(
+    after: int, inner: Any = toy_losses
+) -> Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]]:
+    """The toy's losses, or others, until the given number of forward passes is over."""
     left = iter(range(after))
 
     def losses(network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         if next(left, None) is None:
             raise _Killed
-        return toy_losses(network, batch)
+        losses: dict[str, Tensor] = inner(network, batch)
+        return losses
 
     return losses
 
@@ -223,6 +229,104 @@ def test_adam_adds_the_decay_to_the_gradient(tmp_path: Path) -> None:
     fit(tmp_path, Schedule(iterations=1, batch=2, optimizer="adam"), network=network, losses=nothing)
     gradient = 1e-4 * before
     torch.testing.assert_close(network[0].weight, before - 0.05 * gradient / (gradient.abs() + 1e-8))
+
+
+# ------------------------------------------------------------------------- a loss that has left its range
+
+
+def growing(start: int, *, to: float = 1e6) -> Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]]:
+    """A loss of 2 that is ``to`` from forward pass ``start`` on (counted from 0)."""
+    passes = itertools.count()
+
+    def losses(network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        value = to if next(passes) >= start else 2.0
+        return {"toy_loss": value + 0 * network(batch["inputs"]).sum()}
+
+    return losses
+
+
+@pytest.mark.parametrize(
+    ("iterations", "start", "ends", "window"),
+    [(40, 7, 13, 10), (80, 74, 80, 10), (8, 2, 5, 5), (8, 7, None, 5), (4, 0, None, 5)],
+    ids=["middle", "just before the end", "short", "last update alone", "too short to judge"],
+)
+def test_a_loss_that_left_its_range_for_good_ends_the_training(
+    tmp_path: Path, iterations: int, start: int, ends: int | None, window: int
+) -> None:
+    schedule = Schedule(iterations, batch=2)
+    if ends is None:
+        fit(tmp_path, schedule, losses=growing(start))
+        return
+    message = (
+        rf"left its range for good: it is 1e\+06 at iteration {ends} \(median of the last {window} updates\) "
+        r"and was 2 at the first; expected at most 10 times that.* Lower the learning rate"
+    )
+    with pytest.raises(TrainingError, match=message):
+        fit(tmp_path, schedule, losses=growing(start))
+    assert not (tmp_path / "history.csv").exists()
+
+
+@pytest.mark.parametrize("killed", [5, 9, 21])
+def test_a_resumed_training_judges_its_loss_as_an_undisturbed_one(tmp_path: Path, killed: int) -> None:
+    """Two passes an update; the loss is high from update 8 on, in 3 of the last 5 of them in update 10."""
+    schedule = Schedule(iterations=16, batch=4, accumulate=2, checkpoints=5)
+    with pytest.raises(TrainingError, match="at iteration 10 ") as whole:
+        fit(tmp_path / "whole", schedule, losses=growing(14))
+    with pytest.raises((_Killed, TrainingError)):
+        fit(tmp_path / "killed", schedule, losses=killer(killed, growing(14)))
+    before = newest_whole(tmp_path / "killed/work")
+    done = before.passes if before else 0
+    with pytest.raises(TrainingError) as resumed:
+        fit(tmp_path / "killed", schedule, losses=growing(14 - done))
+    assert str(resumed.value) == str(whole.value)
+
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("losses", "total", "found"),
+    [
+        ([2.0] * 100 + [21.0] * 51, 1000, (2.0, 21.0, 100)),  # 51 of 100 updates are above 20
+        ([2.0] * 100 + [21.0] * 50, 1000, None),
+        ([2.0] * 100 + [20.0] * 100, 1000, None),  # ten times is still in range
+        ([2.0] * 150 + [1e15] * 10 + [2.0] * 10, 1000, None),  # a spike that mends itself
+        (
+            [18.0] + [1e15] * 99,
+            1000,
+            (18.0, 1e15, 100),
+        ),  # out of range before any window is full
+        ([18.0] + [1e15] * 98, 1000, None),
+        ([0.01] * 100 + [9.0] * 100, 1000, None),  # tiny at first: below chance it may come and go
+        ([0.01] * 100 + [11.0] * 100, 1000, (0.01, 11.0, 100)),
+        ([-5.0] * 100 + [2.0] * 100, 1000, None),
+        ([-5.0] * 100 + [12.0] * 100, 1000, (-5.0, 12.0, 100)),
+        ([0.7] * 100 + [1.2] * 100, 1000, None),  # a further term of the loss, as APC's decoder
+        ([NAN, 3.0] + [NAN] * 30 + [40.0] * 68, 1000, (3.0, 40.0, 100)),  # mixed precision skips some
+        ([NAN] * 100, 1000, None),
+        ([2.0] * 900 + [2.0] * 90 + [30.0] * 10, 1000, (2.0, 30.0, 10)),  # over: the last ten decide
+        ([2.0] * 30 + [30.0] * 8, 60, (2.0, 30.0, 15)),  # a quarter of a short training
+        ([2.0] * 30 + [30.0] * 7, 60, None),
+        ([2.0, 30.0, 30.0, 30.0], 4, None),
+        ([2.0, 2.0, 30.0, 30.0, 30.0], 5, (2.0, 30.0, 5)),
+    ],
+)
+def test_out_of_range(losses: list[float], total: int, found: tuple[float, float, int] | None) -> None:
+    assert out_of_range(losses, total) == found
+
+
+@pytest.mark.parametrize("scale", [1.5, 30.0])
+def test_ranges_scale_with_the_first_loss(scale: float) -> None:
+    """Above the floor nothing depends on the unit of the loss."""
+    rng = np.random.default_rng(0)
+    for level in (5.0, 9.0, 11.0, 40.0):
+        losses = [
+            1.0,
+            *rng.uniform(0.99, 1.01, 50).tolist(),
+            *(level * rng.uniform(0.99, 1.01, 120)).tolist(),
+        ]
+        assert (out_of_range(losses, 500) is None) == (level < 10)
+        assert (out_of_range([scale * loss for loss in losses], 500) is None) == (level < 10)
 
 
 # --------------------------------------------------------------------------------------------------- phases

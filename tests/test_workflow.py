@@ -20,6 +20,7 @@ import yaml
 from snakemake.iocontainers import Namedlist
 
 from wsss.configuration import System
+from wsss.initial_files import PAIRED, starts
 from wsss.workflow import TRAININGS, ConfigError, Plan, shard_names
 
 ROOT = Path(__file__).parent.parent
@@ -62,7 +63,8 @@ def put_weights(folder: Path, config: dict[str, Any]) -> Path:
     """Lay a stand-in for each file of initial weights that the configuration names, as seen from a folder."""
     folder.mkdir(exist_ok=True)
     variants = [variant for section in TRAINED for variant in config.get(section, {}).values()]
-    for file in {variant.get("initial", {}).get("file", "package:") for variant in variants}:
+    trained = [start for variant in variants if "initial" in variant for start in starts(variant)]
+    for file in {start.initial.get("file", "package:") for start in trained}:
         if not file.startswith("package:"):
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / file).write_bytes(STAND_INS[Path(file).suffix])
@@ -71,14 +73,19 @@ def put_weights(folder: Path, config: dict[str, Any]) -> Path:
 
 def without_digests(path: Path, config: dict[str, Any]) -> Path:
     """Write an overlay with which stand-ins pass for the files whose digests the configuration names."""
-    unchecked = {"initial": {"sha256": None}}
-    named = {
-        section: [name for name, variant in config.get(section, {}).items() if "file" in variant["initial"]]
+    overlay = {
+        section: {name: {"initial": _unchecked(variant["initial"])} for name, variant in variants.items()}
         for section in TRAINED
+        if (variants := {k: v for k, v in config.get(section, {}).items() if "initial" in v})
     }
-    overlay = {section: {name: unchecked for name in names} for section, names in named.items() if names}
     path.write_text(yaml.safe_dump(overlay))
     return path
+
+
+def _unchecked(initial: dict[str, Any]) -> dict[str, Any]:
+    """What an overlay sets to null: a file's digest, or those of a pair's files."""
+    inner = {part: _unchecked(initial[part]) for part in PAIRED if part in initial}
+    return {**inner, **({"sha256": None} if "file" in initial else {})}
 
 
 @pytest.fixture(autouse=True)
@@ -219,6 +226,9 @@ def test_patterns_match_the_configured_names_alone(plan: Plan) -> None:
         ("conformer_small/adcam/irn/deeplabv2", True),
         ("apc_max/patches/irn/deeplabv2", True),
         ("apc_max", True),
+        ("truth/deeplabv2", True),
+        ("truth", False),
+        ("truth/irn/deeplabv2", False),
         ("conformer_small", False),
         ("apc_max/patches/irn", False),
         ("apc_max/val", False),
@@ -227,6 +237,22 @@ def test_patterns_match_the_configured_names_alone(plan: Plan) -> None:
 )
 def test_masks_are_predicted_by_a_chain_or_by_apc(plan: Plan, folder: str, predicts: bool) -> None:
     assert bool(re.fullmatch(plan.predictors(), folder)) == predicts
+
+
+def test_a_segmentation_network_is_trained_on_a_chain_s_labels_or_on_masks(plan: Plan) -> None:
+    run = SimpleNamespace(dataset="voc", seed="1", labeller="conformer_small/adcam/irn")
+    seed1 = "results/voc/seed1"
+    assert plan.training_labels(run) == "seed1/conformer_small/adcam/irn/pseudo"
+    assert plan.labeller_weights(run) == f"{seed1}/conformer_small/weights.safetensors"
+    assert plan.labeller_irn_weights(run) == f"{seed1}/conformer_small/adcam/irn/irn/weights.safetensors"
+    run.labeller = "resnet50/cam/none"
+    assert plan.labeller_irn_weights(run) == []
+    run.labeller = "truth"
+    assert (plan.training_labels(run), plan.labeller_weights(run), plan.labeller_irn_weights(run)) == (
+        "truth",
+        [],
+        [],
+    )
 
 
 def test_how_work_is_cut_is_no_part_of_a_data_set(plan: Plan) -> None:
@@ -289,11 +315,12 @@ def test_where_jobs_run_is_no_parameter_of_a_result() -> None:
 
 def test_the_main_chain(config: dict[str, Any], plan: Plan) -> None:
     wildcards = SimpleNamespace(dataset="voc")
-    assert [chain.refiner for chain in plan.main_walking(wildcards)] == ["irn"]
+    assert [chain.refiner for chain in plan.main_walking(wildcards)] == ["irn_rule"]
     assert plan.main_weights(wildcards) == (
-        "results/voc/seed0/conformer_small/adcam/irn/deeplabv2/weights.safetensors"
+        "results/voc/seed0/conformer_small/adcam/irn_rule/deeplabv2/weights.safetensors"
     )
-    assert list(plan.inference_settings(wildcards)) == ["single", "single_crf", "multi", "multi_crf"]
+    ways = ["single", "single_crf", "reference", "reference_crf", "multi", "multi_crf"]
+    assert list(plan.inference_settings(wildcards)) == ways
     config["datasets"]["voc"]["main"]["refiner"] = "none"
     assert Plan(config).main_walking(wildcards) == []
 
@@ -303,6 +330,32 @@ def test_irnet_s_weights_are_those_of_a_refiner_that_trains_one(plan: Plan) -> N
     assert plan.irn_weights(wildcards) == "results/voc/seed1/vit_tiny/cam/irn/irn/weights.safetensors"
     wildcards.refiner = "none"
     assert plan.irn_weights(wildcards) == []
+
+
+def test_a_data_set_s_threshold_is_a_file_that_labels_wait_for(config: dict[str, Any]) -> None:
+    wildcards = SimpleNamespace(
+        dataset="voc", seed="1", classifier="vit_tiny", method="adcam", refiner="irn_rule"
+    )
+    plan = Plan(config)
+    assert plan.pseudo_threshold(wildcards) == plan.label_threshold(wildcards) == []
+    assert not re.fullmatch(plan.threshold_rules(), "otsu_dataset")
+    config["refiners"]["irn_rule"]["pseudo"] = {"threshold": "otsu_dataset", "crf": None}
+    run = "results/voc/seed1/vit_tiny/adcam"
+    assert plan.pseudo_threshold(wildcards) == f"{run}/irn_rule/thresholds/otsu_dataset.json"
+    assert plan.label_threshold(wildcards) == []
+    config["refiners"]["irn_rule"]["labels"]["threshold"] = "otsu_dataset"
+    assert plan.label_threshold(wildcards) == f"{run}/none/thresholds/otsu_dataset.json"
+    assert re.fullmatch(plan.threshold_rules(), "otsu_dataset")
+    assert not re.fullmatch(plan.threshold_rules(), "otsu")
+
+
+def test_a_chain_asked_for_by_its_path_takes_no_thresholds_of_other_maps(plan: Plan) -> None:
+    wildcards = SimpleNamespace(dataset="voc", seed="1", classifier="vit_tiny", method="adcam", refiner="irn")
+    for asked in (plan.pseudo_threshold, plan.label_threshold):
+        with pytest.raises(ConfigError, match=r"refiners\.irn: the thresholds of 'irn' .* take irn_rule"):
+            asked(wildcards)
+    wildcards.method = "cam"
+    assert plan.label_threshold(wildcards) == []
 
 
 def test_initial_weights_of_the_user_s_own_are_files_that_training_waits_for(config: dict[str, Any]) -> None:
@@ -315,6 +368,12 @@ def test_initial_weights_of_the_user_s_own_are_files_that_training_waits_for(con
     assert plan.segmenter_file(wildcards) == ["weights/resnet101.pth"]
     assert plan.apc_file(SimpleNamespace(apc="apc")) == ["weights/vit_base.safetensors"]
     assert plan.apc_file(SimpleNamespace(apc="apc_nano")) == []  # shipped
+    both = {part: {"file": f"weights/{part}.pth"} for part in ("cnn", "vit")}
+    config["classifiers"]["resnet50_dinov2"]["initial"] = both
+    pair = SimpleNamespace(classifier="resnet50_dinov2")
+    assert plan.classifier_file(pair) == ["weights/cnn.pth", "weights/vit.pth"]
+    both["vit"] = {"file": "package:pretrained/vit_nano.safetensors"}
+    assert plan.classifier_file(pair) == ["weights/cnn.pth"]  # the other is shipped
     shipped = SimpleNamespace(classifier="conformer_nano", refiner="irn_nano", segmenter="deeplab_nano")
     assert plan.classifier_file(shipped) == plan.irn_file(shipped) == plan.segmenter_file(shipped) == []
 
@@ -363,7 +422,7 @@ def test_ablations_say_how_each_variant_is_trained(plan: Plan) -> None:
 def test_every_network_of_the_systems_is_named_once(plan: Plan) -> None:
     networks = plan.compared_networks(SimpleNamespace(dataset="sample"))
     assert len(networks) == len(set(networks)) == 2 + 5 + 2 + 2  # classifiers, IRNets, DeepLabs, APCs
-    assert "conformer_nano/tscam/irn_nano/irn" in networks
+    assert "conformer_nano/cam_attention/irn_nano/irn" in networks
     assert "conformer_nano/adcam/irn_nano/deeplab_nano" in networks
     assert "apc_nano_max" in networks
     assert not any(network.endswith(("none/irn", "None")) for network in networks)
@@ -409,7 +468,7 @@ def fewer(tmp_path: Path) -> Path:
 
 def test_dry_run_of_the_sample_s_comparison(tmp_path: Path) -> None:
     planned = jobs(tmp_path, "--", "results/sample/compare.html")
-    classifiers, apcs, methods, sweeps, irns, segmenters = 2, 2, 5, 4, 5, 2
+    classifiers, apcs, methods, sweeps, irns, segmenters = 2, 2, 5, 6, 5, 2
     labelled = methods + irns
     assert planned == {
         "generate_sample": 1,
@@ -438,6 +497,18 @@ def test_dry_run_of_the_sample_s_comparison(tmp_path: Path) -> None:
     }
 
 
+def test_dry_run_of_an_upper_bound_trains_nothing_else(tmp_path: Path) -> None:
+    assert jobs(tmp_path, "--", "results/sample/seed0/truth/deeplab_nano/seg_miou.json") == {
+        "generate_sample": 1,
+        "prepare_manifest": 1,
+        "copy_masks": 1,
+        "train_segmenter": 1,
+        "predict_masks": 2,
+        "count_predictions": 2,
+        "evaluate_segmentation": 1,
+    }
+
+
 def test_dry_run_of_apc_trains_no_classifier(tmp_path: Path, fewer: Path) -> None:
     planned = jobs(tmp_path, "--configfile", fewer, "--", "results/voc/apc/seg_miou.json")
     seeds = 2
@@ -456,7 +527,7 @@ def test_dry_run_of_apc_trains_no_classifier(tmp_path: Path, fewer: Path) -> Non
 
 def test_dry_run_of_the_ablations(tmp_path: Path, fewer: Path) -> None:
     planned = jobs(tmp_path, "--configfile", fewer, "--", "results/voc/apc/ablations.csv")
-    runs = 19 * 2
+    runs = 21 * 2
     assert planned == {
         "prepare_manifest": 1,
         "train_apc": runs,
@@ -472,10 +543,23 @@ def test_dry_run_of_the_large_comparisons(tmp_path: Path, fewer: Path) -> None:
     targets = [f"results/{name}/compare.html" for name in ("voc", "coco")]
     planned = jobs(place, "--configfile", fewer, "--", *targets)
     assert (planned["compare"], planned["draw_comparison"]) == (2, 2)
-    assert planned["train_classifier"] == 2 * 2 * 3
-    assert planned["train_irn"] == 2 * 2 * 6
-    assert planned["train_segmenter"] == 2 * 2 * 12
+    assert planned["train_classifier"] == 2 * 2 * 4
+    assert planned["train_irn"] == 2 * (8 + 7)  # VOC has TransCAM besides
+    assert planned["train_segmenter"] == 2 * 2 * (8 + 7)
     assert planned["train_apc"] == 2 * 2 * 12
+
+
+def test_dry_run_of_data_set_thresholds(tmp_path: Path, fewer: Path) -> None:
+    overlay = tmp_path / "rules.yaml"
+    overlay.write_text(
+        "refiners: {irn_rule: {labels: {threshold: otsu_dataset}, pseudo: {threshold: otsu_dataset}}}\n"
+    )
+    place = put_weights(tmp_path / "place", CONFIG)
+    target = "results/voc/seed0/conformer_small/adcam/irn_rule/pseudo_miou.json"
+    planned = jobs(place, "--configfile", fewer, overlay, "--", target)
+    assert (planned["count_values"], planned["choose_threshold"]) == (2 * 3, 2)
+    assert planned["make_irn_labels"] == planned["make_pseudo_labels"] == 3
+    assert "count_values" not in jobs(place, "--configfile", fewer, "--", target)
 
 
 def test_dry_run_of_apc_s_patches_through_the_chain(tmp_path: Path) -> None:
@@ -515,7 +599,7 @@ def test_dry_run_of_every_data_set(tmp_path: Path, fewer: Path) -> None:
 
 
 def test_dry_run_of_what_else_can_be_asked_for(tmp_path: Path) -> None:
-    run = "results/voc/seed1/conformer_small/adcam/irn"
+    run = "results/voc/seed1/conformer_small/adcam/irn_rule"
     targets = [
         "results/voc/examples.png",
         f"{run}/seed_curve.svg",

@@ -291,11 +291,12 @@ def write_stored(
 
 @dataclass(frozen=True)
 class LabelIndex:
-    """What a folder of label maps holds and how it was made."""
+    """What a folder of label maps holds and how it was made; ``labels`` are those that occur, by image id."""
 
     ids: tuple[str, ...]
     params: dict[str, Any]
     inputs: dict[str, Any]
+    labels: Mapping[str, tuple[int, ...]]
 
 
 def palette() -> NDArray[np.uint8]:
@@ -339,11 +340,12 @@ def write_labels(
 
 
 def label_record(folder: PathLike, image_id: str) -> dict[str, Any]:
-    """What the index tells of a label map: the image's id, the size and the file's SHA-256."""
+    """What the index tells of a label map: the image's id, size, labels, and the file's SHA-256."""
     path = label_path(folder, image_id)
-    with Image.open(path) as image:
-        width, height = image.size
-    return {"id": image_id, "height": height, "width": width, "sha256": digest(path)}
+    label = _indices(path, _decode(path, REMAKE))
+    height, width = label.shape
+    labels = np.bincount(label.ravel()).nonzero()[0].tolist()
+    return {"id": image_id, "height": height, "width": width, "labels": labels, "sha256": digest(path)}
 
 
 def write_label_index(path: PathLike, records: Sequence[Values], params: Values, inputs: Values) -> None:
@@ -354,7 +356,8 @@ def write_label_index(path: PathLike, records: Sequence[Values], params: Values,
 def read_label_index(path: PathLike) -> LabelIndex:
     """Read the index of a folder of label maps."""
     header, records = _read_lines(path, "labels")
-    return LabelIndex(tuple(record["id"] for record in records), header["params"], header["inputs"])
+    labels = {record["id"]: tuple(record.get("labels", ())) for record in records}
+    return LabelIndex(tuple(labels), header["params"], header["inputs"], labels)
 
 
 def read_label(folder: PathLike, image_id: str, size: tuple[int, int]) -> Labels:

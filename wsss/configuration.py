@@ -9,13 +9,18 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
 
+from wsss.classifier_settings import check_classifiers
+from wsss.stored_views import check_stored_views
+
 Config = Mapping[str, Any]
-WITHOUT_ATTENTION = ("resnet50",)
-NEED_ATTENTION = ("tscam", "attention_diffusion", "adcam")
+WITHOUT_ATTENTION = ("cnn",)  # kinds of classifier
+NEED_ATTENTION = ("cam_attention", "tscam", "transcam", "attention_diffusion", "adcam")
 COARSER_THAN_TOKENS = 32  # output stride of the published Conformer, whose tokens are 16 pixels wide
 UNREFINED = "none"
 PLAIN = "cam"
 PATCHES = "patches"
+DATA_SET_RULE = "_dataset"  # end of the name of a threshold's rule that looks at all training images at once
+TRUTH = "truth"  # stands for a chain where a segmentation network is trained on the images' masks
 # Methods whose maps are taken under their own name, which paths and pictures rely on.
 FIXED_METHODS = {
     PLAIN: "the plain class maps, which pictures show beside the method's",
@@ -23,10 +28,26 @@ FIXED_METHODS = {
 }
 # Folders that lie beside those named after a section's variants.
 FOLDERS = {
+    "classifiers": (TRUTH,),
+    "apc": (TRUTH,),
     "datasets": ("logs", "benchmarks", "pretrain"),
     "methods": ("cams", "attention", "events", "train", "val", "test"),
-    "segmenters": ("irn", "labels", "maps", "pseudo", "pseudo_counts", "seed_counts"),
+    "segmenters": (
+        "irn",
+        "labels",
+        "maps",
+        "pseudo",
+        "pseudo_counts",
+        "seed_counts",
+        "thresholds",
+        "value_counts",
+    ),
 }
+
+
+def of_data_set(threshold: Any) -> bool:
+    """Whether a threshold is a rule on a whole data set: a file then holds what the rule found."""
+    return isinstance(threshold, str) and threshold.endswith(DATA_SET_RULE)
 
 
 class ConfigError(ValueError):
@@ -122,6 +143,7 @@ def check_config(config: Config) -> None:
         ConfigError: Lists every finding with its key.
     """
     findings = _check_refiners(config) + _check_names(config) + _check_apc(config)
+    findings += check_classifiers(config)
     findings += [
         f"methods.{name}: expected {meaning}"
         for name, meaning in FIXED_METHODS.items()
@@ -168,12 +190,34 @@ def _check_refiners(config: Config) -> list[str]:
     for name, refiner in refiners.items():
         if name != UNREFINED and "network" not in refiner:
             findings.append(f"refiners.{name}: expected labels, network, initial, training, walk; found none")
-        if not _in_sweep(refiner["pseudo"]["threshold"], config["evaluation"]["thresholds"]):
+        threshold = refiner["pseudo"]["threshold"]
+        if not isinstance(threshold, str) and not _in_sweep(threshold, config["evaluation"]["thresholds"]):
             findings.append(
-                f"refiners.{name}.pseudo.threshold: expected a step of evaluation.thresholds, "
-                f"found {refiner['pseudo']['threshold']}"
+                f"refiners.{name}.pseudo.threshold: expected a step of evaluation.thresholds, or a rule, "
+                f"found {threshold}"
             )
+        findings += _check_label_thresholds(f"refiners.{name}.labels", refiner.get("labels", {}))
     return findings
+
+
+def _check_label_thresholds(key: str, labels: Config) -> list[str]:
+    """Findings of relative scores without what they are relative to, and of scores in the wrong order."""
+    relative = [name for name in ("foreground", "background") if isinstance(labels.get(name), Mapping)]
+    if relative and labels.get("threshold") is None:
+        return [
+            f"{key}.threshold: expected a number or a rule, for {relative[0]} is relative to it, found none"
+        ]
+    if not relative and labels.get("threshold") is not None:
+        return [
+            f"{key}.threshold: expected none, for neither foreground nor background is relative to it, "
+            f"found {labels['threshold']}; give foreground {{above: ...}} or background {{below: ...}}"
+        ]
+    if labels and not relative and labels["foreground"] < labels["background"]:
+        return [
+            f"{key}.foreground: expected at least background, {labels['background']}, "
+            f"found {labels['foreground']}"
+        ]
+    return []
 
 
 def _in_sweep(threshold: float, sweep: Config) -> bool:
@@ -298,7 +342,8 @@ def _check_comparison(config: Config, dataset: Config) -> list[str]:
     findings += _unknown(config, "compare.sensitivity", ("methods",), methods)
     for method in methods:
         if method in config["methods"]:
-            findings += _check_chain(config, "compare.sensitivity", {**main, "method": method})
+            chain = {**main, "method": method, "refiner": UNREFINED}
+            findings += _check_chain(config, "compare.sensitivity", chain)
     return findings
 
 
@@ -330,30 +375,49 @@ def _check_single_system(config: Config, key: str, system: Config, single: Confi
 
 
 def _check_chain(config: Config, key: str, chain: Config) -> list[str]:
-    """Findings of a method that does not fit its classifier; ``key`` is where both are named."""
+    """Findings of a method that does not fit its classifier or refiner; ``key`` is where they are named."""
+    findings = _check_maps(config, key, chain)
     method, asks = config["methods"][chain["method"]], f"{key}.method: {chain['method']!r}"
     single = chain["classifier"] in config["apc"]
     if single or method["kind"] == PATCHES:
         fits = single and chain["method"] == PATCHES
         needed = f"expected {PATCHES!r} with variants of apc, and only with them; found classifier"
-        return [] if fits else [f"{asks}: {needed} {chain['classifier']!r}"]
+        return findings if fits else [f"{asks}: {needed} {chain['classifier']!r}"]
     classifier = config["classifiers"][chain["classifier"]]
-    views, kind, has = classifier["views"], method["kind"], f"classifier {chain['classifier']!r}"
-    findings = []
+    views, kind = classifier["views"], method["kind"]
     if kind in NEED_ATTENTION and classifier["network"]["kind"] in WITHOUT_ATTENTION:
-        findings.append(f"{asks} needs attention, which {has} does not have")
-    elif classifier["network"].get("output_stride") == COARSER_THAN_TOKENS:
+        return [f"{asks} needs attention, which classifier {chain['classifier']!r} does not have"]
+    if _is_coarse(classifier["network"]):
         findings += _check_coarse_maps(key, chain, kind, views)
-    if kind == "adcam":
-        findings += _check_neighbours(key, chain, method["neighbours"], views["cached_neighbours"])
-    if kind == "adcam" and method["soft"] and not views["cache_similarity"]:
-        findings.append(f"{asks} needs similarities; set views.cache_similarity of {has}")
-    if kind == "attention_diffusion" and method["steps"] > views["attention_steps"]:
-        findings.append(
-            f"{asks} takes {method['steps']} steps, {has} stores {views['attention_steps']}; "
-            "raise views.attention_steps"
-        )
-    return findings
+    return findings + check_stored_views(key, chain, method, classifier)
+
+
+def _is_coarse(network: Config) -> bool:
+    return network["kind"] == "conformer" and network["output_stride"] == COARSER_THAN_TOKENS
+
+
+def _check_maps(config: Config, key: str, chain: Config) -> list[str]:
+    wrong = unsuited(config, chain["method"], chain["refiner"])
+    return [f"{key}.refiner: {wrong}"] if wrong else []
+
+
+def unsuited(config: Config, method: str, refiner: str) -> str | None:
+    """What is wrong where a refiner's thresholds were chosen for other maps, and which refiners suit."""
+    kind, refiners = config["methods"][method]["kind"], config["refiners"]
+    suited = refiners[refiner].get("maps")
+    if suited is None or kind in suited:
+        return None
+    others = {
+        name: other.get("network") == refiners[refiner].get("network")
+        for name, other in refiners.items()
+        if "network" in other and kind in (other.get("maps") or [kind])
+    }
+    same = [name for name, alike in others.items() if alike]
+    return (
+        f"the thresholds of {refiner!r} were chosen for maps of {' and '.join(suited)} "
+        f"(refiners.{refiner}.maps), found method {method!r}, which makes maps of kind {kind}; "
+        f"take {' or '.join(same or others) or 'a refiner whose thresholds are rules'}"
+    )
 
 
 def _check_coarse_maps(key: str, chain: Config, kind: str, views: Config) -> list[str]:
@@ -363,28 +427,12 @@ def _check_coarse_maps(key: str, chain: Config, kind: str, views: Config) -> lis
         asks = f"{key}.method: {chain['method']!r} needs"
     elif views["attention_steps"] > 0:
         asks = f"{key}.classifier: {network}.views.attention_steps {views['attention_steps']} needs"
+    elif views.get("transcam", False):
+        asks = f"{key}.classifier: {network}.views.transcam needs"
     else:
         return []
     return [
         f"{asks} maps on the tokens' grid, which {network}.network.output_stride {COARSER_THAN_TOKENS} does "
-        f"not give; take output_stride 16, or views.attention_steps 0 with method {PLAIN!r}"
+        f"not give; take output_stride 16, or views.attention_steps 0 and views.transcam false with method "
+        f"{PLAIN!r}"
     ]
-
-
-def _check_neighbours(key: str, chain: Config, asked: float, stored: float) -> list[str]:
-    """A number of stored neighbours serves no fraction, which grows with the view, and the reverse."""
-    asks, has = f"{key}.method: {chain['method']!r} takes", f"classifier {chain['classifier']!r} stores"
-    where = f"methods.{chain['method']}.neighbours"
-    if asked < 1 and not asked <= stored < 1:
-        return [
-            f"{asks} the fraction {asked} ({where}) of a view's tokens as neighbours, {has} {stored}; "
-            f"set views.cached_neighbours to {asked} or more, below 1"
-        ]
-    if stored < 1 <= asked:
-        return [
-            f"{asks} {asked} neighbours ({where}), {has} the fraction {stored} of a view's tokens, which may "
-            "be fewer; set views.cached_neighbours to a whole number"
-        ]
-    if asked > stored:
-        return [f"{asks} {asked} neighbours, {has} {stored}; raise views.cached_neighbours"]
-    return []

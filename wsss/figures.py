@@ -122,14 +122,17 @@ def _show(cell: Axes, picture: Picture, title: str) -> None:
         spine.set_visible(False)
 
 
-def threshold_curve(table: pd.DataFrame, best: float | None, fixed: float | None, title: str) -> Figure:
+def threshold_curve(
+    table: pd.DataFrame, best: float | None, fixed: float | None, title: str, chosen: str = "fixed"
+) -> Figure:
     """Draw mIoU, FP and FN against the background score.
 
     Args:
         table: A row a threshold: ``threshold`` and the columns of :data:`CURVES`, fractions of 1.
         best: Threshold of the highest mIoU, or None where nothing was scored.
-        fixed: Threshold of the configuration.
+        fixed: Threshold of the configuration, or None where there is none.
         title: What was measured.
+        chosen: What the threshold of the configuration is called.
 
     Returns:
         The figure.
@@ -139,9 +142,9 @@ def threshold_curve(table: pd.DataFrame, best: float | None, fixed: float | None
         cell = figure.subplots()
         for column, name in CURVES.items():
             cell.plot(table["threshold"], 100 * table[column], label=name)
-        for value, name, dashes in ((best, "best", "-"), (fixed, "fixed", "--")):
+        for value, mark, dashes in ((best, "best", "-"), (fixed, chosen, "--")):
             if value is not None:
-                cell.axvline(value, color="0.45", linestyle=dashes, linewidth=1, label=f"{name} {value:g}")
+                cell.axvline(value, color="0.45", linestyle=dashes, linewidth=1, label=f"{mark} {value:.3g}")
         cell.set(xlabel="background score (threshold)", ylabel="%", title=title)
         cell.set_ylim(bottom=0)
         figure.legend(loc="outside right upper")

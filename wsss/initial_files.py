@@ -11,7 +11,7 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from wsss.files import PACKAGED, digest
 
@@ -20,6 +20,26 @@ LONGEST_HEADER = 100_000_000  # bytes; what safetensors itself accepts
 PICKLE = b"\x80"  # how torch's files began before they became zip archives
 ARCHIVE = b"PK"
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+PAIRED = ("cnn", "vit")  # the networks of a pair, each with initial weights of its own
+
+
+class Start(NamedTuple):
+    """Settings of a network, and of its initial weights."""
+
+    network: Mapping[str, Any]
+    initial: Mapping[str, Any]
+
+
+def starts(variant: Mapping[str, Any]) -> list[Start]:
+    """The networks of a variant that start from weights: one, or the two of a pair.
+
+    Args:
+        variant: Its ``network`` and ``initial``, of any section of the configuration.
+    """
+    network, initial = variant["network"], variant["initial"]
+    if network.get("kind") == "pair":
+        return [Start(network[part], initial[part]) for part in PAIRED]
+    return [Start(network, initial)]
 
 
 def locate(file: str) -> Path:
@@ -85,10 +105,8 @@ def _damage_of_safetensors(path: Path) -> str | None:
 
 
 def backbone_name(network: Mapping[str, Any]) -> str:
-    """The network whose weights a variant starts from, by timm's name."""
-    if "backbone" in network:
-        return str(network["backbone"]["model"])
-    return str(network.get("model", "resnet50.tv_in1k"))  # the one kind of classifier that names no model
+    """The network that starts from weights, by timm's name."""
+    return str(network["backbone"]["model"] if "backbone" in network else network["model"])
 
 
 def in_hub_cache(name: str) -> bool:

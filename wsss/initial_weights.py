@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from wsss.files import atomic_file
-from wsss.initial_files import fault, known_digest, locate
+from wsss.initial_files import PAIRED, fault, known_digest, locate
 from wsss.models.weights import WeightsError, load_pretrained, timm_network, unwrap
 
 PathLike = str | os.PathLike[str]
@@ -32,6 +32,7 @@ def load_initial(model: nn.Module, initial: Mapping[str, Any]) -> dict[str, Any]
         model: Network to load into, randomly initialised: a classifier, or a module with a timm ``backbone``.
         initial: ``supervision`` and ``pixel_labels``, what the weights have seen; and ``file`` with its
             ``sha256`` (null: unchecked), or ``timm: true`` for timm's own, or no more for random numbers.
+            Of a pair all that for each of its networks, under ``cnn`` and ``vit``.
 
     Returns:
         Where the weights come from and which labels they have seen, to be stored beside the result.
@@ -39,6 +40,8 @@ def load_initial(model: nn.Module, initial: Mapping[str, Any]) -> dict[str, Any]
     Raises:
         WeightsError: If the file is missing, damaged or another one, or does not fit the network.
     """
+    if any(part in initial for part in PAIRED):
+        return _load_pair(model, initial)
     for key, meaning in SEEN.items():
         if initial.get(key) in (None, ""):
             raise WeightsError(f"initial: expected {key!r} ({meaning}), found none")
@@ -49,6 +52,22 @@ def load_initial(model: nn.Module, initial: Mapping[str, Any]) -> dict[str, Any]
     if initial.get("timm"):
         return {**_load_from_timm(model), **seen}
     return seen
+
+
+def _load_pair(model: nn.Module, initial: Mapping[str, Any]) -> dict[str, Any]:
+    """Give both networks of a pair their weights; together they have seen what either has."""
+    if sorted(initial) != sorted(PAIRED) or not all(hasattr(model, part) for part in PAIRED):
+        raise WeightsError(
+            f"initial: expected weights for each of {' and '.join(PAIRED)} of a pair, "
+            f"found {', '.join(initial)} for {type(model).__name__}"
+        )
+    origins = {part: load_initial(getattr(model, part), initial[part]) for part in PAIRED}
+    maps, attention = (origins[part]["supervision"] for part in PAIRED)
+    return {
+        **origins,
+        "supervision": maps if maps == attention else f"{maps} (class maps), {attention} (attention)",
+        "pixel_labels": any(origin["pixel_labels"] for origin in origins.values()),
+    }
 
 
 def read_state(path: PathLike) -> dict[str, Tensor]:

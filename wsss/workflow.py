@@ -13,17 +13,21 @@ from typing import Any, Protocol
 
 from wsss.configuration import (
     PATCHES,
+    TRUTH,
+    UNREFINED,
     Chain,
     Config,
     ConfigError,
     System,
     check_config,
+    of_data_set,
     system_of,
+    unsuited,
     val_inferences,
 )
 from wsss.files import PACKAGED
 from wsss.fingerprint import fingerprint
-from wsss.initial_files import backbone_name, fault, in_hub_cache, locate, may_download
+from wsss.initial_files import Start, backbone_name, fault, in_hub_cache, locate, may_download, starts
 
 __all__ = ["ConfigError", "Plan", "check_config", "fingerprint", "shard_names"]
 
@@ -49,6 +53,7 @@ class Wildcards(Protocol):
     method: str
     refiner: str
     segmenter: str
+    labeller: str
     apc: str
     score: str
 
@@ -93,13 +98,20 @@ class Plan:
         methods = self._config["methods"]
         return _alternatives(name for name, settings in methods.items() if settings["kind"] != PATCHES)
 
-    def predictors(self) -> str:
-        """Wildcard constraint: the folders of what predicts, a chain's segmentation network or APC."""
+    def labellers(self) -> str:
+        """Wildcard constraint: the folders of what labels training images for a segmentation network.
+
+        A chain, or the images' own masks.
+        """
         chain = "/".join(
             f"(?:{self.pattern(*sections)})"
-            for sections in (("classifiers", "apc"), ("methods",), ("refiners",), ("segmenters",))
+            for sections in (("classifiers", "apc"), ("methods",), ("refiners",))
         )
-        return f"{chain}|{self.pattern('apc')}"
+        return f"{chain}|{TRUTH}"
+
+    def predictors(self) -> str:
+        """Wildcard constraint: the folders of what predicts, a segmentation network or APC."""
+        return f"(?:{self.labellers()})/(?:{self.pattern('segmenters')})|{self.pattern('apc')}"
 
     def shards(self, wildcards: Wildcards) -> list[str]:
         """Shards of the data set's split train."""
@@ -135,21 +147,65 @@ class Plan:
         run = f"results/{wildcards.dataset}/seed{wildcards.seed}/{wildcards.classifier}/{wildcards.method}"
         return f"{run}/{wildcards.refiner}/irn/weights.safetensors"
 
+    def threshold_rules(self) -> str:
+        """Wildcard constraint: the rules on whole data sets by which thresholds are chosen."""
+        refiners = self._config["refiners"].values()
+        chosen = [refiner["pseudo"]["threshold"] for refiner in refiners]
+        chosen += [refiner["labels"].get("threshold") for refiner in refiners if "labels" in refiner]
+        return _alternatives(sorted({rule for rule in chosen if of_data_set(rule)}))
+
+    def pseudo_threshold(self, wildcards: Wildcards) -> str | list[str]:
+        """The file of the threshold of pseudo labels, where a rule on the data set's maps finds it."""
+        self._check_suited(wildcards)
+        rule = self._config["refiners"][wildcards.refiner]["pseudo"]["threshold"]
+        return _threshold_file(wildcards, wildcards.refiner, rule)
+
+    def label_threshold(self, wildcards: Wildcards) -> str | list[str]:
+        """The same of IRNet's training labels, which are cut from unrefined maps."""
+        self._check_suited(wildcards)
+        rule = self._config["refiners"][wildcards.refiner]["labels"].get("threshold")
+        return _threshold_file(wildcards, UNREFINED, rule)
+
+    def _check_suited(self, wildcards: Wildcards) -> None:
+        """Refuse a chain that no data set names, asked for by its path, as those that are named."""
+        if wrong := unsuited(self._config, wildcards.method, wildcards.refiner):
+            raise ConfigError(f"refiners.{wildcards.refiner}: {wrong}")
+
+    def training_labels(self, wildcards: Wildcards) -> str:
+        """The folder of the label maps that a segmentation network is trained on."""
+        labeller = wildcards.labeller
+        return TRUTH if labeller == TRUTH else f"seed{wildcards.seed}/{labeller}/pseudo"
+
+    def labeller_weights(self, wildcards: Wildcards) -> str | list[str]:
+        """The first network of the chain that labels the training images, or no file for their masks."""
+        if wildcards.labeller == TRUTH:
+            return []
+        classifier = wildcards.labeller.split("/")[0]
+        return f"results/{wildcards.dataset}/seed{wildcards.seed}/{classifier}/weights.safetensors"
+
+    def labeller_irn_weights(self, wildcards: Wildcards) -> str | list[str]:
+        """That chain's trained IRNet, or no file where its refiner trains none."""
+        refiner = wildcards.labeller.rpartition("/")[2]
+        if wildcards.labeller == TRUTH or "network" not in self._config["refiners"][refiner]:
+            return []
+        run = f"results/{wildcards.dataset}/seed{wildcards.seed}"
+        return f"{run}/{wildcards.labeller}/irn/weights.safetensors"
+
     def classifier_file(self, wildcards: Wildcards) -> list[str]:
-        """The file that the classifier starts from, if it is one of the user's."""
-        return _initial_file(self._config["classifiers"][wildcards.classifier])
+        """The files that the classifier starts from, those of them that are the user's."""
+        return _initial_files(self._config["classifiers"][wildcards.classifier])
 
     def irn_file(self, wildcards: Wildcards) -> list[str]:
         """The file that IRNet starts from, if it is one of the user's."""
-        return _initial_file(self._config["refiners"][wildcards.refiner])
+        return _initial_files(self._config["refiners"][wildcards.refiner])
 
     def segmenter_file(self, wildcards: Wildcards) -> list[str]:
         """The file that the segmentation network starts from, if it is one of the user's."""
-        return _initial_file(self._config["segmenters"][wildcards.segmenter])
+        return _initial_files(self._config["segmenters"][wildcards.segmenter])
 
     def apc_file(self, wildcards: Wildcards) -> list[str]:
         """The file that APC's encoder starts from, if it is one of the user's."""
-        return _initial_file(self._config["apc"][wildcards.apc])
+        return _initial_files(self._config["apc"][wildcards.apc])
 
     def apc_main(self, wildcards: Wildcards) -> str:
         """The data set's main variant of APC."""
@@ -283,20 +339,32 @@ class Plan:
         return settings
 
 
+def _threshold_file(wildcards: Wildcards, refiner: str, rule: Any) -> str | list[str]:
+    if not of_data_set(rule):
+        return []
+    run = f"results/{wildcards.dataset}/seed{wildcards.seed}/{wildcards.classifier}/{wildcards.method}"
+    return f"{run}/{refiner}/thresholds/{rule}.json"
+
+
 def _alternatives(names: Iterable[str]) -> str:
     return "|".join(re.escape(name) for name in names) or MATCHES_NOTHING
 
 
-def _initial_file(variant: Config) -> list[str]:
+def _initial_files(variant: Config) -> list[str]:
+    """The user's files that a variant starts from, each once."""
+    return list(dict.fromkeys(file for start in starts(variant) for file in _initial_file(start)))
+
+
+def _initial_file(start: Start) -> list[str]:
     """The user's file that a network starts from; one that cannot be used stops the run before it begins.
 
     A missing one is left to Snakemake, which names the rule. Shipped ones are left out of the answer: a fresh
     installation dates them anew and must rerun nothing.
     """
-    initial = variant["initial"]
+    initial = start.initial
     file = initial.get("file")
     if initial.get("timm"):
-        _check_download(backbone_name(variant["network"]))
+        _check_download(backbone_name(start.network))
     if not file:
         return []
     path = locate(file)

@@ -92,3 +92,44 @@ def test_squares_hold_the_whole_image_or_its_mirror_image(records: list[Record])
     mirrored = [torch.equal(sample["images"], whole.flip(-1)) for sample in samples]
     assert [torch.equal(sample["images"], whole) for sample in samples] == [not flip for flip in mirrored]
     assert 0 < sum(mirrored) < 12
+
+
+def resized(labelled: LabelDataset, long_side: int | None) -> LabelDataset:
+    return LabelDataset(
+        labelled.sources,
+        labelled.label_paths,
+        crop=14,
+        scale=[0.5, 1.5],
+        long_side=long_side,
+        seed=0,
+        **COLOURS,
+    )
+
+
+def test_a_working_size_is_what_the_random_factors_are_of(labelled: LabelDataset) -> None:
+    assert labelled.long_side is None
+    larger = [label_pixels(resized(labelled, 32), position) for position in range(40)]
+    own = [label_pixels(resized(labelled, 16), position) for position in range(40)]
+    assert sum(larger) > sum(own)
+    assert all(before <= after for before, after in zip(own, larger, strict=True))
+
+
+def label_pixels(dataset: LabelDataset, position: int) -> int:
+    return int((dataset[Sample(position, 1)]["labels"] != 255).sum())
+
+
+@pytest.mark.parametrize("long_side", [None, 16])
+def test_the_images_own_size_as_working_size_changes_nothing(
+    labelled: LabelDataset, long_side: int | None
+) -> None:
+    for position in range(6):
+        expected, found = labelled[Sample(position, 0)], resized(labelled, long_side)[Sample(position, 0)]
+        assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_a_working_size_by_hand(labelled: LabelDataset) -> None:
+    """Of factor 1 alone, an image of 12 x 16 pixels fills 9 x 12 of a square of 14."""
+    dataset = LabelDataset(
+        labelled.sources, labelled.label_paths, crop=14, scale=[1, 1], long_side=12, seed=0, **COLOURS
+    )
+    assert label_pixels(dataset, 0) == 9 * 12

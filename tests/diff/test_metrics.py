@@ -72,6 +72,7 @@ def test_other_inferences_and_the_fixed_threshold_are_scores_of_their_own(tmp_pa
     def write(name: str, miou: float) -> Path:
         inferences = {"one": {"miou": 9.0}, "two": {"miou": miou}}
         more = {"inference": "one", "inferences": inferences, "fixed": {"miou": miou / 2}}
+        more["rules"] = {"otsu": {"miou": miou / 4}}
         write_json(tmp_path / name, {"form": "scores", "seed": 0, "miou": 9.0, **more})
         return tmp_path / name
 
@@ -79,7 +80,8 @@ def test_other_inferences_and_the_fixed_threshold_are_scores_of_their_own(tmp_pa
     assert {(entry.part, entry.a[0], entry.b[0]) for entry in found} == {
         ("", 9.0, 9.0),
         ("inference two", 0.4, 0.6),
-        ("at the fixed threshold", 0.2, 0.3),
+        ("at the configured threshold", 0.2, 0.3),
+        ("by rule otsu", 0.1, 0.15),
     }
 
 

@@ -127,6 +127,20 @@ def test_timm_s_weights_are_looked_for_in_its_cache(
     assert in_hub_cache("resnet50") and not in_hub_cache("resnet5") and not in_hub_cache("resnet101.tv_in1k")
 
 
+def test_both_files_of_a_pair_are_looked_for(place: Path, config: dict[str, Any]) -> None:
+    seen = {"supervision": "photographs", "pixel_labels": False}
+    pair = config["classifiers"]["resnet50_dinov2"]
+    pair["initial"] = {
+        "cnn": {"file": "weights/cnn.pth", "sha256": None, **seen},
+        "vit": {"timm": True, **seen},
+    }
+    config["datasets"]["voc"]["main"]["classifier"] = "resnet50_dinov2"
+    found = verdicts(config, "voc")
+    assert found["weights/cnn.pth"].status == ERROR
+    assert "for resnet50_dinov2" in found["weights/cnn.pth"].found
+    assert found["vit_small_patch14_reg4_dinov2.lvd142m"].status == WARNING  # to be fetched
+
+
 def test_planning_refuses_what_training_would(
     place: Path, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

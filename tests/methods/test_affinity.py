@@ -78,6 +78,55 @@ def test_walk_agrees_with_the_dense_matrix_power(size):
     torch.testing.assert_close(random_walk(scores, edge, beta=4.0, log2_steps=3), expected)
 
 
+@pytest.mark.parametrize("size", [(2, 3), (13, 17)])
+def test_means_agree_with_the_dense_matrix_power_of_maps_and_ones(size):
+    generator = torch.Generator().manual_seed(1)
+    scores = torch.rand(3, *size, generator=generator, dtype=torch.float64)
+    edge = torch.rand(*size, generator=generator, dtype=torch.float64) ** 3
+    affinity = dense_affinity(edge, 5) ** 4.0
+    power = torch.linalg.matrix_power(affinity / affinity.sum(0), 8)
+    walked, ones = (maps.flatten(1) @ power for maps in (scores * (1 - edge), (1 - edge)[None]))
+    found = random_walk(scores, edge, beta=4.0, log2_steps=3, normalise="mean")
+    torch.testing.assert_close(found, (walked / ones).view_as(scores))
+
+
+def test_a_mean_by_hand():
+    """One step at radius 2 from the middle of a row of three, whose right cell a boundary half covers."""
+    scores = torch.tensor([[[0.2, 0.4, 0.8]]], dtype=torch.float64)
+    edge = torch.tensor([[0.0, 0.0, 0.5]], dtype=torch.float64)
+    # in reach: itself and both neighbours, by affinities 1, 1 and 1/2; of their scores 1, 1 and 1/2 remain
+    expected = (0.2 + 0.4 + 0.5 * 0.5 * 0.8) / (1 + 1 + 0.5 * 0.5)
+    found = random_walk(scores, edge, radius=2, beta=1.0, log2_steps=0, normalise="mean")
+    assert found[0, 0, 1].item() == pytest.approx(expected)
+    mass = random_walk(scores, edge, radius=2, beta=1.0, log2_steps=0)
+    assert mass[0, 0, 1].item() == pytest.approx((0.2 + 0.4 + 0.5 * 0.5 * 0.8) / 2.5)
+
+
+def test_a_constant_map_stays_constant_by_means_and_darkens_by_mass(dtype):
+    generator = torch.Generator().manual_seed(2)
+    edge = (torch.rand(14, 18, generator=generator) ** 2).to(dtype)
+    scores = torch.stack([torch.full_like(edge, value) for value in (1.0, 0.3)])
+    means = random_walk(scores, edge, log2_steps=6, normalise="mean")
+    torch.testing.assert_close(means, scores, rtol=1e-6 if dtype == torch.float32 else 1e-12, atol=0)
+    assert (random_walk(scores, edge, log2_steps=6) < scores).all()
+
+
+def test_means_stay_between_the_smallest_and_the_largest_score(dtype):
+    generator = torch.Generator().manual_seed(3)
+    edge = torch.rand(12, 15, generator=generator).to(dtype)
+    scores = torch.rand(2, 12, 15, generator=generator).to(dtype) + 0.5
+    walked = random_walk(scores, edge, log2_steps=5, normalise="mean")
+    for found, given in zip(walked, scores, strict=True):
+        assert given.min() - 1e-6 <= found.min() and found.max() <= given.max() + 1e-6
+
+
+def test_where_boundaries_are_everything_means_are_zero():
+    edge = torch.zeros(6, 7)
+    edge[2:5, 2:5] = 1
+    walked = random_walk(torch.ones(1, 6, 7), edge, radius=2, normalise="mean")
+    assert walked.isfinite().all() and walked[0, 3, 3] == 0 and walked[0, 0, 0] == 1
+
+
 def dense_affinity(edge, radius):
     """Affinity of every pair of pixels, pair by pair."""
     height, width = edge.shape
@@ -107,7 +156,13 @@ def test_one_step_without_boundaries_takes_the_mean_of_the_neighbours():
 
 
 def test_an_image_without_classes_walks_nowhere():
-    assert random_walk(torch.zeros(0, 6, 7), torch.rand(6, 7)).shape == (0, 6, 7)
+    for normalise in ("mass", "mean"):
+        assert random_walk(torch.zeros(0, 6, 7), torch.rand(6, 7), normalise=normalise).shape == (0, 6, 7)
+
+
+def test_an_unknown_normalisation_is_refused():
+    with pytest.raises(ValueError, match=r"normalise: expected one of \('mass', 'mean'\), found 'sum'"):
+        random_walk(torch.zeros(1, 6, 7), torch.zeros(6, 7), normalise="sum")
 
 
 def test_refuses_other_shapes():

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.golden import assert_close_to_golden
-from wsss.methods.cam import merge_views, normalise, upsample_maps
+from wsss.methods.cam import merge_views, normalise, regrid, upsample_maps
 from wsss.methods.labels import pseudo_labels
 
 
@@ -103,3 +103,27 @@ def test_refuses_other_shapes():
         merge_views([torch.rand(1, 2, 2)], [(8, 9)], [False], (8, 9), stride=4)
     with pytest.raises(ValueError, match=r"maps: expected \(K, h, w\) = \(1, 2, 3\), found \(1, 2, 2\)"):
         upsample_maps(torch.rand(1, 2, 2), 4, (8, 9))
+
+
+def test_maps_of_another_size_are_read_by_hand():
+    """A row of cells at 16 pixels, read at 8: each target cell lies in the middle of two."""
+    maps = torch.tensor([[[0.0, 1.0, 2.0, 4.0]]])
+    assert regrid(maps, (4, 16), (4, 8)).tolist() == [[[0.5, 3.0]]]
+    assert regrid(torch.tensor([[[0.5, 3.0]]]), (4, 8), (4, 16)).tolist() == [[[0.5, 1.125, 2.375, 3.0]]]
+
+
+@pytest.mark.parametrize("size", [(40, 52), (37, 45)])
+def test_maps_of_the_same_size_are_read_as_they_are(size):
+    maps = torch.rand(2, -(-size[0] // 4), -(-size[1] // 4))
+    assert torch.equal(regrid(maps, size, size), maps)
+
+
+def test_regridding_keeps_constants_and_bounds():
+    maps = torch.rand(3, 10, 12, dtype=torch.float64)
+    for size in ((77, 90), (25, 33)):
+        found = regrid(maps, (40, 46), size)
+        assert found.shape == (3, -(-size[0] // 4), -(-size[1] // 4))
+        assert maps.min() <= found.min() and found.max() <= maps.max()
+        torch.testing.assert_close(regrid(torch.ones_like(maps), (40, 46), size), torch.ones_like(found))
+    with pytest.raises(ValueError, match="view maps: expected 15 cells of 4 px"):
+        regrid(maps, (40, 60), (77, 90))

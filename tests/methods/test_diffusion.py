@@ -6,17 +6,18 @@ from wsss.methods import diffusion
 from wsss.methods.attention import normalise_rows
 from wsss.methods.cam import normalise
 from wsss.methods.diffusion import (
+    DIRECTIONS,
     attended,
+    cached_count,
     coneighbour_similarity,
     diffuse,
-    gather,
-    hand_on,
     nearest_coneighbours,
     refine_attention,
     token_count,
     transition_from_neighbours,
 )
 
+LAYOUTS = {"gather": torch.sparse_csr, "hand_on": torch.sparse_csc, "literal": torch.sparse_csc}
 HAND = torch.tensor([[0.64, 0.36, 0.0], [0.36, 0.64, 0.0], [0.0, 0.5, 0.5]])
 
 
@@ -39,8 +40,22 @@ def test_similarity_by_hand():
 def test_refinement_and_diffusion_by_hand():
     refined = refine_attention(HAND, 2)
     torch.testing.assert_close(refined, torch.tensor([[0.64, 0.36, 0], [0.36, 0.64, 0], [0, 0.5, 0.5]]))
-    spread = diffuse(torch.tensor([[0.0, 0.0, 1.0]]), refined, 2)
+    spread = diffuse(torch.tensor([[0.0, 0.0, 1.0]]), refined, 2, direction="hand_on")
     torch.testing.assert_close(spread, torch.tensor([[0.18, 0.57, 0.25]]))
+
+
+@pytest.mark.parametrize(
+    ("direction", "once", "twice"),
+    [
+        ("gather", [1.36, 1.64, 2.5], [0.64 * 1.36 + 0.36 * 1.64, 0.36 * 1.36 + 0.64 * 1.64, 0.5 * 4.14]),
+        ("hand_on", [1.36, 3.14, 1.5], [0.64 * 1.36 + 0.36 * 3.14, 0.36 * 1.36 + 0.64 * 3.14 + 0.75, 0.75]),
+        ("literal", [1.0, 1.5 * 2, 0.5 * 3], [1.0, 1.5**2 * 2, 0.5**2 * 3]),
+    ],
+)
+def test_steps_in_each_direction_by_hand(direction, once, twice):
+    maps = torch.tensor([[1.0, 2.0, 3.0]])
+    torch.testing.assert_close(diffuse(maps, HAND, 1, direction=direction), torch.tensor([once]))
+    torch.testing.assert_close(diffuse(maps, HAND, 2, direction=direction), torch.tensor([twice]))
 
 
 @pytest.mark.parametrize("grid", ["g5x7", "g12x9"])
@@ -55,21 +70,21 @@ def test_agrees_with_the_recorded_method(golden, grid, k, dtype, device):
     assert_close_to_golden(refined, golden("adcam")[f"{grid}_k{k}_Atilde"], tolerance)
     maps = normalise(recorded(golden, f"{grid}_F", dtype), 0).to(device)
     for steps in (0, 1, 2, 5) if k == 6 else (2,):
-        spread = diffuse(maps.flatten(1), refined, steps).view_as(maps)
+        spread = diffuse(maps.flatten(1), refined, steps, direction="hand_on").view_as(maps)
         assert_close_to_golden(spread, golden("adcam")[f"{grid}_k{k}_T{steps}"], tolerance)
 
 
 @pytest.mark.parametrize("grid", ["g5x7", "g12x9"])
 def test_attention_diffusion_without_refinement(golden, grid):
     maps = normalise(recorded(golden, f"{grid}_F"), 0)
-    after = attended(maps.flatten(1), recorded(golden, f"{grid}_A"), 2)
+    after = attended(maps.flatten(1), recorded(golden, f"{grid}_A"), 2, direction="hand_on")
     assert after.shape == (2, 3, maps[0].numel())
     assert_close_to_golden(after[1].view_as(maps), golden("adcam")[f"{grid}_noref_T2"], 1e-9)
 
 
 def test_recorded_conformer_attention(golden):
     A, maps = recorded(golden, "conf_a_A"), recorded(golden, "conf_a_M0")
-    spread = diffuse(maps.flatten(1), refine_attention(A, 15), 2).view_as(maps)
+    spread = diffuse(maps.flatten(1), refine_attention(A, 15), 2, direction="hand_on").view_as(maps)
     assert_close_to_golden(spread, golden("adcam")["conf_a_T2"], 1e-9)
 
 
@@ -109,33 +124,83 @@ def test_soft_refinement_weighs_by_similarity(attention):
     torch.testing.assert_close(refine_attention(attention, 9, soft=True), expected)
 
 
-def test_zero_steps_are_the_identity(attention):
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_zero_steps_are_the_identity(attention, direction):
     maps = torch.rand(2, 70).to(attention)
-    assert torch.equal(diffuse(maps, attention, 0), maps)
-    assert attended(maps, attention, 0).shape == (0, 2, 70)
+    assert torch.equal(diffuse(maps, attention, 0, direction=direction), maps)
+    assert attended(maps, attention, 0, direction=direction).shape == (0, 2, 70)
 
 
 @pytest.mark.parametrize("steps", [1, 8])
-def test_diffusion_conserves_activation(attention, steps):
+def test_handing_on_conserves_activation(attention, steps):
     maps = torch.rand(3, 70).to(attention)
-    spread = diffuse(maps, refine_attention(attention, 9), steps)
+    spread = diffuse(maps, refine_attention(attention, 9), steps, direction="hand_on")
     torch.testing.assert_close(spread.sum(1), maps.sum(1))
 
 
-def test_gathering_keeps_a_constant_map(attention):
-    constant = torch.ones(1, 70).to(attention)
-    torch.testing.assert_close(gather(constant, refine_attention(attention, 9)), constant)
-    assert not torch.allclose(hand_on(constant, refine_attention(attention, 9)), constant)
+@pytest.mark.parametrize("steps", [1, 8])
+def test_gathering_stays_between_the_smallest_and_the_largest_value(attention, steps):
+    maps, refined = torch.rand(3, 70).to(attention), refine_attention(attention, 9)
+    spread = diffuse(maps, refined, steps)
+    assert (spread.amin(1) >= maps.amin(1) - 1e-6).all() and (spread.amax(1) <= maps.amax(1) + 1e-6).all()
+    constant = torch.full_like(maps, 0.7)
+    torch.testing.assert_close(diffuse(constant, refined, steps), constant)
+    assert not torch.allclose(diffuse(constant, refined, steps, direction="hand_on"), constant)
 
 
+def test_the_letter_moves_nothing(attention):
+    maps, refined = torch.rand(3, 70).to(attention), refine_attention(attention, 9)
+    maps[:, ::2] = 0
+    spread = diffuse(maps, refined, 2, direction="literal")
+    assert (spread[:, ::2] == 0).all()
+    torch.testing.assert_close(spread, maps * refined.sum(0) ** 2)
+    both_ways = torch.full_like(attention, 1 / 70)  # what each token receives is 1, as what it gives
+    torch.testing.assert_close(diffuse(maps, both_ways, 3, direction="literal"), maps)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_agrees_with_loops_over_tokens(direction, sparse):
+    generator = torch.Generator().manual_seed(4)
+    A = (4 * torch.rand(13, 13, generator=generator, dtype=torch.float64)).softmax(1)
+    index, values = nearest_coneighbours(A, 5)
+    refined = transition_from_neighbours(index, values, 5, direction=direction)
+    refined = refined if sparse else refined.to_dense()
+    maps = torch.rand(2, 13, generator=generator, dtype=torch.float64)
+    weights, expected = refine_attention(A, 5).tolist(), maps.tolist()
+    for _ in range(3):
+        before = expected
+        expected = [[0.0] * 13 for _ in range(2)]
+        for k in range(2):
+            for i in range(13):
+                for j in range(13):
+                    expected[k][i] += {
+                        "gather": weights[i][j] * before[k][j],
+                        "hand_on": weights[j][i] * before[k][j],
+                        "literal": weights[j][i] * before[k][i],
+                    }[direction]
+    found = diffuse(maps, refined, 3, direction=direction)
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_every_step_along_the_attention_is_a_diffusion(attention, direction):
+    maps = torch.rand(2, 70).to(attention)
+    after = attended(maps, attention, 3, direction=direction)
+    for steps, found in enumerate(after, start=1):
+        torch.testing.assert_close(found, diffuse(maps, attention, steps, direction=direction))
+
+
+@pytest.mark.parametrize("built_for", DIRECTIONS)
 @pytest.mark.parametrize("k", [1, 20, 30, 0.2])
-def test_the_cache_gives_the_dense_refinement(attention, k):
+def test_the_cache_gives_the_dense_refinement(attention, k, built_for):
     maps = torch.rand(3, 70).to(attention)
-    cached = transition_from_neighbours(*nearest_coneighbours(attention, 30), k)
+    cached = transition_from_neighbours(*nearest_coneighbours(attention, 30), k, direction=built_for)
     dense = refine_attention(attention, k)
-    assert cached.layout == torch.sparse_csc and torch.equal(cached.to_dense(), dense)
-    torch.testing.assert_close(diffuse(maps, cached, 3), diffuse(maps, dense, 3))
-    torch.testing.assert_close(gather(maps, cached), gather(maps, dense))
+    assert cached.layout == LAYOUTS[built_for] and torch.equal(cached.to_dense(), dense)
+    for direction in DIRECTIONS:  # also those that the layout does not serve
+        found = diffuse(maps, cached, 3, direction=direction)
+        torch.testing.assert_close(found, diffuse(maps, dense, 3, direction=direction))
 
 
 def test_the_cache_in_half_precision_stays_near(attention):
@@ -185,6 +250,13 @@ def test_token_count(k, tokens, expected):
     assert token_count(k, tokens) == expected
 
 
+@pytest.mark.parametrize(("tokens", "expected"), [(40, 40), (400, 100), (576, 115), (2304, 461)])
+def test_a_number_and_a_share_are_cached_at_once(tokens, expected):
+    assert cached_count({"at_least": 100, "fraction": 0.2}, tokens) == expected
+    assert cached_count(100, tokens) == min(100, tokens)
+    assert cached_count(0.2, tokens) == round(0.2 * tokens)
+
+
 @pytest.mark.parametrize("k", [0, -3, 1.0, 2.5, 0.0])
 def test_token_count_refuses(k):
     with pytest.raises(ValueError, match=f"found {k}"):
@@ -204,6 +276,15 @@ def test_refuses_other_shapes():
         diffuse(torch.rand(2, 9), torch.rand(9, 9), -1)
     with pytest.raises(ValueError, match=r"found \(9, 4\) and \(9, 3\)"):
         transition_from_neighbours(torch.zeros(9, 4), torch.zeros(9, 3), 2)
+
+
+@pytest.mark.parametrize("function", [diffuse, attended])
+def test_refuses_other_directions(function):
+    message = r"direction: expected one of \['gather', 'hand_on', 'literal'\], found 'giving'"
+    with pytest.raises(ValueError, match=message):
+        function(torch.rand(2, 9), torch.rand(9, 9), 2, direction="giving")
+    with pytest.raises(ValueError, match=message):
+        transition_from_neighbours(*nearest_coneighbours(HAND, 2), 2, direction="giving")
 
 
 def test_refuses_more_co_neighbours_than_cached():

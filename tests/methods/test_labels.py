@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from wsss.methods.labels import IRN, irn_labels, pseudo_labels
+from wsss.methods.labels import IRN, irn_labels, label_thresholds, pseudo_labels
 
 
 @pytest.mark.parametrize("name", ["a", "b"])
@@ -41,6 +41,29 @@ def test_background_wins_ties():
 
 def test_the_threshold_is_compared_in_the_precision_of_the_maps():
     assert pseudo_labels(np.array([[[0.1]]], np.float32), [0], 0.1).tolist() == [[0]]
+
+
+def test_label_thresholds_by_hand():
+    above, below = {"above": 0.12}, {"below": 0.1}
+    assert label_thresholds(0.3, 0.05, None) == (0.3, 0.05)
+    assert label_thresholds(above, below, 0.5) == pytest.approx((0.62, 0.4))
+    assert label_thresholds(above, 0.05, 0.5) == pytest.approx((0.62, 0.05))
+    assert label_thresholds(0.3, below, 0.5) == pytest.approx((0.3, 0.4))
+
+
+def test_relative_label_thresholds_stop_half_way_to_the_ends():
+    above, below = {"above": 0.12}, {"below": 0.1}
+    assert label_thresholds(above, below, 0.9) == pytest.approx((0.95, 0.8))
+    assert label_thresholds(above, below, 0.1) == pytest.approx((0.22, 0.05))
+    for threshold in np.linspace(0, 1, 21):
+        foreground, background = label_thresholds(above, below, threshold)
+        assert 0 <= background <= threshold <= foreground <= 1
+    with pytest.raises(ValueError, match=r"foreground: expected a threshold of the map .*, found None"):
+        label_thresholds(above, 0.05, None)
+    with pytest.raises(
+        ValueError, match=r"background: expected a threshold of the map in 0\.\.1 .*, found 1.5"
+    ):
+        label_thresholds(0.3, below, 1.5)
 
 
 def test_refuses_bad_input():

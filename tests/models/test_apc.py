@@ -177,16 +177,55 @@ def test_parameter_groups_hold_everything_once() -> None:
     assert sorted(everything) == sorted(id(p) for p in network.parameters())
 
 
+def test_dropout_before_the_classifier_leaves_the_contrasted_features() -> None:
+    network, images = build(dropout=0.0, classifier_dropout=1.0).train(), pictures(32, 32)
+    output = network(images, decode=False)
+    torch.testing.assert_close(output.features, build(dropout=0.0)(images, decode=False).features)
+    classes = output.scores.shape[-1]
+    torch.testing.assert_close(output.scores, torch.full_like(output.scores, 1 / classes))  # of no feature
+    without = network.eval()(images, decode=False)
+    assert torch.equal(without.scores, build(dropout=0.0).eval()(images, decode=False).scores)
+
+
+def test_dropout_inside_reaches_the_lstms() -> None:
+    network, images = build(dropout=0.0, lstm_dropout=1.0).train(), pictures(32, 32)
+    first = network(images, decode=False).features
+    torch.testing.assert_close(first, network(torch.zeros_like(images), decode=False).features)
+
+
+@pytest.mark.parametrize("model", [MODEL, "eva02_tiny_patch14_224"])
+def test_the_last_blocks_learn_and_the_final_norm(model: str) -> None:
+    network = (
+        build(model=model, arguments={**SMALL, "depth": 4}, native_side=28) if "14" in model else build()
+    )
+    network.let_encoder_learn(3)
+    learning = {name for name, p in network.encoder.named_parameters() if p.requires_grad}
+    final = "norm" if model == MODEL else "fc_norm"  # one that pools patches keeps it under another name
+    assert {name.split(".")[0] for name in learning} == {"blocks", final}
+    assert {name.split(".")[1] for name in learning if name.startswith("blocks")} == {"1", "2", "3"}
+    assert {name for name in learning if name.startswith(final)} == {f"{final}.weight", f"{final}.bias"}
+    network.let_encoder_learn(0)
+    assert not any(p.requires_grad for p in network.encoder.parameters())
+    network.let_encoder_learn(None)
+    assert all(p.requires_grad for p in network.encoder.parameters())
+
+
+@pytest.mark.parametrize("blocks", [-1, 5])
+def test_more_learning_blocks_than_there_are_are_refused(blocks: int) -> None:
+    with pytest.raises(ValueError, match=f"learns: expected at most the encoder's 4 blocks, found {blocks}"):
+        build().let_encoder_learn(blocks)
+
+
 def test_frozen_encoder_gets_no_gradient_and_stays_in_its_group() -> None:
     network = build().train()
-    network.freeze_encoder(True)
+    network.let_encoder_learn(0)
     output = network(pictures(32, 32), decode=False)
     output.scores.square().sum().backward()
     groups = network.parameter_groups()
     assert all(p.grad is None and not p.requires_grad for p in groups["encoder"])
     assert all(p.grad is not None for p in groups["patch_classifier"])
     assert all(p.grad is not None for p in network.hv_bilstm.parameters())
-    network.freeze_encoder(False)
+    network.let_encoder_learn(None)
     network(pictures(32, 32), decode=False).scores.square().sum().backward()
     assert all(p.grad is not None for p in groups["encoder"])
 
@@ -226,10 +265,11 @@ def test_initial_weights_load_into_the_encoder(tmp_path: Path) -> None:
         assert torch.equal(value, other.state_dict()[name])
 
 
-def test_parameters_at_the_papers_size() -> None:
+@pytest.mark.parametrize("settings", [{}, {"lstm_dropout": 0.2, "classifier_dropout": 0.2}])
+def test_parameters_at_the_papers_size(settings: dict[str, Any]) -> None:
     """ViT-B/16 at 384 with VOC's 20 classes."""
     with torch.device("meta"):
-        network = build_apc({"model": "vit_base_patch16_384", "native_side": 384}, 20)
+        network = build_apc({"model": "vit_base_patch16_384", "native_side": 384, **settings}, 20)
     parts = (network.encoder, network.hv_bilstm, network.patch_classifier, network.decoder)
     counts = [sum(p.numel() for p in part.parameters()) for part in parts]
     assert counts == [86_090_496, 2_955_264, 16_128, 1_055_509]

@@ -18,6 +18,10 @@ FAMILIES = [
     {"model": "mobilenetv3_small_050"},
     {"model": "vit_tiny_patch16_224", "arguments": {"depth": 4}, "output_stride": 16},
     {"model": "vit_tiny_patch16_224", "arguments": {"depth": 3}, "out_indices": [2]},
+    {"model": "tf_efficientnet_lite0", "output_stride": 16},
+    {"model": "efficientnet_lite0", "output_stride": 8},
+    {"model": "tf_efficientnet_lite0", "output_stride": 16, "dilate": False},
+    {"model": "efficientnet_lite0", "output_stride": 16, "dilate": False},
 ]
 
 
@@ -40,6 +44,8 @@ def test_output_stride_is_kept():
     assert build_backbone(FAMILIES[2]).strides == [4, 8]
     assert build_backbone(FAMILIES[5]).strides[-1] == 8
     assert build_backbone(FAMILIES[7]).strides == [16] * 4
+    assert build_backbone(FAMILIES[9]).strides == [2, 4, 8, 16, 16]
+    assert build_backbone(FAMILIES[10]).strides == [2, 4, 8, 8, 8]
 
 
 def test_transformers_give_the_last_block_of_each_quarter():
@@ -75,6 +81,24 @@ def test_dilation_can_be_left_out_or_set_from_the_first_block_on():
     assert _dilations(caffe, "layer3") == [2, 2] and _dilations(caffe, "layer4") == [4, 4]
     assert caffe.model.maxpool.ceil_mode
     assert [caffe.model.layer2[0].conv1.stride, caffe.model.layer2[0].conv2.stride] == [(2, 2), (1, 1)]
+
+
+@pytest.mark.parametrize("model", ["tf_efficientnet_lite0", "efficientnet_lite0"])
+def test_an_efficientnet_is_dilated_where_it_loses_its_stride_or_reads_adjoining_cells(model):
+    """The last stages but one lose a stride of 2; a cell then reaches as far as before, or half of it."""
+
+    def reach(**settings: object) -> int:
+        torch.manual_seed(0)
+        backbone = build_backbone({"model": model, "output_stride": 16, **settings}).eval()
+        last = backbone.model.blocks[6]  # (B, 192, h, w) -> (B, 320, h, w), one 3x3 convolution
+        cells = torch.zeros(1, 192, 9, 9)
+        with torch.no_grad():
+            before = last(cells)
+            cells[..., 4, 4] = 1.0
+            changed = (last(cells) != before).any(1)[0].nonzero()
+        return int(changed[:, 0].max() - 4)
+
+    assert reach() == 2 and reach(dilate=False) == 1
 
 
 @pytest.mark.parametrize(

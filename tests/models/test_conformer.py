@@ -11,6 +11,7 @@ from torch import Tensor
 from tests.golden import FOLDER, assert_close_to_golden
 from tests.golden.fill import fill
 from tests.memory import Peak
+from wsss.methods.attention import class_attention
 from wsss.models.conformer import (
     Conformer,
     Stage,
@@ -19,6 +20,7 @@ from wsss.models.conformer import (
     conformer_small,
     conformer_tiny,
 )
+from wsss.models.weights import load_pretrained
 
 Golden = Callable[[str], dict[str, np.ndarray]]
 TOL64 = {"float64": 1e-9, "float32": 2e-7}  # by the precision in which the golden array is stored
@@ -253,3 +255,77 @@ def test_attention_is_held_once() -> None:
     with torch.no_grad(), Peak(images, *model.parameters(), *model.buffers()) as peak:
         stack = model(images).attention
     assert peak.bytes - without.bytes < 1.5 * stack.nbytes
+
+
+@pytest.fixture(scope="module")
+def tscam() -> Conformer:
+    """TS-CAM's own network, with the parameters that its recording used."""
+    model = conformer_small(20, output_stride=32, token_head="patches").eval()
+    fill(model)
+    return model
+
+
+def test_the_head_on_patches_has_tscams_names(tscam: Conformer) -> None:
+    names = json.loads((FOLDER / "names_tscam_heads.json").read_text())
+    found = [[key, list(value.shape)] for key, value in tscam.state_dict().items() if "cls_head" in key]
+    assert sorted(found) == sorted(names)
+
+
+def test_the_head_on_patches_is_tscams(golden: Golden, tscam: Conformer) -> None:
+    arrays = golden("coupling")
+    with torch.no_grad():
+        output = tscam.double()(torch.from_numpy(arrays["tscam_input"]).double())
+    assert_close_to_golden(output.attention.transpose(0, 1), arrays["tscam_attn"], 2e-7)
+    assert_close_to_golden(output.cnn_logits + output.vit_logits, arrays["tscam_logits"], 1e-9)
+    coupled = class_attention(output.attention[0]).reshape(4, 4) * output.token_maps[0]
+    assert_close_to_golden(coupled[None], arrays["tscam_cams"], 1e-9)
+
+
+@pytest.mark.parametrize("token_head", ["class", "patches"])
+def test_token_maps_and_features_are_of_the_patch_tokens(token_head: str) -> None:
+    model = conformer_nano(3, token_head=token_head).eval().double()
+    images = torch.randn(2, 3, 14, 20, dtype=torch.float64)
+    with torch.no_grad():
+        output, without = model(images), model(images, attention=False)
+        tokens = model.trans_norm(model.features(images).tokens)
+    torch.testing.assert_close(output.features, tokens[:, 1:])
+    assert output.features.shape == (2, 4 * 5, 64)
+    assert without.features is without.token_maps is without.attention is None
+    torch.testing.assert_close(without.vit_logits, output.vit_logits)
+    if token_head == "class":
+        assert output.token_maps is None
+        return
+    grid = torch.zeros(2, 64, 6, 7, dtype=torch.float64)  # the grid with a border of zeros
+    grid[:, :, 1:5, 1:6] = tokens[:, 1:].transpose(1, 2).reshape(2, 64, 4, 5)
+    weight, bias = model.trans_cls_head.weight, model.trans_cls_head.bias
+    cell = (grid[0, :, 1:4, 2:5] * weight).sum((1, 2, 3)) + bias  # row 1, column 2, by the definition
+    torch.testing.assert_close(output.token_maps[0, :, 1, 2], cell)
+    torch.testing.assert_close(output.vit_logits, output.token_maps.mean((2, 3)))
+
+
+def test_the_head_on_patches_leaves_the_branches_apart() -> None:
+    model = conformer_nano(3, token_head="patches")
+    output = model(torch.randn(2, 3, 16, 16), attention=False)
+    groups = {name: {id(p) for p in group} for name, group in model.parameter_groups().items()}
+    assert _reached(model, output.cnn_logits) == groups["cnn"]
+    assert _reached(model, output.vit_logits) == groups["vit"]
+
+
+def test_published_weights_load_under_either_head() -> None:
+    source, target = conformer_nano(5), conformer_nano(3, token_head="patches")
+    load_pretrained(target, source.state_dict())
+    assert torch.equal(target.trans_norm.weight, source.trans_norm.weight)
+    assert torch.equal(
+        target.conv_trans_3.trans_block.attn.qkv.weight, source.conv_trans_3.trans_block.attn.qkv.weight
+    )
+
+
+def test_heads_are_those_that_start_at_random() -> None:
+    model = conformer_nano(3)
+    heads = {id(p) for p in model.head_parameters()}
+    assert heads == {id(p) for head in (model.trans_cls_head, model.conv_cls_head) for p in head.parameters()}
+
+
+def test_an_unknown_head_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"token_head: expected one of \['class', 'patches'\], found tokens"):
+        conformer_nano(3, token_head="tokens")

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tests.golden import FOLDER, assert_close_to_golden, fill
-from wsss.models.deeplabv2 import MODELS, MultiScaleEncoderDecoder, build_segmenter
+from wsss.models.deeplabv2 import MODELS, MultiScaleEncoderDecoder, build_segmenter, channel_norm
 
 TOLERANCE, ROUNDED = 1e-9, 2e-7
 NANO = {
@@ -151,6 +151,39 @@ def test_one_scale_and_balanced_losses_can_be_chosen(nano):
     torch.testing.assert_close(losses, {"loss_1": nano.losses(images, labels)["loss_1"] / 2})
     with pytest.raises(ValueError, match=r"expected one of \['balanced', 'cross_entropy'\], found 'focal'"):
         build_segmenter({**NANO, "loss": "focal"}, 4)
+
+
+def test_a_linear_last_feature_enters_the_head_normalised():
+    """By hand: a cell's channels 1, 3 have mean 2 and deviation 1."""
+    torch.testing.assert_close(
+        channel_norm(torch.tensor([1.0, 3.0]).reshape(1, 2, 1, 1)).flatten(), torch.tensor([-1.0, 1.0])
+    )
+    feature = torch.randn(2, 6, 3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    expected = torch.zeros_like(feature)
+    for image, row, column in np.ndindex(2, 3, 5):
+        cell = feature[image, :, row, column]
+        deviation = ((cell - cell.mean()) ** 2).mean().add(1e-6).sqrt()
+        expected[image, :, row, column] = (cell - cell.mean()) / deviation
+    torch.testing.assert_close(channel_norm(feature), expected)
+    torch.testing.assert_close(channel_norm(1000 * feature), channel_norm(feature), rtol=1e-5, atol=1e-5)
+
+
+def test_normalising_adds_no_parameter_and_draws_no_number(nano):
+    torch.manual_seed(0)
+    normalised = build_segmenter({**NANO, "norm": "layer"}, 4)
+    for (name, value), (other, expected) in zip(
+        normalised.state_dict().items(), nano.state_dict().items(), strict=True
+    ):
+        assert name == other and torch.equal(value, expected)
+    image = torch.randn(1, 3, 32, 40)
+    feature = channel_norm(nano.eval().backbone(image)[-1])
+    expected = sum(conv(feature) for conv in nano.decode_head.convolutions)
+    torch.testing.assert_close(normalised.eval().logits(image), expected)
+
+
+def test_an_unknown_norm_is_refused():
+    with pytest.raises(ValueError, match=r"norm: expected one of \[None, 'layer'\], found 'batch'"):
+        build_segmenter({**NANO, "norm": "batch"}, 4)
 
 
 def test_pretrained_weights_survive_the_initialisation_of_mmengine(nano):

@@ -1,5 +1,7 @@
 """HV-BiLSTM: rows and columns of the patch grid."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -81,6 +83,64 @@ def test_dropout_acts_on_the_input_in_training_only(features: Tensor) -> None:
     assert not torch.equal(module(features, GRID), module(torch.zeros_like(features), GRID))
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_each_lstm_drops_its_own_inputs_in_training_only(features: Tensor, share: float) -> None:
+    """With all else equal, an LSTM that reads zeros alone tells what was dropped."""
+    torch.manual_seed(0)
+    module = HVBiLSTM(8, 2, 0.0, share).double()
+    torch.manual_seed(3)
+    rows = torch.nn.functional.dropout(features.unflatten(1, GRID), share)
+    columns = torch.nn.functional.dropout(features.unflatten(1, GRID), share)
+    assert torch.equal(rows, columns) == (share == 0)
+    expected = [
+        module.rows(rows.flatten(0, 1))[0].unflatten(0, (2, 3)),
+        module.columns(columns.transpose(1, 2).flatten(0, 1))[0].unflatten(0, (2, 5)).transpose(1, 2),
+    ]
+    torch.manual_seed(3)
+    torch.testing.assert_close(module(features, GRID), torch.cat(expected, -1).flatten(1, 2))
+    torch.testing.assert_close(module.eval()(features, GRID), _plain(module)(features, GRID))
+
+
+def _plain(module: HVBiLSTM) -> HVBiLSTM:
+    plain = HVBiLSTM(8, 2, 0.0).double().eval()
+    plain.load_state_dict(module.state_dict())
+    return plain
+
+
+def test_lstms_drawn_as_keras_does() -> None:
+    torch.manual_seed(0)
+    module = HVBiLSTM(24, 6, 0.0, initial="keras").double()
+    limit = (6 / (24 + 4 * 6)) ** 0.5  # Glorot: inputs and the outputs of all gates
+    for name, value in [*module.rows.named_parameters(), *module.columns.named_parameters()]:
+        if "weight_hh" in name:
+            torch.testing.assert_close(value.T @ value, torch.eye(6, dtype=torch.float64), atol=1e-6, rtol=0)
+        elif "weight_ih" in name:
+            assert 0.9 * limit < value.abs().max() <= limit
+            assert value.std().item() == pytest.approx(limit / 3**0.5, rel=0.1)
+        elif "bias_ih" in name:
+            assert value.tolist() == [0] * 6 + [1] * 6 + [0] * 12
+        else:
+            assert not value.any()
+
+
+def test_a_new_lstm_of_keras_keeps_what_it_read_and_one_of_torch_half_of_it() -> None:
+    """The forget gate of a state without input is sigmoid(bias)."""
+    torch.manual_seed(0)
+    for initial, kept in (("keras", 1 / (1 + math.exp(-1))), ("torch", 0.5)):
+        module = HVBiLSTM(400, 100, 0.0, initial=initial)
+        bias = module.rows.bias_ih_l0 + module.rows.bias_hh_l0
+        assert bias[100:200].sigmoid().mean().item() == pytest.approx(kept, abs=0.03)
+
+
+def test_torch_s_drawing_is_unchanged() -> None:
+    torch.manual_seed(0)
+    module = HVBiLSTM(8, 2, 0.2)
+    torch.manual_seed(0)
+    expected = [nn.LSTM(8, 2, batch_first=True, bidirectional=True) for _ in range(2)]
+    for layer, other in zip((module.rows, module.columns), expected, strict=True):
+        assert all(torch.equal(value, other.state_dict()[name]) for name, value in layer.state_dict().items())
+
+
 def test_parameters_at_the_papers_size() -> None:
     with torch.device("meta"):
         module = HVBiLSTM(768, 192, 0.2)
@@ -99,6 +159,8 @@ def test_single_patch(module: HVBiLSTM) -> None:
 def test_bad_sizes_are_refused(module: HVBiLSTM, features: Tensor) -> None:
     with pytest.raises(ValueError, match="expected a quarter of the 8 features, found 3"):
         HVBiLSTM(8, 3, 0.2)
+    with pytest.raises(ValueError, match=r"lstm_initial: expected one of \['torch', 'keras'\], found 'jax'"):
+        HVBiLSTM(8, 2, 0.2, initial="jax")
     with pytest.raises(ValueError, match=r"expected \(B, 16, D\), found \(2, 15, 8\)"):
         module(features, (4, 4))
     with pytest.raises(ValueError, match=r"found \(15, 8\)"):

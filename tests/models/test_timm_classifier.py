@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from wsss.models.timm_classifier import TimmClassifier
 
@@ -64,8 +65,21 @@ def test_attention_can_be_left_out(network: TimmClassifier) -> None:
     images = torch.randn(1, 3, 32, 32)
     with torch.no_grad():
         without = network(images, attention=False)
-        torch.testing.assert_close(without.class_maps, network(images).class_maps, rtol=0, atol=0)
-    assert without.attention is None
+        whole = network(images)
+    torch.testing.assert_close(without.class_maps, whole.class_maps)
+    torch.testing.assert_close(without.vit_logits, whole.vit_logits)
+    assert without.attention is without.token_maps is without.features is None
+
+
+def test_features_and_token_maps_are_of_the_patches(network: TimmClassifier) -> None:
+    images = torch.randn(2, 3, 30, 48)
+    with torch.no_grad():
+        output = network(images)
+        expected = network.backbone.forward_features(nn.functional.pad(images, (0, 0, 0, 2)))[:, 1:]
+    torch.testing.assert_close(output.features, expected)  # (B, N, D), row after row
+    assert output.token_maps is output.class_maps
+    cell = network.cam_head.weight.flatten(1) @ expected[1, 1 * 3 + 2]
+    torch.testing.assert_close(output.token_maps[1, :, 1, 2], cell)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +88,8 @@ def test_attention_can_be_left_out(network: TimmClassifier) -> None:
         ("vit_small_patch14_reg4_dinov2", {**TINY, "img_size": 28}),
         ("deit_tiny_distilled_patch16_224", TINY),
         ("vit_base_patch16_clip_224", TINY),
+        ("vit_small_patch16_dinov3", {key: value for key, value in TINY.items() if key != "img_size"}),
+        ("eva02_tiny_patch14_224", {**TINY, "img_size": 28}),
         (MODEL, {**TINY, "global_pool": "avg"}),
         (MODEL, {**TINY, "qk_norm": True}),
     ],
@@ -92,7 +108,11 @@ def test_other_members_of_the_family(model: str, arguments: dict[str, object]) -
     [
         ("resnet18", {}, "does not take"),
         ("vit_medium_patch16_gap_256", {}, "expected a class token"),
-        ("eva02_tiny_patch14_224", {}, "expected a VisionTransformer, found Eva"),
+        (
+            "swin_tiny_patch4_window7_224",
+            {},
+            "expected one of class VisionTransformer or Eva, found SwinTran",
+        ),
         (MODEL, {**TINY, "global_pool": "map"}, "neither attention pooling"),
         ("no_such_model", {}, "timm has no model"),
     ],

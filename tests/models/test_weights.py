@@ -6,12 +6,19 @@ import torch
 from torch import Tensor, nn
 
 from wsss.models.classifiers import build_classifier
+from wsss.models.cnn_classifier import CnnClassifier
 from wsss.models.conformer import Conformer, conformer_tiny
-from wsss.models.resnet_cam import ResNetCam
 from wsss.models.timm_classifier import TimmClassifier
 from wsss.models.weights import WeightsError, conformer_names, load_matching, load_pretrained, unwrap
 
 TINY_VIT = {"depth": 1, "embed_dim": 16, "num_heads": 2, "img_size": 32}
+VIT = {
+    "model": "vit_tiny_patch16_224",
+    "arguments": TINY_VIT,
+    "learns": False,
+    "mean": [0] * 3,
+    "std": [1] * 3,
+}
 
 
 def _in_mmpretrain_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -102,13 +109,13 @@ def test_timm_weights_load_without_their_classifier(prefix: str) -> None:
 
 def test_torchvision_resnet_loads_into_the_cam_network() -> None:
     theirs = timm.create_model("resnet50", num_classes=5)
-    model = ResNetCam(2)
+    model = CnnClassifier("resnet50", 2)
     load_pretrained(model, theirs.state_dict())
     assert torch.equal(model.backbone.layer4[2].conv3.weight, theirs.layer4[2].conv3.weight)
 
 
 def test_heads_beside_a_prefixed_backbone_are_not_read() -> None:
-    source, target = ResNetCam(5), ResNetCam(2)
+    source, target = CnnClassifier("resnet18", 5), CnnClassifier("resnet18", 2)
     load_pretrained(target, source.state_dict())
     assert torch.equal(target.backbone.conv1.weight, source.backbone.conv1.weight)
 
@@ -136,8 +143,9 @@ def test_unwrap_refuses_what_holds_no_tensors(checkpoint: dict[str, int]) -> Non
     [
         ({"kind": "conformer", "variant": "nano", "stop_gradient": False, "drop_path": 0.1}, 4),
         ({"kind": "conformer", "variant": "nano", "output_stride": 16}, 16),
-        ({"kind": "resnet50"}, 16),
+        ({"kind": "cnn", "model": "resnet18", "output_stride": 8, "frozen": ["layer1"]}, 8),
         ({"kind": "timm", "model": "vit_tiny_patch16_224", "arguments": TINY_VIT}, 16),
+        ({"kind": "pair", "cnn": {"model": "resnet18", "output_stride": 8}, "vit": VIT}, 8),
     ],
 )
 def test_build_classifier(network: dict[str, object], stride: int) -> None:

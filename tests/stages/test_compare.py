@@ -83,6 +83,20 @@ def test_a_chain_s_table_says_by_which_threshold_and_inference(scene: Scene) -> 
     assert row["segmentation_rule"] == "inference crf (side 48, scales 1 1.5, mirrored, dense CRF)"
 
 
+def test_a_rule_s_scores_have_columns_and_its_name_a_place(scene: Scene) -> None:
+    own = {"miou": 0.45, "threshold": 0.31, "threshold_rule": "otsu", "threshold_chosen": "by rule otsu"}
+    for path in scene.files["seeds"]:
+        write_json(path, {**read_json(path), "fixed": own, "rules": {"otsu": own}})
+    for path in scene.files["pseudo"]:
+        if "patches" not in str(path) and "/apc/" not in str(path):
+            write_json(path, {**read_json(path), **own, "threshold": None})
+    row = scene.compare().loc["AD-CAM + IRNet"]
+    assert (row["seed_fixed_rule"], row["seed_fixed_threshold"]) == ("otsu", 0.31)
+    assert (row["seed_fixed_miou"], row["seed_otsu_miou"]) == (0.45, 0.45)
+    assert row["pseudo_rule"] == "threshold by rule otsu"
+    assert ">at 0.31 by otsu<" in scene.draw().read_text()
+
+
 def test_parameters_leave_out_statistics_and_count_the_whole_chain(scene: Scene) -> None:
     table = scene.compare()
     assert table.loc["CAM", "parameters"] == 107

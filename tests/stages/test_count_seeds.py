@@ -9,7 +9,9 @@ import torch
 from tests.stages import scenes
 from wsss.artefacts import ArtefactError, open_tensors, read_manifest, read_mask, read_tensors
 from wsss.methods.cam import upsample_maps
+from wsss.methods.labels import pseudo_labels
 from wsss.methods.metrics import confusion
+from wsss.methods.thresholds import RULES, STEPS, threshold_by, value_histogram
 from wsss.stages import count_seeds
 
 SWEEP = {"start": 0.0, "stop": 0.6, "step": 0.1}
@@ -38,6 +40,31 @@ def test_counts_equal_a_loop_over_images_and_thresholds(shard: str, tmp_path: Pa
                 expected[row] += confusion(labels, read_mask(str(record.mask)), 3)
     assert torch.equal(tensors["counts"], expected)
     assert tensors["images"].tolist() == [len(records)]
+
+
+@pytest.mark.parametrize("shard", scenes.SHARDS)
+def test_rules_cut_each_image_at_its_own_threshold(shard: str, tmp_path: Path) -> None:
+    tensors = read_tensors(run(tmp_path, shard), "counts")
+    data = read_manifest(tmp_path / "manifest.jsonl")
+    expected, steps, values = torch.zeros(3, 3, dtype=torch.int64), [], 0
+    with open_tensors(tmp_path / f"{shard}.safetensors", "maps") as maps:
+        for record in data.shard("train", shard):
+            stored = maps.get(f"{record.id}/maps")
+            values += value_histogram(stored.numpy())
+            if record.mask is None:
+                continue
+            label = np.zeros(scenes.SIZE, np.uint8)
+            if record.classes:
+                threshold = threshold_by("otsu", value_histogram(stored.numpy()))
+                steps.append(round(threshold * STEPS))
+                scores = upsample_maps(stored.float(), 4, scenes.SIZE).numpy()
+                label = pseudo_labels(scores, record.classes, threshold)
+            expected += confusion(label, read_mask(str(record.mask)), 3)
+    place = list(RULES).index("otsu")
+    assert torch.equal(tensors["rules"][place], expected)
+    assert tensors["rule_steps"][place].tolist() == [len(steps), sum(steps), sum(step**2 for step in steps)]
+    assert np.array_equal(tensors["values"].numpy(), values)
+    assert all(tensors[name].dtype == torch.int64 for name in ("rules", "rule_steps", "values"))
 
 
 def test_void_is_left_out_and_images_without_a_mask_are_not_counted(tmp_path: Path) -> None:
@@ -76,8 +103,8 @@ def test_maps_of_other_images_are_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_threshold_values_are_the_decimals_themselves() -> None:
-    values = count_seeds.threshold_values({"start": 0.0, "stop": 0.59, "step": 0.01})
-    assert values == [index / 100 for index in range(60)]
+    values = count_seeds.threshold_values({"start": 0.0, "stop": 0.99, "step": 0.01})
+    assert values == [index / 100 for index in range(100)]
     np.testing.assert_allclose(count_seeds.threshold_values({"start": 0.1, "stop": 0.1, "step": 1}), [0.1])
     with pytest.raises(ValueError, match="step > 0"):
         count_seeds.threshold_values({"start": 0, "stop": 1, "step": 0})

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tests.stages.builders import SHARD, Data, make_data, random_attention
 from wsss.artefacts import ArtefactError, read_tensors, write_tensors
-from wsss.methods.cam import merge_views
+from wsss.methods.cam import merge_views, normalise
 from wsss.methods.diffusion import (
     attended,
     coneighbour_similarity,
@@ -26,11 +26,15 @@ CACHED = 60  # more than the 50 of the method, fewer than the 130 tokens of the 
 class Stored:
     """Views of random maps and attention, as ``extract_maps`` writes them, and their dense originals."""
 
-    def __init__(self, data: Data, attention: bool = True, similarity: bool = True) -> None:
+    def __init__(
+        self, data: Data, attention: bool = True, similarity: bool = True, direction: str = "gather"
+    ) -> None:
         self.data = data
         self.cams: dict[tuple[str, int], Tensor] = {}
         self.matrices: dict[tuple[str, int], Tensor] = {}
         self.tokens: dict[tuple[str, int], Tensor] = {}
+        self.semantic: dict[tuple[str, int], Tensor] = {}
+        self.gathered: dict[tuple[str, int], Tensor] = {}
         maps: dict[str, Tensor] = {}
         lists: dict[str, Tensor] = {}
         generator = torch.Generator().manual_seed(1)
@@ -43,8 +47,11 @@ class Stored:
                 self.cams[key], self.matrices[key] = cam.float().relu(), matrix
                 maps[f"{record.id}/cam{view}"] = cam
                 if attention:
-                    stack = attended(self.cams[key].flatten(1), matrix, 2).unflatten(2, grid)
-                    maps[f"{record.id}/attended{view}"] = stack.half()
+                    stack = attended(self.cams[key].flatten(1), matrix, 2, direction=direction)
+                    maps[f"{record.id}/attended{view}"] = stack.unflatten(2, grid).half()
+                    for name, kept in (("tokens", self.semantic), ("transcam", self.gathered)):
+                        kept[key] = torch.randn(cam.shape, generator=generator).half()
+                        maps[f"{record.id}/{name}{view}"] = kept[key]
                     index, values = nearest_coneighbours(matrix, CACHED)
                     self.tokens[key] = torch.rand(len(matrix), generator=generator).half()
                     lists[f"{record.id}/neighbours{view}"] = index.to(torch.uint16)
@@ -53,7 +60,7 @@ class Stored:
                     if similarity:
                         close = coneighbour_similarity(matrix).gather(1, index)
                         lists[f"{record.id}/similarities{view}"] = close.half()
-        params = {"scales": SCALES, "mirror": True, "stride": STRIDE}
+        params = {"scales": SCALES, "mirror": True, "stride": STRIDE, "attention_direction": direction}
         write_tensors(data.path("cams.safetensors"), "views", maps, params)
         write_tensors(data.path("attention.safetensors"), "attention", lists, params)
 
@@ -125,29 +132,79 @@ def test_soft_weighs_by_the_similarity(stored: Stored) -> None:
     assert_maps(stored.run(kind="adcam", neighbours=20, steps=2, soft=True), stored.merged(dense))
 
 
-def test_gather_is_the_transposed_direction(stored: Stored) -> None:
+@pytest.mark.parametrize("direction", ["gather", "hand_on", "literal"])
+def test_adcam_takes_its_direction(stored: Stored, direction: str) -> None:
     dense = {
-        key: diffuse(cam.flatten(1), refine_attention(stored.matrices[key], 20).t(), 2)
+        key: diffuse(cam.flatten(1), refine_attention(stored.matrices[key], 20), 2, direction=direction)
         for key, cam in stored.cams.items()
     }
-    found = stored.run(kind="adcam", neighbours=20, steps=2, direction="gather")
+    found = stored.run(kind="adcam", neighbours=20, steps=2, direction=direction)
+    assert_maps(found, stored.merged(dense))
+    if direction == "gather":
+        assert_maps(stored.run(kind="adcam", neighbours=20, steps=2), stored.merged(dense))
+
+
+@pytest.mark.parametrize("direction", ["gather", "hand_on", "literal"])
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_attention_diffusion_uses_the_whole_matrix(tmp_path: Path, steps: int, direction: str) -> None:
+    stored = Stored(make_data(tmp_path), direction=direction)
+    dense = {
+        key: diffuse(cam.flatten(1), stored.matrices[key], steps, direction=direction)
+        for key, cam in stored.cams.items()
+    }
+    found = stored.run(kind="attention_diffusion", steps=steps, direction=direction)
     assert_maps(found, stored.merged(dense))
 
 
-@pytest.mark.parametrize("steps", [0, 1, 2])
-def test_attention_diffusion_uses_the_whole_matrix(stored: Stored, steps: int) -> None:
-    dense = {key: diffuse(cam.flatten(1), stored.matrices[key], steps) for key, cam in stored.cams.items()}
-    assert_maps(stored.run(kind="attention_diffusion", steps=steps), stored.merged(dense))
-
-
-def test_tscam_multiplies_by_the_class_attention(stored: Stored) -> None:
+def test_cam_attention_multiplies_by_the_class_attention(stored: Stored) -> None:
     dense = {key: cam.flatten(1) * stored.tokens[key].float() for key, cam in stored.cams.items()}
+    assert_maps(stored.run(kind="cam_attention"), stored.merged(dense))
+
+
+def test_tscam_multiplies_the_tokens_maps_by_the_class_attention(stored: Stored) -> None:
+    dense = {
+        key: maps.float().relu().flatten(1) * stored.tokens[key].float()
+        for key, maps in stored.semantic.items()
+    }
     assert_maps(stored.run(kind="tscam"), stored.merged(dense))
 
 
-def test_views_may_be_normalised_each(stored: Stored) -> None:
-    each = {key: cam / cam.amax((1, 2), keepdim=True) for key, cam in stored.cams.items()}
-    assert_maps(stored.run(kind="cam", normalise_views=True), stored.merged(each))
+def test_transcam_drops_what_is_negative_after_gathering(stored: Stored) -> None:
+    dense = {key: maps.float().relu() for key, maps in stored.gathered.items()}
+    assert_maps(stored.run(kind="transcam"), stored.merged(dense))
+
+
+def test_views_may_be_normalised_after_the_method(stored: Stored) -> None:
+    each = {
+        key: normalise(diffuse(cam.flatten(1), refine_attention(stored.matrices[key], 20), 2))
+        for key, cam in stored.cams.items()
+    }
+    settings = {"kind": "adcam", "neighbours": 20, "steps": 2, "normalise_views": "after"}
+    assert_maps(stored.run(**settings), stored.merged(each))
+
+
+@pytest.mark.parametrize(
+    "kind", ["cam", "cam_attention", "tscam", "transcam", "attention_diffusion", "adcam"]
+)
+def test_views_may_be_normalised_before_the_method(stored: Stored, kind: str) -> None:
+    """Each view's own map is divided by its maximum, then it goes through the method (Eq. 2, 7 and 8)."""
+
+    def made(key: tuple[str, int]) -> Tensor:
+        source = stored.semantic[key].float().relu() if kind == "tscam" else stored.cams[key]
+        peak = source.amax((1, 2), keepdim=True)
+        if kind == "transcam":  # the raw maps divided, then gathered
+            return stored.gathered[key].float().relu() / peak
+        maps = (source / peak).flatten(1)
+        if kind == "adcam":
+            return diffuse(maps, refine_attention(stored.matrices[key], 20), 2)
+        if kind == "attention_diffusion":
+            return diffuse(maps, stored.matrices[key], 2)
+        return maps if kind == "cam" else maps * stored.tokens[key].float()
+
+    expected = stored.merged({key: made(key) for key in stored.cams})
+    assert_maps(stored.run(kind=kind, neighbours=20, steps=2, normalise_views="before"), expected)
+    never = stored.run(kind=kind, neighbours=20, steps=2, normalise_views="never")
+    assert not torch.equal(never["img0/maps"], expected["img0"].half())
 
 
 def test_same_input_gives_the_same_bytes(stored: Stored) -> None:
@@ -166,7 +223,13 @@ def test_more_steps_than_stored_are_refused(stored: Stored) -> None:
         stored.run(kind="attention_diffusion", steps=3)
 
 
-@pytest.mark.parametrize("kind", ["tscam", "attention_diffusion", "adcam"])
+def test_another_direction_than_the_stored_one_is_refused(stored: Stored) -> None:
+    message = r"cams\.safetensors: .*direction 'hand_on' is asked for, 'gather' is stored"
+    with pytest.raises(ArtefactError, match=message):
+        stored.run(kind="attention_diffusion", steps=1, direction="hand_on")
+
+
+@pytest.mark.parametrize("kind", ["cam_attention", "tscam", "transcam", "attention_diffusion", "adcam"])
 def test_a_network_without_attention_is_refused_by_name(tmp_path: Path, kind: str) -> None:
     stored = Stored(make_data(tmp_path), attention=False)
     with pytest.raises(ArtefactError, match=r"(cams|attention)\.safetensors: no 'img0/.*attention"):

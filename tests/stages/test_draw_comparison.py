@@ -68,12 +68,12 @@ def test_sensitivity_to_k_and_t(scene: Scene) -> None:
     assert points(chart["co-neighbours k|best threshold of the sweep"]) == {
         "small, T = 2": ([10, 20, 50], pytest.approx([41, 42, 45]))
     }
-    assert points(chart["diffusion steps T|fixed threshold"]) == {
+    assert points(chart["diffusion steps T|configured threshold"]) == {
         "small, k = 50": ([1, 2, 4], pytest.approx([40] * 3))
     }
     assert (
         "8 training images that have a mask (split seed)"
-        in chart["diffusion steps T|fixed threshold"]["note"]
+        in chart["diffusion steps T|configured threshold"]["note"]
     )
 
 
@@ -93,6 +93,37 @@ def test_a_rival_of_the_same_k_and_t_is_a_line_of_its_own_and_no_further_run(sce
         "small, direction gather, T = 2": ([10, 20, 50], pytest.approx([21, 22, 25])),
         "small, direction hand_on, T = 2": ([10, 20, 50], pytest.approx([41, 42, 45])),
     }
+
+
+def test_shares_of_all_tokens_have_an_axis_of_their_own(scene: Scene) -> None:
+    given = scene.files["sensitivity"][0]
+    found = read_json(given)
+    for share, steps in ((0.09, 2), (0.2, 2), (0.2, 4)):
+        method = {**found["settings"]["method"], "neighbours": share, "steps": steps}
+        path = scene.add("sensitivity", f"seed0/small/n{share}_{steps}/none/seed_miou.json")
+        write_json(path, {**found, "settings": {**found["settings"], "method": method}})
+    chart = charts(scene.draw().read_text())["sensitivity"]
+    whole = points(chart["co-neighbours k|best threshold of the sweep"])
+    assert {name: line[0] for name, line in whole.items()} == {"small, T = 2": [10, 20, 50]}
+    shares = points(chart["co-neighbours k, share of all tokens|best threshold of the sweep"])
+    assert {name: line[0] for name, line in shares.items()} == {"small, T = 2": [0.09, 0.2]}
+    steps = points(chart["diffusion steps T|best threshold of the sweep"])
+    assert steps["small, k = 0.2 N"][0] == [2, 4]
+
+
+def test_a_rival_that_is_not_varied_is_a_point(scene: Scene) -> None:
+    for given in tuple(scene.files["sensitivity"]):
+        found = read_json(given)
+        found["settings"]["method"]["direction"] = "gather"
+        write_json(given, found)
+    method = {**found["settings"]["method"], "neighbours": 50, "steps": 2, "direction": "literal"}
+    path = scene.add("sensitivity", "seed0/small/literal/none/seed_miou.json")
+    write_json(path, {**found, "settings": {**found["settings"], "method": method}})
+    chart = charts(scene.draw().read_text())["sensitivity"]
+    for axis, place in (("co-neighbours k", 50), ("diffusion steps T", 2)):
+        lines = points(chart[f"{axis}|best threshold of the sweep"])
+        assert [line[0] for name, line in lines.items() if "literal" in name] == [[place]]
+        assert len(lines) == 2
 
 
 def test_what_has_no_file_is_left_out(scene: Scene) -> None:

@@ -11,9 +11,11 @@ from wsss.artefacts import read_manifest
 from wsss.stages import count_pseudo, evaluate_pseudo
 
 
-def run(folder: Path, masks: bool = True, **more: Path) -> dict[str, Any]:
+def run(folder: Path, masks: bool = True, threshold: float | str = 0.3, **more: Path) -> dict[str, Any]:
     manifest = scenes.make_manifest(folder, masks)
-    params = {"settings": scenes.SETTINGS, "maps": {"settings": {"kind": "cam"}, "views": scenes.VIEWS}}
+    settings = {**scenes.SETTINGS, "threshold": threshold}
+    found = {"threshold": 0.42} if threshold == "otsu_dataset" else {}
+    params = {**found, "settings": settings, "maps": {"settings": {"kind": "cam"}, "views": scenes.VIEWS}}
     counts = []
     for shard in scenes.SHARDS:
         labels, index = scenes.make_labels(folder / "pseudo", read_manifest(manifest), "train", shard, params)
@@ -24,7 +26,7 @@ def run(folder: Path, masks: bool = True, **more: Path) -> dict[str, Any]:
         counts=counts,
         weights=scenes.make_weights(folder),
         scores=folder / "scores.json",
-        settings=scenes.SETTINGS,
+        settings=settings,
         **more,
     )
     result: dict[str, Any] = json.loads((folder / "scores.json").read_text(), parse_constant=pytest.fail)
@@ -47,6 +49,13 @@ def test_file_says_what_was_measured(tmp_path: Path) -> None:
     assert (result["threshold"], result["crf"]) == (0.3, None)
     assert result["scales"] == [1.0, 0.5]
     assert result["maps"]["settings"] == {"kind": "cam"}
+
+
+@pytest.mark.parametrize(("rule", "threshold"), [("otsu", None), ("otsu_dataset", 0.42)])
+def test_file_says_which_rule_chose_the_threshold(rule: str, threshold: float | None, tmp_path: Path) -> None:
+    result = run(tmp_path, threshold=rule)
+    assert (result["threshold"], result["threshold_rule"]) == (threshold, rule)
+    assert rule in result["threshold_chosen"]
 
 
 def test_without_any_mask_scores_are_null(tmp_path: Path) -> None:

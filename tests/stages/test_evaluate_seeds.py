@@ -10,12 +10,13 @@ import pytest
 from tests.stages import scenes
 from wsss.artefacts import ArtefactError, read_manifest, read_table
 from wsss.stages import count_seeds, evaluate_seeds
+from wsss.stages.map_thresholds import rule_names
 
 SWEEP = {"start": 0.0, "stop": 0.6, "step": 0.1}
 
 
 def run(
-    folder: Path, name: str = "scores", masks: bool = True, fixed: float = 0.3, **more: Path
+    folder: Path, name: str = "scores", masks: bool = True, fixed: float | str = 0.3, **more: Path
 ) -> dict[str, Any]:
     manifest = scenes.make_manifest(folder, masks)
     counts = []
@@ -50,6 +51,39 @@ def test_best_and_fixed_threshold_stand_side_by_side(tmp_path: Path) -> None:
     assert result["fixed"]["miou"] == pytest.approx(curve["miou"][3])
     assert "truth" in result["threshold_chosen"]
     assert "configuration" in result["fixed"]["threshold_chosen"]
+
+
+def test_rules_that_see_no_mask_stand_beside_them(tmp_path: Path) -> None:
+    """Maps are 0 or 0.5: every image's own threshold lies half way, and the data set's at a step nearby."""
+    result = run(tmp_path)
+    assert set(result["rules"]) == set(rule_names())
+    own, shared = result["rules"]["otsu"], result["rules"]["otsu_dataset"]
+    assert own["threshold"] == pytest.approx(0.25, abs=1e-3) and own["threshold_deviation"] == 0
+    assert shared["threshold"] in (0.2, 0.3) and "threshold_deviation" not in shared
+    curve = read_table(tmp_path / "scores.csv").set_index("threshold")["miou"]
+    assert shared["miou"] == pytest.approx(curve[shared["threshold"]])
+    assert own["miou"] == pytest.approx(curve[0.2]) == pytest.approx(curve[0.3])
+    for name, scores in result["rules"].items():
+        assert scores["threshold_rule"] == name and name in scores["threshold_chosen"]
+        assert len(scores["per_class"]) == 3
+
+
+@pytest.mark.parametrize("rule", rule_names())
+def test_the_configured_threshold_may_be_a_rule(rule: str, tmp_path: Path) -> None:
+    result = run(tmp_path, fixed=rule)
+    assert result["fixed"] == result["rules"][rule]
+
+
+def test_an_unknown_rule_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match=r"threshold 'otsi': expected a number or one of the rules"):
+        run(tmp_path, fixed="otsi")
+
+
+def test_without_any_mask_a_data_set_has_its_threshold_and_images_no_mean(tmp_path: Path) -> None:
+    rules = run(tmp_path, masks=False)["rules"]
+    assert rules["otsu_dataset"]["threshold"] in (0.2, 0.3)
+    assert rules["otsu"]["threshold"] is None
+    assert all(scores["miou"] is None for scores in rules.values())
 
 
 def test_each_class_adds_up_to_one(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 from tests.stages.builders import SHARD, STATISTICS, Data, make_data, write_weights
 from wsss.artefacts import ArtefactError, open_tensors, read_image, read_tensors
 from wsss.data.transforms import normalise, rescale, to_tensor
-from wsss.methods.attention import aggregate_attention
+from wsss.methods.attention import aggregate_attention, class_attention, feature_affinity
 from wsss.methods.cam import merge_views
-from wsss.methods.diffusion import coneighbour_similarity, diffuse, refine_attention
+from wsss.methods.diffusion import attended, coneighbour_similarity, diffuse, refine_attention
 from wsss.models.classifiers import build_classifier
 from wsss.models.outputs import ClassifierOutput, pad_to_multiple
 from wsss.stages import diffuse_cams, extract_maps
@@ -61,7 +61,8 @@ def test_shapes_and_types_are_those_of_the_artefact(tmp_path: Path, conformer: n
     cams, attention = run(data, conformer, cache_similarity=True)
     maps, lists = read_tensors(cams, "views"), read_tensors(attention, "attention")
     with open_tensors(cams, "views") as shard:
-        assert shard.params == {**VIEWS, "cache_similarity": True, "stride": 4}
+        expected = {**VIEWS, "cache_similarity": True, "stride": 4, "attention_direction": "gather"}
+        assert shard.params == expected
     for record in data.records:
         name, count = record.id, len(record.classes)
         assert maps[f"{name}/classes"].tolist() == list(record.classes)
@@ -248,3 +249,94 @@ def test_a_share_of_the_tokens_can_be_cached(tmp_path: Path, conformer: nn.Modul
     data = make_data(tmp_path, [(40, 52)], [(1,)])
     lists = read_tensors(run(data, conformer, cached_neighbours=0.1)[1], "attention")
     assert [lists[f"img0/neighbours{view}"].shape for view in (0, 2)] == [(130, 13), (35, 4)]
+    both = {"at_least": 10, "fraction": 0.1}
+    lists = read_tensors(run(data, conformer, "both", cached_neighbours=both)[1], "attention")
+    assert [lists[f"img0/neighbours{view}"].shape for view in (0, 2)] == [(130, 13), (35, 10)]
+
+
+class Transformer(nn.Module):
+    """A network of fixed attention, maps of tokens and features on a grid of 4 pixels."""
+
+    stride = token_stride = 4
+    gives: tuple[str, ...] = ("attention", "token_maps", "features")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(3, 3, 4, stride=4, bias=False)
+
+    def forward(self, images: Tensor) -> ClassifierOutput:
+        cells = F.unfold(pad_to_multiple(images, 4), 4, stride=4).transpose(1, 2)  # (B, N, 48)
+        maps = self.head(pad_to_multiple(images, 4))
+        tokens = F.pad(cells, (0, 0, 1, 0))  # (B, N+1, 48), the class token is zero
+        attention = torch.stack([(scale * tokens @ tokens.mT).softmax(-1) for scale in (0.1, 0.3)], 1)
+        given = {"attention": attention, "token_maps": maps.flip(-1), "features": cells}
+        return ClassifierOutput(
+            maps.mean((2, 3)), None, maps, **{name: given[name] for name in self.gives}, **self._missing()
+        )
+
+    def _missing(self) -> dict[str, None]:
+        return {} if "attention" in self.gives else {"attention": None}
+
+
+@pytest.fixture
+def transformer(monkeypatch: pytest.MonkeyPatch) -> Transformer:
+    torch.manual_seed(1)
+    network = Transformer()
+    monkeypatch.setattr(extract_maps, "build_classifier", lambda *_: network)
+    return network
+
+
+@torch.no_grad()
+def seen(network: nn.Module, data: Data) -> tuple[ClassifierOutput, Tensor]:
+    """What the network makes of the first image, and its class maps, (K, N)."""
+    image = to_tensor(normalise(read_image(data.records[0]), **STATISTICS))[None]
+    output = network(image)
+    return output, output.class_maps[0, list(data.records[0].classes)].flatten(1)
+
+
+def test_what_the_attention_makes_of_the_maps_is_stored_as_asked(
+    tmp_path: Path, transformer: Transformer
+) -> None:
+    data = make_data(tmp_path, [(40, 52)], [(0, 2)])
+    cams, attention = run(
+        data, transformer, scales=[1.0], transcam=True, attention_direction="hand_on", cached_neighbours=130
+    )
+    output, cam = seen(transformer, data)
+    blocks = output.attention[0]
+    maps, lists = read_tensors(cams, "views"), read_tensors(attention, "attention")
+    expected = {
+        "tokens": output.token_maps[0, [0, 2]].flatten(1),
+        "transcam": cam @ blocks.sum(0)[1:, 1:].t(),
+        "attended": attended(cam.relu(), aggregate_attention(blocks), 2, direction="hand_on"),
+    }
+    for name, tensor in expected.items():
+        found = maps[f"img0/{name}0"].float()
+        assert found.shape[-2:] == (10, 13)
+        torch.testing.assert_close(found.flatten(-2), tensor, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(lists["img0/token0"].float(), class_attention(blocks), rtol=1e-3, atol=1e-3)
+
+
+def test_nothing_is_stored_that_no_method_reads(tmp_path: Path, transformer: Transformer) -> None:
+    transformer.gives = ("attention",)
+    data = make_data(tmp_path, [(40, 52)], [(0, 2)])
+    maps = read_tensors(run(data, transformer, scales=[1.0], attention_steps=0)[0], "views")
+    assert sorted(maps) == ["img0/cam0", "img0/cam1", "img0/classes"]
+
+
+def test_likeness_of_features_takes_the_place_of_attention(tmp_path: Path, transformer: Transformer) -> None:
+    data = make_data(tmp_path, [(40, 52)], [(0, 2)])
+    affinity = {"kind": "features", "beta": 1.2, "gamma": 3.0}
+    cams, attention = run(data, transformer, scales=[1.0], affinity=affinity, cached_neighbours=130)
+    output, cam = seen(transformer, data)
+    matrix = feature_affinity(output.features[0], beta=1.2, gamma=3.0)
+    lists, maps = read_tensors(attention, "attention"), read_tensors(cams, "views")
+    expected = matrix.gather(1, lists["img0/neighbours0"].long())
+    torch.testing.assert_close(lists["img0/values0"].float(), expected, rtol=1e-3, atol=1e-6)
+    after = attended(cam.relu(), matrix, 2)
+    torch.testing.assert_close(maps["img0/attended0"].float().flatten(2), after, rtol=1e-3, atol=1e-3)
+
+
+def test_features_of_a_network_that_has_none_are_refused(tmp_path: Path, transformer: Transformer) -> None:
+    transformer.gives = ("attention", "token_maps")
+    with pytest.raises(ValueError, match=r"views\.affinity: expected a network that gives its tokens' feat"):
+        run(make_data(tmp_path), transformer, affinity={"kind": "features", "beta": 1.2, "gamma": 3.0})

@@ -9,9 +9,17 @@ import pytest
 import torch
 
 from tests.stages.builders import SHARD, Data, folder_bytes, make_data, write_maps
-from wsss.artefacts import ArtefactError, read_image, read_label, read_label_index, write_tensors
+from wsss.artefacts import (
+    ArtefactError,
+    read_image,
+    read_label,
+    read_label_index,
+    write_json,
+    write_tensors,
+)
 from wsss.methods.cam import upsample_maps
 from wsss.methods.labels import irn_labels
+from wsss.methods.thresholds import threshold_by, value_histogram
 from wsss.stages import make_irn_labels, make_pseudo_labels
 
 CRF = {
@@ -23,7 +31,10 @@ CRF = {
     "bilateral_compat": 10,
 }
 IRN = {"foreground": 0.3, "background": 0.05, "gt_prob": 0.7, "crf": CRF}
+RELATIVE = {**IRN, "foreground": {"above": 0.12}, "background": {"below": 0.1}}
 STAGES = [
+    (make_irn_labels.run, {**RELATIVE, "threshold": "otsu"}),
+    (make_pseudo_labels.run, {"threshold": "otsu", "crf": None}),
     (make_irn_labels.run, IRN),
     (make_pseudo_labels.run, {"threshold": 0.25, "crf": None}),
     (make_pseudo_labels.run, {"threshold": 0.25, "crf": CRF}),
@@ -37,7 +48,9 @@ def data(tmp_path: Path) -> Data:
     return made
 
 
-def run(stage: Callable[..., None], data: Data, settings: dict[str, Any], name: str = "labels") -> Path:
+def run(
+    stage: Callable[..., None], data: Data, settings: dict[str, Any], name: str = "labels", **more: Path
+) -> Path:
     folder, index = data.path(name), data.path(f"{name}.jsonl")
     stage(
         manifest=data.manifest,
@@ -46,8 +59,15 @@ def run(stage: Callable[..., None], data: Data, settings: dict[str, Any], name: 
         index=index,
         settings=settings,
         shard=SHARD,
+        **more,
     )
     return folder
+
+
+def write_threshold(data: Data, value: float, rule: str = "otsu_dataset") -> Path:
+    path = data.path(f"{rule}.json")
+    write_json(path, {"form": "threshold", "version": 1, "rule": rule, "threshold": value})
+    return path
 
 
 @pytest.mark.parametrize(("stage", "settings"), STAGES)
@@ -92,6 +112,51 @@ def test_pseudo_labels_are_the_strongest_above_the_threshold(data: Data) -> None
     best, place = scores.max(0)
     expected = torch.where(best > 0.4, torch.tensor(record.classes)[place] + 1, 0)
     assert np.array_equal(read_label(folder, record.id, size), expected.numpy())
+
+
+@pytest.mark.parametrize("crf", [None, CRF])
+def test_each_image_is_cut_at_its_own_threshold(data: Data, crf: dict[str, float] | None) -> None:
+    maps = write_maps(data, data.path("maps"))
+    maps["img0/maps"] = maps["img0/maps"] * 0.5  # the same map, half as strong: the same labels
+    write_tensors(data.path("maps"), "maps", maps, {"stride": 4})
+    folder = run(make_pseudo_labels.run, data, {"threshold": "otsu", "crf": crf}, "own")
+    for record in (record for record in data.records if record.classes):
+        threshold = threshold_by("otsu", value_histogram(maps[f"{record.id}/maps"].numpy()))
+        alike = run(make_pseudo_labels.run, data, {"threshold": threshold, "crf": crf}, f"at{threshold}")
+        size = (record.height, record.width)
+        assert np.array_equal(read_label(folder, record.id, size), read_label(alike, record.id, size))
+    assert read_label_index(data.path("own.jsonl")).params["settings"]["threshold"] == "otsu"
+
+
+def test_all_images_are_cut_at_the_data_set_s_threshold(data: Data) -> None:
+    file = write_threshold(data, 0.4)
+    folder = run(make_pseudo_labels.run, data, {"threshold": "otsu_dataset", "crf": None}, threshold=file)
+    alike = run(make_pseudo_labels.run, data, {"threshold": 0.4, "crf": None}, "number")
+    assert folder_bytes(folder) == folder_bytes(alike)
+    index = read_label_index(data.path("labels.jsonl"))
+    assert (index.params["threshold"], index.params["settings"]["threshold"]) == (0.4, "otsu_dataset")
+    assert set(index.inputs) == {"manifest", "maps", "threshold"}
+
+
+def test_a_data_set_s_threshold_without_its_file_is_refused(data: Data) -> None:
+    with pytest.raises(ArtefactError, match="threshold otsu_dataset: expected the file"):
+        run(make_pseudo_labels.run, data, {"threshold": "otsu_dataset", "crf": None})
+
+
+@pytest.mark.parametrize("threshold", [0.4, "otsu", "otsu_dataset"])
+def test_irn_labels_are_cut_beside_the_threshold_that_the_maps_have(
+    data: Data, threshold: float | str
+) -> None:
+    maps = write_maps(data, data.path("maps"))
+    file = {"threshold": write_threshold(data, 0.4)} if threshold == "otsu_dataset" else {}
+    folder = run(make_irn_labels.run, data, {**RELATIVE, "threshold": threshold}, **file)
+    for record in (record for record in data.records if record.classes):
+        stored, size = maps[f"{record.id}/maps"], (record.height, record.width)
+        own = threshold_by("otsu", value_histogram(stored.numpy())) if threshold == "otsu" else 0.4
+        chosen = {**IRN, "foreground": own + 0.12, "background": own - 0.1}
+        scores = upsample_maps(stored.float(), 4, size).numpy()
+        expected = irn_labels(read_image(record), scores, record.classes, chosen)
+        assert np.array_equal(read_label(folder, record.id, size), expected)
 
 
 def test_the_crf_follows_the_picture(data: Data) -> None:

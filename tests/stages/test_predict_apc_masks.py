@@ -20,7 +20,7 @@ from wsss.artefacts import (
 )
 from wsss.data.transforms import normalise, resize_square, to_tensor
 from wsss.methods.crf import dense_crf
-from wsss.models.apc import build_apc
+from wsss.models.apc import APCOutput, build_apc
 from wsss.stages import predict_apc_masks
 from wsss.stages.class_maps import size_of
 
@@ -66,8 +66,9 @@ def probabilities(record: Any, source: str) -> torch.Tensor:
     with torch.no_grad():
         output = network()(image[None])
     patches = output.scores[0].T.reshape(1, 4, 6, 6)
-    maps = patches if source == "patches" else output.pixel_logits.softmax(1)
-    return F.interpolate(maps, size_of(record), mode="bilinear", align_corners=False)[0]
+    maps = patches if source == "patches" else output.pixel_logits
+    enlarged = F.interpolate(maps, size_of(record), mode="bilinear", align_corners=False)[0]
+    return enlarged if source == "patches" else enlarged.softmax(0)  # a decoder's logits, as in training
 
 
 def read_all(data: Data, folder: Path) -> list[np.ndarray]:
@@ -134,6 +135,18 @@ def test_tags_of_a_split_without_labels_are_refused(data: Data, weights: Path) -
         run(data, weights, "untagged", path, tags=True)
     assert not data.path("untagged").exists()
     run(data, weights, "untagged", path)  # without tags they are not needed
+
+
+def test_the_decoder_is_enlarged_as_logits_and_the_patches_as_probabilities() -> None:
+    """By hand: between a sure cell and a hesitant one logits are averaged, not probabilities."""
+    logits = torch.tensor([[0.0, 0.0], [8.0, -1.0]]).reshape(1, 2, 1, 2)
+    scores = torch.tensor([[[0.1, 0.9], [0.7, 0.3]]])  # (1, N, C+1)
+    output = APCOutput(scores, scores, (1, 2), logits)
+    decoder, patches = (predict_apc_masks.SOURCES[name](output, (1, 4)) for name in ("decoder", "patches"))
+    quarter = torch.tensor([8.0, 0.75 * 8 - 0.25, 0.25 * 8 - 0.75, -1.0])
+    torch.testing.assert_close(decoder[1, 0], quarter.sigmoid())
+    torch.testing.assert_close(decoder.sum(0), torch.ones(1, 4))
+    torch.testing.assert_close(patches[1, 0], torch.tensor([0.9, 0.75, 0.45, 0.3]))
 
 
 def test_where_no_known_class_has_any_probability_background_wins(data: Data) -> None:

@@ -46,7 +46,9 @@ def run(
     inferences = {"single": {**scores(0.4), "scales": [1.0]}, "multi": {**scores(0.5), "scales": [0.5, 1.0]}}
     supervision = {"classifier": "image labels", "segmenter": "other image labels"}
     last: dict[str, Any] = {"initial_supervision": supervision, "pixel_labels_used": pixel_labels}
-    seed_scores = write(folder, "seed", [document(seed, 0.35, **best, fixed=fixed) for seed, _ in pairs])
+    own = {"threshold": 0.3, "threshold_deviation": 0.1, "threshold_rule": "otsu", "threshold_chosen": "by"}
+    more = {"fixed": fixed, "rules": {"otsu": {**scores(0.25), **own}}}
+    seed_scores = write(folder, "seed", [document(seed, 0.35, **best, **more) for seed, _ in pairs])
     summarise_seeds.run(
         seeds=seeds,
         seed_scores=seed_scores,
@@ -90,6 +92,9 @@ def test_stages_say_threshold_inference_and_both_kinds_of_score(tmp_path: Path) 
     assert stages["seed"]["threshold"] == [0.2, 0.2]
     assert stages["seed"]["fixed"]["threshold"] == [0.25, 0.25]
     assert stages["seed"]["fixed"]["miou"]["mean"] == pytest.approx(0.3)
+    otsu = stages["seed"]["rules"]["otsu"]
+    assert (otsu["threshold"], otsu["threshold_deviation"]) == ([0.3, 0.3], [0.1, 0.1])
+    assert (otsu["threshold_rule"], otsu["threshold_chosen"], otsu["miou"]["mean"]) == ("otsu", "by", 0.25)
     assert stages["segmentation"]["inferences"]["single"]["scales"] == [1.0]
     assert stages["segmentation"]["inferences"]["single"]["miou"]["runs"] == [0.4, 0.4]
 

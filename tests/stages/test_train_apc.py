@@ -44,12 +44,14 @@ def data(tmp_path: Path) -> Data:
     return make_data(tmp_path)
 
 
-def train(folder: Path, data: Data, seed: int = 1, initial: Any = RANDOM, **changes: Any) -> Path:
+def train(
+    folder: Path, data: Data, seed: int = 1, initial: Any = RANDOM, network: Any = APC, **changes: Any
+) -> Path:
     train_apc.run(
         manifest=data.manifest,
         weights=folder / "weights.safetensors",
         history=folder / "history.csv",
-        network=APC,
+        network=network,
         initial=initial,
         training={**TRAINING, **changes},
         seed=seed,
@@ -121,16 +123,57 @@ def test_the_warm_up_trains_all_but_encoder_and_decoder(tmp_path: Path, data: Da
     assert moved == {"encoder", "decoder", "hv_bilstm", "patch_classifier"}
 
 
+def start_of(folder: Path) -> dict[str, Any]:
+    """Random weights of the encoder in a file, as ``initial``."""
+    torch.manual_seed(5)
+    write_tensors(folder / "start.safetensors", "weights", build_apc(APC, len(CLASSES)).encoder.state_dict())
+    return {**RANDOM, "file": str(folder / "start.safetensors")}
+
+
+def test_only_the_last_blocks_and_the_final_norm_learn(tmp_path: Path, data: Data) -> None:
+    initial = start_of(tmp_path)
+    start = read_tensors(tmp_path / "start.safetensors", "weights")
+    weights = trained(train(tmp_path / "out", data, initial=initial, learns=1, freeze=False))
+    moved = {name for name, value in start.items() if not torch.equal(weights[f"encoder.{name}"], value)}
+    assert {name.partition(".")[0] for name in moved} == {"blocks", "norm"}
+    assert moved == {name for name in start if name.startswith(("blocks.1.", "norm."))}
+    everything = train(tmp_path / "all", data, learns="all")
+    assert (everything / "history.csv").read_bytes() == (
+        train(tmp_path / "un", data) / "history.csv"
+    ).read_bytes()
+    with pytest.raises(ValueError, match="learns: expected at most the encoder's 2 blocks, found 3"):
+        train(tmp_path / "more", data, learns=3, freeze=False)
+
+
+def test_a_new_adam_takes_a_first_step_after_the_warm_up(tmp_path: Path, data: Data) -> None:
+    """Its first step has the rate's length whatever the gradient's; the old one's depends on its memory."""
+    two = trained(train(tmp_path / "two", data, epochs=2))
+    lengths = {}
+    for new_adam in (True, False):
+        three = trained(train(tmp_path / str(new_adam), data, epochs=3, new_adam=new_adam))
+        step = (three["patch_classifier.weight"] - two["patch_classifier.weight"]).abs()
+        lengths[new_adam] = (step / 1e-3).flatten()  # the rate after the warm-up
+    torch.testing.assert_close(lengths[True], torch.ones_like(lengths[True]), rtol=0.01, atol=0)
+    assert (lengths[False] < 0.9).any()
+
+
+PCM = {"learns": 1, "new_adam": True, "patch_decay": 0.02}
+PCM_NETWORK = {**APC, "lstm_dropout": 0.2, "classifier_dropout": 0.2, "lstm_initial": "keras"}
+
+
 class _Killed(BaseException):
     """Stands for a kill: nothing in between may catch it."""
 
 
-# Two passes an iteration: killed in the first, in the warm-up, at its very end, and after it.
-@pytest.mark.parametrize("passes", [1, 3, 4, 7])
+# Two passes an iteration: killed in the first, in the warm-up, at its very end, between the two passes after
+# it, and later.
+@pytest.mark.parametrize("passes", [1, 3, 4, 5, 7])
+@pytest.mark.parametrize("changes", [{}, PCM], ids=["plain", "new Adam"])
 def test_a_killed_training_resumes_to_the_uninterrupted_bytes(
-    tmp_path: Path, data: Data, monkeypatch: pytest.MonkeyPatch, passes: int
+    tmp_path: Path, data: Data, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], passes: int
 ) -> None:
-    whole = train(tmp_path / "whole", data)
+    network = PCM_NETWORK if changes else APC
+    whole = train(tmp_path / "whole", data, network=network, **changes)
     seen: list[bool] = []
     original = train_apc.apc_losses
 
@@ -142,10 +185,10 @@ def test_a_killed_training_resumes_to_the_uninterrupted_bytes(
 
     monkeypatch.setattr(train_apc, "apc_losses", losses)
     with pytest.raises(_Killed):
-        train(tmp_path / "killed", data)
+        train(tmp_path / "killed", data, network=network, **changes)
     before, seen[:] = list(seen), []
     passes = 100
-    resumed = train(tmp_path / "killed", data)
+    resumed = train(tmp_path / "killed", data, network=network, **changes)
     assert before[: len(before) // 2 * 2] + seen == [False] * 4 + [True] * 6  # nothing is done again
     for name in ("weights.safetensors", "history.csv"):
         assert (resumed / name).read_bytes() == (whole / name).read_bytes()

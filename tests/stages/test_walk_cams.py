@@ -1,11 +1,14 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from tests.stages.builders import SHARD, STATISTICS, Data, make_data, write_maps, write_weights
-from wsss.artefacts import ArtefactError, open_tensors, read_image, read_tensors
-from wsss.data.transforms import normalise, to_tensor
+from wsss.artefacts import ArtefactError, open_tensors, read_image, read_tensors, write_tensors
+from wsss.data.transforms import normalise as pixels
+from wsss.data.transforms import rescale, to_tensor
 from wsss.methods.affinity import random_walk
 from wsss.methods.cam import upsample_maps
 from wsss.models.irnet import IRNet, build_irnet, edge_map
@@ -29,14 +32,14 @@ def network() -> IRNet:
     return build_irnet(NETWORK).eval()
 
 
-def run(data: Data, network: IRNet, name: str = "walked") -> Path:
+def run(data: Data, network: IRNet, name: str = "walked", **more: Any) -> Path:
     walk_cams.run(
         manifest=data.manifest,
         maps=data.path("maps"),
         weights=write_weights(data.path("weights"), network),
         walked=data.path(name),
         network=NETWORK,
-        walk=WALK,
+        walk={**WALK, **more},
         shard=SHARD,
     )
     return data.path(name)
@@ -57,13 +60,68 @@ def test_an_images_maps_are_divided_by_one_maximum(data: Data, network: IRNet) -
     size = (record.height, record.width)
     scores = read_tensors(data.path("maps"), "maps")[f"{record.id}/maps"].float()
     with torch.no_grad():
-        edge = edge_map(network, to_tensor(normalise(read_image(record), **STATISTICS)))
+        edge = edge_map(network, to_tensor(pixels(read_image(record), **STATISTICS)))
     expected = upsample_maps(random_walk(scores, edge, **WALK), 4, size)
     found = upsample_maps(read_tensors(run(data, network), "maps")[f"{record.id}/maps"].float(), 4, size)
     torch.testing.assert_close(found, expected / expected.max(), rtol=2e-3, atol=1e-3)
     peaks = found.amax((1, 2)).tolist()
     assert max(peaks) == pytest.approx(1, abs=1e-3)
     assert min(peaks) < 0.999
+
+
+def walked(data: Data, network: IRNet, name: str, **more: Any) -> dict[str, torch.Tensor]:
+    return read_tensors(run(data, network, name, **more), "maps")
+
+
+@pytest.mark.parametrize("normalise", ["mass", "mean"])
+def test_the_walk_is_normalised_as_asked(data: Data, network: IRNet, normalise: str) -> None:
+    record = data.records[0]
+    size = (record.height, record.width)
+    scores = read_tensors(data.path("maps"), "maps")[f"{record.id}/maps"].float()
+    with torch.no_grad():
+        edge = edge_map(network, to_tensor(pixels(read_image(record), **STATISTICS)))
+    expected = random_walk(scores, edge, **WALK, normalise=normalise)
+    expected = expected / upsample_maps(expected, 4, size).max()
+    found = walked(data, network, normalise, normalise=normalise)[f"{record.id}/maps"].float()
+    torch.testing.assert_close(found, expected, rtol=2e-3, atol=1e-3)
+
+
+def test_a_constant_map_stays_constant_by_means(data: Data, network: IRNet) -> None:
+    maps = {
+        name: torch.full_like(value, 0.5) if name.endswith("/maps") else value
+        for name, value in read_tensors(data.path("maps"), "maps").items()
+    }
+    write_tensors(data.path("maps"), "maps", maps, {"stride": 4})
+    for long_side in (None, 72):
+        found = walked(data, network, f"at{long_side}", normalise="mean", long_side=long_side)
+        for record in data.records:
+            torch.testing.assert_close(
+                found[f"{record.id}/maps"].float(), torch.ones_like(maps[f"{record.id}/maps"].float())
+            )
+
+
+def test_the_image_s_own_size_as_working_size_changes_nothing(data: Data, network: IRNet) -> None:
+    plain = walked(data, network, "plain")
+    assert walked(data, network, "null", long_side=None).keys() == plain.keys()
+    for long_side in (52, 45, 44):  # those of the images
+        found = walked(data, network, f"at{long_side}", long_side=long_side)
+        for record in data.records:
+            same = torch.equal(found[f"{record.id}/maps"], plain[f"{record.id}/maps"])
+            assert same == (max(record.height, record.width) == long_side or not record.classes)
+
+
+def test_a_working_size_is_where_the_image_is_seen_and_walked(data: Data, network: IRNet) -> None:
+    record, long_side = data.records[1], 104  # twice its long side: 80 x 104 pixels, 20 x 26 cells
+    scores = read_tensors(data.path("maps"), "maps")[f"{record.id}/maps"].float()
+    picture = rescale(read_image(record), 2)
+    with torch.no_grad():
+        edge = edge_map(network, to_tensor(pixels(picture, **STATISTICS)))
+    assert edge.shape == (20, 26)
+    large = F.interpolate(scores[None], (20, 26), mode="bilinear", align_corners=False)[0]
+    back = F.interpolate(random_walk(large, edge, **WALK)[None], (10, 13), mode="bilinear")[0]
+    expected = back / upsample_maps(back, 4, (record.height, record.width)).max()
+    found = walked(data, network, "large", long_side=long_side)[f"{record.id}/maps"].float()
+    torch.testing.assert_close(found, expected, rtol=2e-3, atol=1e-3)
 
 
 def test_the_walk_is_written_beside_how_the_maps_were_made(data: Data, network: IRNet) -> None:

@@ -73,7 +73,11 @@ def _rows(document: Mapping[str, Any]) -> Iterator[Row]:
         else:
             yield Row(name, stage, _scope(stage) + _threshold(stage))
         if "fixed" in stage:
-            yield Row("", stage["fixed"], _scope(stage) + _threshold(stage["fixed"]))
+            yield Row("", stage["fixed"], _scope(stage) + _threshold(stage["fixed"], ", config"))
+        configured = stage.get("fixed", {}).get("threshold_rule")
+        for rule, scores in stage.get("rules", {}).items():
+            if rule != configured:
+                yield Row("", scores, _scope(stage) + _threshold(scores))
 
 
 def _inference_rows(name: str, stage: Mapping[str, Any]) -> Iterator[Row]:
@@ -89,12 +93,18 @@ def _scope(stage: Mapping[str, Any]) -> str:
     return f"{stage['split']}, {stage['images']} images"
 
 
-def _threshold(stage: Mapping[str, Any]) -> str:
+def _threshold(stage: Mapping[str, Any], by_rule: str = "") -> str:
+    """The thresholds of all runs and how they were chosen; a mean where each image has its own."""
     if "threshold" not in stage:
         return ""
     values = stage["threshold"] if isinstance(stage["threshold"], list) else [stage["threshold"]]
+    rule = stage.get("threshold_rule")
     how = "config" if stage["threshold_chosen"].startswith("fixed") else "best on this truth"
-    return f", threshold {' '.join(f'{value:g}' for value in values)} ({how})"
+    how = f"{rule}{by_rule}" if rule else how
+    if "threshold_deviation" in stage or None in values:
+        how += ", a mean of each image's own" if None not in values else ", each image's own"
+    numbers = "".join(f" {value:.3g}" for value in values if value is not None)
+    return f", threshold{numbers} ({how})"
 
 
 def _percent(value: Any) -> str:

@@ -20,6 +20,7 @@ from wsss.artefacts import Record, read_image, read_label
 from wsss.data.sampler import Sample
 from wsss.data.transforms import (
     Pixels,
+    long_side_factor,
     normalise,
     random_crop,
     random_flip,
@@ -159,6 +160,7 @@ class LabelDataset(AugmentedDataset[Record]):
         *,
         crop: int,
         scale: Sequence[float],
+        long_side: int | None = None,
         **common: Any,
     ) -> None:
         """Keep the records and the augmentation's settings.
@@ -168,18 +170,24 @@ class LabelDataset(AugmentedDataset[Record]):
             label_paths: Folder of label maps that holds the image's, by image id.
             crop: Side of the square crop in pixels.
             scale: Smallest and largest factor of the size.
+            long_side: The size that the factors are of, in pixels of an image's long side; None: its own.
             common: See :class:`AugmentedDataset`.
         """
         super().__init__(records, **common)
         self.label_paths = dict(label_paths)
-        self.crop, self.scale = crop, (float(scale[0]), float(scale[1]))
+        self.crop, self.scale, self.long_side = crop, (float(scale[0]), float(scale[1])), long_side
 
     def augmented(self, source: Record, rng: np.random.Generator) -> dict[str, Tensor]:
         """``images`` float32 (3, crop, crop) and ``labels`` uint8 (crop, crop), 255 void or padding."""
         whole = read_label(self.label_paths[source.id], source.id, (source.height, source.width))
-        image, label = random_scale(read_image(source), whole, *self.scale, rng)
+        low, high = (factor * self._working_factor(source) for factor in self.scale)
+        image, label = random_scale(read_image(source), whole, low, high, rng)
         images, labels = self.cropped(image, label, self.crop, rng)
         return {"images": images, "labels": torch.from_numpy(labels)}
+
+    def _working_factor(self, record: Record) -> float:
+        """The factor that brings an image to the size which the random factors are of."""
+        return long_side_factor((record.height, record.width), self.long_side)
 
 
 def multi_hot(classes: Sequence[int], num_classes: int) -> Tensor:

@@ -33,6 +33,11 @@ def scaled_size(size: tuple[int, int], factor: float) -> tuple[int, int]:
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 
+def long_side_factor(size: tuple[int, int], long_side: int | None) -> float:
+    """Factor that brings the long side of an image of ``size`` to ``long_side`` pixels; 1 for None."""
+    return 1.0 if long_side is None else long_side / max(size)
+
+
 def rescale(image: Pixels, factor: float) -> Pixels:
     """Resize an image to its rounded size times ``factor``, at least one pixel a side.
 

@@ -123,7 +123,8 @@ def _logs(unit: Unit, name: str, path: Path) -> Iterator[Path]:
     if folder is None:
         return
     chain = "/".join((folder.name, *inside.parts[: -unit.known.up]))
-    names = (f"{chain}/{shard}" if shard else chain, f"{chain}/{path.stem.partition('_')[0]}")
+    ends = (path.stem, path.stem.partition("_")[0])
+    names = (f"{chain}/{shard}" if shard else chain, *(f"{chain}/{end}" for end in ends))
     yield from (folder.parent / "logs" / unit.rule / f"{name}.log" for name in names)
 
 

@@ -154,7 +154,9 @@ def _parts(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
         return
     yield "", document
     if "fixed" in document:
-        yield "at the fixed threshold", document["fixed"]
+        yield "at the configured threshold", document["fixed"]
+    for rule, scores in document.get("rules", {}).items():
+        yield f"by rule {rule}", scores
     for name, scores in document.get("inferences", {}).items():
         if name != document.get("inference"):
             yield f"inference {name}", scores

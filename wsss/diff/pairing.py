@@ -25,6 +25,7 @@ ANY = "[^/]+"
 SEED = r"seed\d+"
 RUN = f"{SEED}/{ANY}"
 CHAIN = f"{RUN}/{ANY}/{ANY}"
+LABELLER = f"({CHAIN}|{SEED}/truth)"  # of a segmentation network's training images
 SPLIT = "(train|val|test)"
 FINDING = f"(.+/)?{SPLIT}/{ANY}"  # inference of a split
 
@@ -51,6 +52,8 @@ PLACES = (  # in the order of the pipeline
     Place("extract_maps", f"{RUN}/(cams|attention)"),
     Place("extract_patch_maps", f"{RUN}/patches/none/maps", 3),
     Place("diffuse_cams", f"{RUN}/{ANY}/none/maps", 2),
+    Place("count_values", f"{CHAIN}/value_counts"),
+    Place("choose_threshold", rf"{CHAIN}/thresholds/[^/]+\.json", 2),
     Place("make_irn_labels", f"{CHAIN}/labels"),
     Place("train_irn", rf"{CHAIN}/irn/(weights\.safetensors|history\.csv)", 2),
     Place("walk_cams", f"{CHAIN}/maps"),
@@ -61,12 +64,13 @@ PLACES = (  # in the order of the pipeline
     Place("count_pseudo", f"{CHAIN}/pseudo_counts"),
     Place("evaluate_pseudo", rf"{CHAIN}/pseudo_miou\.json"),
     Place("predict_apc_masks", f"{RUN}/{SPLIT}/{ANY}/masks"),
-    Place("train_segmenter", rf"{CHAIN}/{ANY}/(weights\.safetensors|history\.csv)"),
-    Place("predict_masks", f"{CHAIN}/{ANY}/{SPLIT}/{ANY}/masks"),
+    Place("copy_masks", "truth"),
+    Place("train_segmenter", rf"{LABELLER}/{ANY}/(weights\.safetensors|history\.csv)"),
+    Place("predict_masks", f"{LABELLER}/{ANY}/{SPLIT}/{ANY}/masks"),
     Place("count_predictions", f"{FINDING}/counts"),
     Place("export_predictions", f"{FINDING}/submission"),
     Place("evaluate_apc", rf"{RUN}/(seg|pseudo)_miou\.json"),
-    Place("evaluate_segmentation", rf"{CHAIN}/{ANY}/seg_miou\.json"),
+    Place("evaluate_segmentation", rf"{LABELLER}/{ANY}/seg_miou\.json"),
     Place("summarise_seeds", r"seg_miou\.json"),
     Place("summarise_apc", r"apc/seg_miou\.json", 2),
     Place("tabulate_ablations", r"apc/ablations\.csv", 2),

@@ -12,14 +12,14 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from wsss.configuration import UNREFINED, Config, System
 from wsss.doctor.data import Facts
 from wsss.doctor.plans import Network, all_systems, main_systems, networks
 from wsss.doctor.sizes import Size, attention_bytes, cam_bytes, label_bytes, map_bytes
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict, gigabytes
-from wsss.initial_files import locate
+from wsss.initial_files import locate, starts
 
 TIMM_NETWORK = 350e6  # bytes; ViT-B/16 in float32
 RANDOM_NETWORK = 100e6  # bytes of a network that starts from random numbers: unknown without building it
@@ -202,11 +202,16 @@ class Estimate:
         return sum(map(of_image, sizes)) / len(sizes)
 
     def _weights(self, network: Network) -> Item:
-        initial = self.config[network.section][network.variant]["initial"]
-        size = TIMM_NETWORK if initial.get("timm") else RANDOM_NETWORK
-        if initial.get("file") and locate(initial["file"]).is_file():
-            size = locate(initial["file"]).stat().st_size
+        variant = self.config[network.section][network.variant]
+        size = sum(_weight_bytes(start.initial) for start in starts(variant))
         return Item(size, 1, 1, "weights.safetensors", CHECKPOINTS * size)
+
+
+def _weight_bytes(initial: Mapping[str, Any]) -> float:
+    """Of a network, by what it starts from."""
+    if initial.get("file") and locate(initial["file"]).is_file():
+        return locate(initial["file"]).stat().st_size
+    return TIMM_NETWORK if initial.get("timm") else RANDOM_NETWORK
 
 
 def _done(folder: Path, item: Item) -> float:

@@ -6,7 +6,8 @@ estimate.
 
 - attention: 4 N m + 2 N a view, for index and value of m cached neighbours and the class token's attention;
   2 N m more with cached similarities
-- cams: 2 K n (1 + S) a view, class maps before and after each of S attention steps
+- cams: 2 K n (1 + S) a view, class maps before and after each of S attention steps; 2 K n more for the class
+  maps of tokens, of networks that have them, and again for those of transcam
 - maps of a method, or after the walk: 2 K ceil(H/4) ceil(W/4)
 - a label map: 900 + H W / 20, a PNG's palette and its pixels, in whole blocks of 4096
 """
@@ -15,10 +16,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from wsss.configuration import COARSER_THAN_TOKENS, WITHOUT_ATTENTION, Config
+from wsss.stored_views import has_token_maps
 
 NUMBER = 2  # bytes of a float16, and of a neighbour's index
 GRID = 4  # pixels a cell of stored maps
@@ -38,7 +40,9 @@ class Strides(NamedTuple):
 def strides(network: Config) -> Strides:
     """The strides of a classifier, from its settings."""
     if network["kind"] in WITHOUT_ATTENTION:
-        return Strides(None, PATCH)
+        return Strides(None, network["output_stride"])
+    if network["kind"] == "pair":  # its tokens lie on the cells of the class maps
+        return Strides(network["cnn"]["output_stride"], network["cnn"]["output_stride"])
     if network["kind"] == "timm":
         named = re.search(r"patch(\d+)", network["model"])
         patch = network["arguments"].get("patch_size") or (int(named[1]) if named else PATCH)
@@ -57,15 +61,17 @@ def attention_bytes(size: Size, network: Config, views: Config) -> float:
     return sum(NUMBER * tokens * (planes * _neighbours(stored, tokens) + 1) for tokens in grids)
 
 
-def _neighbours(stored: float, tokens: int) -> int:
+def _neighbours(stored: float | Config, tokens: int) -> int:
+    if isinstance(stored, Mapping):
+        return max(_neighbours(stored[key], tokens) for key in ("at_least", "fraction"))
     return max(1, round(stored * tokens)) if stored < 1 else min(int(stored), tokens)
 
 
 def cam_bytes(size: Size, classes: float, network: Config, views: Config) -> float:
-    """Of ``extract_maps``: raw class maps of all views, and those after some steps of attention."""
+    """Of ``extract_maps``: raw class maps of all views, and what it makes of them with the attention."""
     token, cell = strides(network)
-    steps = 0 if token is None else views["attention_steps"]
-    return NUMBER * classes * (1 + steps) * sum(_grids(size, cell, views))
+    made = views["attention_steps"] + views.get("transcam", False) + has_token_maps(network)
+    return NUMBER * classes * (1 + (0 if token is None else made)) * sum(_grids(size, cell, views))
 
 
 def _grids(size: Size, stride: int, views: Config) -> Iterator[int]:

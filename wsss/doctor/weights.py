@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ from wsss.configuration import Config
 from wsss.doctor.plans import all_systems, main_systems, networks
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict, gigabytes, listed
 from wsss.initial_files import (
+    Start,
     backbone_name,
     fault,
     hub_cache,
@@ -17,6 +18,7 @@ from wsss.initial_files import (
     known_digest,
     locate,
     may_download,
+    starts,
 )
 
 
@@ -52,7 +54,7 @@ def _origins(config: Config, datasets: Iterable[str]) -> dict[tuple[Any, ...], O
         for system in all_systems(settings):
             for network in networks(config, system):
                 variant = config[network.section][network.variant]
-                for origin in _origin(variant["initial"], variant["network"]):
+                for origin in (origin for start in starts(variant) for origin in _origin(start)):
                     kept = found.setdefault((origin.name, origin.sha256), origin)
                     kept.needed |= system in main
                     if network.variant not in kept.variants:
@@ -60,11 +62,11 @@ def _origins(config: Config, datasets: Iterable[str]) -> dict[tuple[Any, ...], O
     return found
 
 
-def _origin(initial: Mapping[str, Any], network: Mapping[str, Any]) -> Iterator[Origin]:
-    if initial.get("file"):
-        yield Origin(initial["file"], initial.get("sha256"), False)
-    elif initial.get("timm"):
-        yield Origin(backbone_name(network), None, True)
+def _origin(start: Start) -> Iterator[Origin]:
+    if start.initial.get("file"):
+        yield Origin(start.initial["file"], start.initial.get("sha256"), False)
+    elif start.initial.get("timm"):
+        yield Origin(backbone_name(start.network), None, True)
 
 
 def _check(origin: Origin) -> Verdict:

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from wsss.methods.sparse import compressed_rows
 
+NORMALISATIONS = ("mass", "mean")
+
 
 class SearchPaths(NamedTuple):
     """Directions of the neighbours in reach, shortest paths first, and the cells each path crosses.
@@ -103,8 +105,14 @@ def random_walk(
     radius: int = 5,
     beta: float = 10.0,
     log2_steps: int = 8,
+    normalise: str = "mass",
 ) -> Tensor:
     """Spread class scores over pixels that no boundary divides (IRN, Eq. 6 and 7).
+
+    Scores on boundaries are taken out before the walk, so that IRN's walked maps are dark beside every
+    boundary and wherever boundaries are wide. With ``normalise="mean"`` they are divided by the walk of a map
+    of ones, which lacks as much: a pixel has the mean score of the pixels that its walk comes from, and a
+    constant map stays constant.
 
     The transition matrix T has at most 69 entries a row at radius 5. It is applied ``2**log2_steps`` times to
     the few class maps; the dense power of T, of (h * w)^2 entries, is never built. Sums run in float64: in
@@ -116,6 +124,8 @@ def random_walk(
         radius: See :func:`search_paths`.
         beta: Exponent that sharpens affinities.
         log2_steps: Binary logarithm of the number of steps.
+        normalise: ``mass``, IRN's, or ``mean``. Where boundaries are 1 all around nothing arrives, and the
+            maps are 0 either way.
 
     Returns:
         Walked maps, (K, h, w).
@@ -127,10 +137,17 @@ def random_walk(
         f"(h, w) = {tuple(scores.shape[1:])}",
         edge.shape == scores.shape[1:],
     )
+    if normalise not in NORMALISATIONS:
+        raise ValueError(f"normalise: expected one of {NORMALISATIONS}, found {normalise!r}")
+    mean = normalise == "mean"
+    starts = torch.cat([scores, torch.ones_like(edge, dtype=scores.dtype)[None]]) if mean else scores
     transition = _transition(edge.double(), radius, beta)
-    walked = (scores * (1 - edge)).double().flatten(1).t().contiguous()  # (N, K)
+    walked = (starts * (1 - edge)).double().flatten(1).t().contiguous()  # (N, K), or (N, K + 1)
     for _ in range(2**log2_steps):
         walked = transition @ walked
+    if mean:
+        ones = walked[:, -1:]
+        walked = torch.where(ones > 0, walked[:, :-1] / ones, 0)  # (N, K)
     return walked.t().reshape(scores.shape).to(scores.dtype)
 
 

@@ -18,11 +18,15 @@ def normalise(maps: Tensor, epsilon: float = 1e-5) -> Tensor:
     Returns:
         Maps in [0, 1], of the same shape.
     """
-    positive = maps.clamp(min=0)
-    if positive.numel() == 0:
-        return positive
-    peak = positive.flatten(1).amax(1).view(-1, *[1] * (maps.ndim - 1)) + epsilon
-    return positive / peak.clamp(min=torch.finfo(maps.dtype).tiny)
+    return maps.clamp(min=0) / peaks(maps, epsilon)
+
+
+def peaks(maps: Tensor, epsilon: float = 1e-5) -> Tensor:
+    """What :func:`normalise`, which has the same arguments, divides each map by, (K, 1, ...)."""
+    if maps.numel() == 0:
+        return maps.new_ones(len(maps), *[1] * (maps.ndim - 1))
+    peak = maps.flatten(1).amax(1).clamp(min=0) + epsilon
+    return peak.clamp(min=torch.finfo(maps.dtype).tiny).view(-1, *[1] * (maps.ndim - 1))
 
 
 def merge_views(
@@ -76,6 +80,21 @@ def upsample_maps(maps: Tensor, stride: int, size: tuple[int, int]) -> Tensor:
         return maps.new_zeros(0, *size)
     enlarged = F.interpolate(maps[None], scale_factor=float(stride), mode="bilinear", align_corners=False)
     return enlarged[0, :, : size[0], : size[1]]
+
+
+def regrid(maps: Tensor, view: tuple[int, int], size: tuple[int, int], grid: int = 4) -> Tensor:
+    """Read maps of an image at one size on the grid of the same image at another size, bilinearly.
+
+    Args:
+        maps: Class maps, (K, ceil(view H / grid), ceil(view W / grid)).
+        view: Height and width of the image that they are of, in pixels.
+        size: Height and width (H, W) that are asked for; the maps are returned as they are if it is the same.
+        grid: Pixels a cell covers, of both.
+
+    Returns:
+        Maps, (K, ceil(H / grid), ceil(W / grid)).
+    """
+    return maps if view == size else _placed(maps, view, False, size, grid, grid)
 
 
 def _placed(

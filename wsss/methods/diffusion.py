@@ -1,10 +1,18 @@
-"""Co-neighbour refinement of attention, and diffusion of class maps along it (AD-CAM, section 3.3)."""
+"""Co-neighbour refinement of attention, and diffusion of class maps along it (AD-CAM, section 4.3).
+
+Eq. 8 of AD-CAM is printed as M(i) <- sum_j A_ji M(i), which cannot be meant as it stands. :data:`DIRECTIONS`
+holds the readings. ``gather`` is the default: it is against the letter and for the result, for the paper's
+figures have its shape (fewer false positives than CAM) and ``hand_on``, the paper's words, has made maps
+worse than CAM wherever it was tried at the paper's k and T.
+"""
+
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from wsss.methods.attention import normalise_rows
-from wsss.methods.sparse import compressed_columns
+from wsss.methods.sparse import as_rows, compressed_columns, compressed_rows
 
 ROWS = 1024  # rows of the similarity matrix held at a time: bounds memory, changes no more than rounding
 
@@ -61,16 +69,20 @@ def nearest_coneighbours(A: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return index, A.gather(1, index)
 
 
-def transition_from_neighbours(index: Tensor, values: Tensor, k: float) -> Tensor:
+def transition_from_neighbours(
+    index: Tensor, values: Tensor, k: float, *, direction: str = "gather"
+) -> Tensor:
     """Rebuild :func:`refine_attention` from the lists of :func:`nearest_coneighbours`.
 
     Args:
         index: Co-neighbours of each token, most similar first, (N, m).
         values: Attention to each, (N, m).
         k: Number of co-neighbours, as in :func:`refine_attention`.
+        direction: One of :data:`DIRECTIONS`; the matrix is the same for all, its layout is the one that
+            this direction multiplies fast.
 
     Returns:
-        Refined attention, sparse CSC (N, N) with k entries a row.
+        Refined attention (N, N) with k entries a row: sparse CSR for ``gather``, else sparse CSC.
     """
     if index.ndim != 2 or index.shape != values.shape:
         expected = "two tensors (N, m)"
@@ -81,61 +93,93 @@ def transition_from_neighbours(index: Tensor, values: Tensor, k: float) -> Tenso
         raise ValueError(f"k: expected at most the {cached} cached co-neighbours, found {k}")
     kept = values[:, :k].clone()
     kept[kept.sum(1) == 0, 0] = 1  # the first co-neighbour is the token itself: the identity row
-    column, order = index[:, :k].long().flatten().sort(stable=True)
-    starts = torch.searchsorted(column, torch.arange(tokens + 1, device=index.device))
-    entries = normalise_rows(kept).flatten()[order]
-    return compressed_columns(starts, order // k, entries, (tokens, tokens))
+    build = _by_rows if _known(direction) == "gather" else _by_columns
+    return build(index[:, :k].long(), normalise_rows(kept))
 
 
-def hand_on(maps: Tensor, transition: Tensor) -> Tensor:
-    """One step: each token hands its activation on along its row; the sum of a map is conserved.
-
-    Args:
-        maps: Class maps, (K, N).
-        transition: Row-stochastic matrix, dense or sparse, (N, N).
-
-    Returns:
-        Maps after the step, (K, N).
-    """
-    return (_matching(maps, transition).t() @ maps.t()).t()
+def _by_rows(columns: Tensor, entries: Tensor) -> Tensor:
+    """Sparse CSR (N, N) from the columns and entries of each row, (N, k)."""
+    tokens, k = columns.shape
+    columns, order = columns.sort(1)
+    starts = torch.arange(0, tokens * k + 1, k, device=columns.device)
+    return compressed_rows(starts, columns.flatten(), entries.gather(1, order).flatten(), (tokens, tokens))
 
 
-def gather(maps: Tensor, transition: Tensor) -> Tensor:
-    """One step of the rival direction: each token takes the mean of its co-neighbours; arguments as above."""
-    return (_matching(maps, transition) @ maps.t()).t()
+def _by_columns(columns: Tensor, entries: Tensor) -> Tensor:
+    """Sparse CSC (N, N), arguments as for :func:`_by_rows`."""
+    tokens, k = columns.shape
+    column, order = columns.flatten().sort(stable=True)
+    starts = torch.searchsorted(column, torch.arange(tokens + 1, device=columns.device))
+    return compressed_columns(starts, order // k, entries.flatten()[order], (tokens, tokens))
 
 
-def diffuse(maps: Tensor, transition: Tensor, steps: int) -> Tensor:
-    """Spread class maps along refined attention: M(i) <- sum_j A_ji M(j), ``steps`` times (AD-CAM, Eq. 8).
+Step = Callable[[Tensor], Tensor]  # maps (K, N) before and after a step
+
+
+def _gather(transition: Tensor) -> Step:
+    """M(i) <- sum_j A_ij M(j): each token takes the weighted mean of its co-neighbours."""
+    rows = as_rows(transition)
+    return lambda maps: (rows @ maps.t()).t()
+
+
+def _hand_on(transition: Tensor) -> Step:
+    """M(i) <- sum_j A_ji M(j): each token hands its activation on along its row."""
+    rows = as_rows(transition.t())
+    return lambda maps: (rows @ maps.t()).t()
+
+
+def _literal(transition: Tensor) -> Step:
+    """M(i) <- M(i) sum_j A_ji: each token is weighed by the attention that it receives."""
+    rows = as_rows(transition.t())
+    ones = torch.ones(len(rows), 1, dtype=rows.dtype, device=rows.device)
+    received = (rows @ ones).t()  # (1, N)
+    return lambda maps: maps * received
+
+
+DIRECTIONS: dict[str, Callable[[Tensor], Step]] = {
+    "gather": _gather,
+    "hand_on": _hand_on,
+    "literal": _literal,
+}
+
+
+def diffuse(maps: Tensor, transition: Tensor, steps: int, *, direction: str = "gather") -> Tensor:
+    """Spread class maps along refined attention, ``steps`` times, in a reading of Eq. 8 of AD-CAM.
+
+    ``gather`` M(i) <- sum_j A_ij M(j) stays between each map's smallest and largest value, so that a
+    constant map stays; ``hand_on`` M(i) <- sum_j A_ji M(j) conserves each map's sum; ``literal``
+    M(i) <- M(i) sum_j A_ji moves nothing, it weighs a token by the attention it receives.
 
     Args:
         maps: Class maps, (K, N) with N = h * w.
         transition: Row-stochastic matrix, dense or sparse, (N, N).
         steps: Number of steps T; 0 returns ``maps`` unchanged.
+        direction: One of :data:`DIRECTIONS`.
 
     Returns:
         Spread maps, (K, N).
     """
-    _matching(maps, transition)
+    step = _step(maps, transition, direction)
     for _ in range(_steps(steps)):
-        maps = hand_on(maps, transition)
+        maps = step(maps)
     return maps
 
 
-def attended(maps: Tensor, A: Tensor, steps: int) -> Tensor:
+def attended(maps: Tensor, A: Tensor, steps: int, *, direction: str = "gather") -> Tensor:
     """Class maps after each of 1 .. ``steps`` steps along the attention itself, without refinement.
 
     Args:
         maps: Class maps, (K, N).
         A: Row-stochastic attention among patches, (N, N).
         steps: Number of steps S.
+        direction: One of :data:`DIRECTIONS`.
 
     Returns:
         The maps after every step, (S, K, N).
     """
-    after = [maps]
+    step, after = _step(maps, A, direction), [maps]
     for _ in range(_steps(steps)):
-        after.append(hand_on(after[-1], A))
+        after.append(step(after[-1]))
     return torch.stack(after)[1:]
 
 
@@ -146,6 +190,19 @@ def token_count(k: float, tokens: int) -> int:
     if isinstance(k, float) or k < 1:  # 1.0 could mean one token or all of them
         raise ValueError(f"k: expected a whole number from 1, or a fraction between 0 and 1, found {k!r}")
     return min(int(k), tokens)
+
+
+def cached_count(cached: float | Mapping[str, float], tokens: int) -> int:
+    """How many co-neighbours a token keeps on a grid of N ``tokens``.
+
+    Args:
+        cached: A number or a fraction of N; or both, ``at_least`` and ``fraction``, of which the larger
+            counts, so that every k up to the one and every share up to the other is served.
+        tokens: N.
+    """
+    if isinstance(cached, Mapping):
+        return max(token_count(cached[key], tokens) for key in ("at_least", "fraction"))
+    return token_count(cached, tokens)
 
 
 def _most_similar(similarity: Tensor, start: int, m: int) -> Tensor:
@@ -176,6 +233,17 @@ def _matching(maps: Tensor, transition: Tensor) -> Tensor:
         expected = (maps.shape[1], maps.shape[1])
         raise ValueError(f"transition: expected (N, N) = {expected}, found {tuple(transition.shape)}")
     return transition
+
+
+def _step(maps: Tensor, transition: Tensor, direction: str) -> Step:
+    _matching(maps, transition)
+    return DIRECTIONS[_known(direction)](transition)
+
+
+def _known(direction: str) -> str:
+    if direction not in DIRECTIONS:
+        raise ValueError(f"direction: expected one of {sorted(DIRECTIONS)}, found {direction!r}")
+    return direction
 
 
 def _steps(steps: int) -> int:

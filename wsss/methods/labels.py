@@ -25,6 +25,37 @@ IRN: dict[str, Any] = {
 """Published settings of IRN's training labels."""
 
 
+def label_thresholds(
+    foreground: float | Mapping[str, float], background: float | Mapping[str, float], threshold: float | None
+) -> tuple[float, float]:
+    """The scores that sure and possible foreground must exceed, in numbers.
+
+    Args:
+        foreground: A number, or ``{"above": distance}`` from the threshold that the map has.
+        background: A number, or ``{"below": distance}``.
+        threshold: The map's own threshold in [0, 1]; None where both are numbers.
+
+    Returns:
+        Foreground and background score. One that is relative goes at most half of the way from the
+        threshold to 1, and to 0: a score of 1 would leave no foreground, one below 0 no background.
+    """
+    if isinstance(foreground, Mapping):
+        own = _own(threshold, "foreground")
+        foreground = min(own + foreground["above"], (own + 1) / 2)
+    if isinstance(background, Mapping):
+        own = _own(threshold, "background")
+        background = max(own - background["below"], own / 2)
+    return foreground, background
+
+
+def _own(threshold: float | None, key: str) -> float:
+    if threshold is None or not 0 <= threshold <= 1:
+        raise ValueError(
+            f"{key}: expected a threshold of the map in 0..1 to be relative to, found {threshold}"
+        )
+    return threshold
+
+
 def irn_labels(
     image: NDArray[np.uint8],
     maps: ArrayLike,

@@ -28,3 +28,8 @@ def compressed_columns(starts: Tensor, rows: Tensor, values: Tensor, size: tuple
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse (CSR|CSC|invariant)")
         return torch.sparse_csc_tensor(starts, rows, values, size, check_invariants=False)
+
+
+def as_rows(matrix: Tensor) -> Tensor:
+    """A matrix in the layout whose product with a dense one is fast: CSC becomes CSR, the rest stays."""
+    return matrix.to_sparse_csr() if matrix.layout == torch.sparse_csc else matrix

@@ -46,6 +46,9 @@ class APC(nn.Module):
         blocks: Blocks that the decoder reads, ascending, counted from 1.
         lstm: Units of one direction of an LSTM, a quarter of the encoder's features.
         dropout: Share of F_in that training sets to zero before the LSTMs.
+        lstm_dropout: Share of what each LSTM reads that it then sets to zero.
+        classifier_dropout: Share of F_out that it sets to zero before the patch classifier, and there alone.
+        lstm_initial: How the LSTMs' weights are drawn, ``torch`` or ``keras``.
         decoder: Channels of the decoder.
         native_side: Image side in pixels that the position embedding of the initial weights was learnt at;
             None leaves timm's default for the model.
@@ -66,6 +69,9 @@ class APC(nn.Module):
         blocks: Sequence[int] = (3, 6, 9, 12),
         lstm: int = 192,
         dropout: float = 0.2,
+        lstm_dropout: float = 0.0,
+        classifier_dropout: float = 0.0,
+        lstm_initial: str = "torch",
         decoder: int = 256,
         native_side: int | None = None,
     ) -> None:
@@ -75,7 +81,8 @@ class APC(nn.Module):
         self.stride: int = self.encoder.patch_embed.feat_ratio()
         self.blocks = _check_blocks(blocks, len(self.encoder.blocks))
         dim: int = self.encoder.embed_dim
-        self.hv_bilstm = HVBiLSTM(dim, lstm, dropout)
+        self.hv_bilstm = HVBiLSTM(dim, lstm, dropout, lstm_dropout, lstm_initial)
+        self.classifier_dropout = nn.Dropout(classifier_dropout)
         self.patch_classifier = nn.Linear(dim, num_classes + 1, bias=False)
         nn.init.normal_(self.patch_classifier.weight, std=0.05)
         self.decoder = MLPDecoder(len(self.blocks), dim, decoder, num_classes + 1)
@@ -96,7 +103,7 @@ class APC(nn.Module):
         last = len(self.encoder.blocks)
         outputs = self._block_outputs(padded, sorted({*self.blocks, last}) if decode else [last])
         features = self.hv_bilstm(outputs[-1], grid)
-        scores = self.patch_classifier(features).softmax(-1)
+        scores = self.patch_classifier(self.classifier_dropout(features)).softmax(-1)
         pixel_logits = self.decoder(outputs[: len(self.blocks)], grid) if decode else None
         return APCOutput(features, scores, grid, pixel_logits)
 
@@ -108,9 +115,22 @@ class APC(nn.Module):
             "head": [*self.hv_bilstm.parameters(), *self.decoder.parameters()],
         }
 
-    def freeze_encoder(self, frozen: bool) -> None:
-        """Exclude the encoder from learning, or let it learn again; dropout inside it is left alone."""
-        self.encoder.requires_grad_(not frozen)
+    def let_encoder_learn(self, blocks: int | None) -> None:
+        """Choose what of the encoder learns; dropout inside it is left alone.
+
+        Args:
+            blocks: So many of the last blocks, and the final norm; 0: nothing, the norm included; None: all.
+
+        Raises:
+            ValueError: If it has fewer blocks.
+        """
+        depth = len(self.encoder.blocks)
+        if blocks is not None and not 0 <= blocks <= depth:
+            raise ValueError(f"learns: expected at most the encoder's {depth} blocks, found {blocks}")
+        self.encoder.requires_grad_(blocks is None)
+        if blocks:
+            for part in (*self.encoder.blocks[depth - blocks :], self.encoder.norm, self.encoder.fc_norm):
+                part.requires_grad_(True)
 
     def _block_outputs(self, images: Tensor, blocks: Sequence[int]) -> list[Tensor]:
         """Patch tokens (B, N, D) after the given blocks and the final norm, from one pass."""

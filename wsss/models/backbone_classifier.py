@@ -40,3 +40,7 @@ class BackboneClassifier(nn.Module):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """All parameters; there is no second branch."""
         return {"cnn": list(self.parameters()), "vit": []}
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Parameters of the head, which starts at random."""
+        return list(self.head.parameters())

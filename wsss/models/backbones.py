@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import timm
+from timm.layers import Conv2dSame
 from timm.models import model_entrypoint
 from timm.models.resnet import Bottleneck, ResNet
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ class TimmBackbone(nn.Module):
             it alone.
         out_indices: Which features to return; None returns all of a CNN, and the last block of each quarter
             of a transformer.
-        dilate: Whether the stages of a residual network that lose their stride are dilated instead.
+        dilate: Whether the stages of a CNN that lose their stride are dilated instead.
         caffe_style: The layout of Caffe's ResNets, as DeepLab uses it: the stride in the 1x1 convolution, the
             pooling of the stem rounding up, and dilation from a stage's first block on.
 
@@ -46,7 +47,7 @@ class TimmBackbone(nn.Module):
         options = _constructor_options(model, arguments or {}, output_stride)
         self.model = timm.create_model(model, pretrained=False, num_classes=0, **options)
         self.residual = isinstance(self.model, ResNet)
-        _edit_residual(self.model, model, dilate=dilate, caffe_style=caffe_style)
+        _edit(self.model, model, dilate=dilate, caffe_style=caffe_style)
         channels, strides = _describe(self.model)
         self.uniform = len(set(strides)) == 1
         self.out_indices = _choose(out_indices, len(strides), self.uniform)
@@ -128,13 +129,14 @@ def _choose(out_indices: Sequence[int] | None, count: int, uniform: bool) -> lis
     return chosen
 
 
-def _edit_residual(model: nn.Module, name: str, *, dilate: bool, caffe_style: bool) -> None:
+def _edit(model: nn.Module, name: str, *, dilate: bool, caffe_style: bool) -> None:
     if caffe_style:
         _move_strides(model, name)
-    if not isinstance(model, ResNet) or (dilate and not caffe_style):
-        return
-    for stage in (model.layer1, model.layer2, model.layer3, model.layer4):
-        _set_dilation(stage, uniform=dilate)
+    if not dilate:
+        _undo_dilation(model)
+    elif caffe_style and isinstance(model, ResNet):
+        for stage in (model.layer1, model.layer2, model.layer3, model.layer4):
+            _level_dilation(stage)
 
 
 def _move_strides(model: nn.Module, name: str) -> None:
@@ -146,9 +148,18 @@ def _move_strides(model: nn.Module, name: str) -> None:
         block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
 
 
-def _set_dilation(stage: nn.Module, *, uniform: bool) -> None:
-    """Give all 3x3 convolutions of a stage its largest dilation, or none; timm lets the first block lag."""
+def _level_dilation(stage: nn.Module) -> None:
+    """Give all 3x3 convolutions of a stage its largest dilation; timm lets the first block lag."""
     convolutions = [m for m in stage.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
-    dilation = max(conv.dilation for conv in convolutions) if uniform else (1, 1)
+    dilation = max(conv.dilation for conv in convolutions)
     for conv in convolutions:
         conv.dilation, conv.padding = dilation, dilation
+
+
+def _undo_dilation(model: nn.Module) -> None:
+    """Let all convolutions read adjoining cells again; the features keep their size."""
+    for conv in model.modules():
+        if isinstance(conv, nn.Conv2d) and max(conv.dilation) > 1:
+            if not isinstance(conv, Conv2dSame):  # which pads by its own dilation when it runs
+                conv.padding = tuple((size - 1) // 2 for size in conv.kernel_size)
+            conv.dilation = (1, 1)

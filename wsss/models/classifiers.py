@@ -5,8 +5,9 @@ from typing import Any
 
 from torch import nn
 
+from wsss.models.cnn_classifier import CnnClassifier
 from wsss.models.conformer import conformer_base, conformer_nano, conformer_small, conformer_tiny
-from wsss.models.resnet_cam import ResNetCam
+from wsss.models.pair import Pair
 from wsss.models.timm_classifier import TimmClassifier
 
 Settings = Mapping[str, Any]
@@ -17,27 +18,36 @@ VARIANTS = {
     "base": conformer_base,
     "nano": conformer_nano,
 }
-INPUT_KEYS = {"kind", "mean", "std"}  # read by the stages that prepare images
+INPUT_KEYS = {"mean", "std"}  # read by the stages that prepare images
 
 
 def _conformer(settings: Settings, num_classes: int) -> nn.Module:
-    options = dict(settings)
+    options = _without_colours(settings)
     variant = _pick(VARIANTS, options.pop("variant", None), "variant")
     return variant(num_classes, **options)
 
 
-def _resnet50(settings: Settings, num_classes: int) -> nn.Module:
-    return ResNetCam(num_classes, **settings)
+def _cnn(settings: Settings, num_classes: int) -> nn.Module:
+    return CnnClassifier(num_classes=num_classes, **_without_colours(settings))
 
 
 def _timm(settings: Settings, num_classes: int) -> nn.Module:
-    return TimmClassifier(num_classes=num_classes, **settings)
+    return TimmClassifier(num_classes=num_classes, **_without_colours(settings))
+
+
+def _pair(settings: Settings, num_classes: int) -> nn.Module:
+    return Pair(num_classes, **settings)
+
+
+def _without_colours(settings: Settings) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in INPUT_KEYS}
 
 
 CLASSIFIERS: dict[str, Callable[[Settings, int], nn.Module]] = {
     "conformer": _conformer,
-    "resnet50": _resnet50,
+    "cnn": _cnn,
     "timm": _timm,
+    "pair": _pair,
 }
 
 
@@ -45,14 +55,15 @@ def build_classifier(network: Settings, num_classes: int) -> nn.Module:
     """Build the classifier ``network`` describes, with random parameters.
 
     Args:
-        network: ``kind`` (a key of ``CLASSIFIERS``) and its options; ``mean`` and ``std`` are left to others.
+        network: ``kind`` (a key of ``CLASSIFIERS``) and its options; ``mean`` and ``std``, by which images
+            come normalised, are left to others, but a pair works out its transformer's colours from them.
         num_classes: Foreground classes C.
 
     Returns:
         A module that follows ``wsss.models.outputs.Classifier``.
     """
     build = _pick(CLASSIFIERS, network.get("kind"), "kind")
-    return build({key: value for key, value in network.items() if key not in INPUT_KEYS}, num_classes)
+    return build({key: value for key, value in network.items() if key != "kind"}, num_classes)
 
 
 def _pick(choices: Mapping[str, Any], name: Any, what: str) -> Any:

@@ -4,7 +4,9 @@ AD-CAM drops the published network's last block (output stride 16 instead of 32)
 between the branches. State-dict names are the published ones.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +19,13 @@ STEM_STRIDE = 4
 HEADS = ("trans_cls_head.", "conv_cls_head.")
 VIT_PARTS = ("cls_token", "trans_norm.", "trans_cls_head.", "trans_patch_conv.", "trans_1.")
 VIT_UNITS = (".squeeze_block.", ".trans_block.")
+# What the transformer's head reads; on patches it is TS-CAM's own (Gao et al., ICCV 2021).
+TOKEN_HEADS: dict[str, Callable[[int, int], nn.Module]] = {
+    "class": nn.Linear,
+    "patches": partial(nn.Conv2d, kernel_size=3, padding=1),
+}
+
+Choice = TypeVar("Choice")
 
 
 class Stage(NamedTuple):
@@ -28,10 +37,11 @@ class Stage(NamedTuple):
 
 
 class ConformerFeatures(NamedTuple):
-    """Last conv features (B, D', h, w), tokens before the final norm (B, N+1, D), attention or None."""
+    """Last conv features (B, D', h, w), tokens before the final norm (B, N+1, D), their grid, attention."""
 
     conv: Tensor
     tokens: Tensor
+    grid: tuple[int, int]
     attention: Tensor | None
 
 
@@ -53,6 +63,8 @@ class Conformer(nn.Module):
         last_stride: Stride of the very last bottleneck; 2 in the published network.
         stop_gradient: Stop gradients between the branches (AD-CAM); False is the variant AD-CAM*.
         drop_path: Stochastic depth of the last transformer block; grows linearly from 0 at the first.
+        token_head: What the transformer's head reads: ``class``, a linear layer on the class token (AD-CAM),
+            or ``patches``, a 3x3 convolution on the patch tokens whose mean are the logits (TS-CAM).
     """
 
     def __init__(
@@ -68,6 +80,7 @@ class Conformer(nn.Module):
         last_stride: int = 1,
         stop_gradient: bool = True,
         drop_path: float = 0.0,
+        token_head: str = "class",
     ) -> None:
         super().__init__()
         self.depth = sum(stage.blocks for stage in stages)
@@ -76,7 +89,7 @@ class Conformer(nn.Module):
         rates = [drop_path * index / max(self.depth - 1, 1) for index in range(self.depth)]
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.trans_norm = nn.LayerNorm(dim)
-        self.trans_cls_head = nn.Linear(dim, num_classes)
+        self.trans_cls_head = _pick(TOKEN_HEADS, token_head, "token_head")(dim, num_classes)
         self.conv_cls_head = nn.Linear(stages[-1].channels, num_classes)
         self.conv1 = nn.Conv2d(3, stem_channels, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(stem_channels)
@@ -110,19 +123,33 @@ class Conformer(nn.Module):
 
         Args:
             images: Normalised images, (B, 3, H, W).
-            attention: Whether to return attention; training does without and saves its memory.
+            attention: Whether to return attention, token maps and features; training does without and saves
+                their memory.
 
         Returns:
-            Logits (B, C) of both branches, class maps (B, C, ceil(H/stride), ceil(W/stride)) and attention
-            (B, L, N+1, N+1), where N = ceil(H/token_stride) * ceil(W/token_stride).
+            Logits (B, C) of both branches, class maps (B, C, ceil(H/stride), ceil(W/stride)), attention
+            (B, L, N+1, N+1), where N = ceil(H/token_stride) * ceil(W/token_stride), features (B, N, D) and,
+            of a head on patches, token maps (B, C, ceil(H/token_stride), ceil(W/token_stride)).
         """
         features = self.features(images, attention)
         head = self.conv_cls_head
         class_maps = F.conv2d(features.conv, head.weight[:, :, None, None])
         # The mean of the maps is the head on pooled features: both are linear.
         cnn_logits = class_maps.mean((2, 3)) + head.bias
-        vit_logits = self.trans_cls_head(self.trans_norm(features.tokens[:, 0]))
-        return ClassifierOutput(cnn_logits, vit_logits, class_maps, features.attention)
+        vit_logits, token_maps = self._classify_tokens(features)
+        if not attention:
+            return ClassifierOutput(cnn_logits, vit_logits, class_maps, None)
+        patches = self.trans_norm(features.tokens[:, 1:])
+        return ClassifierOutput(cnn_logits, vit_logits, class_maps, features.attention, token_maps, patches)
+
+    def _classify_tokens(self, features: ConformerFeatures) -> tuple[Tensor, Tensor | None]:
+        """Logits (B, C) of the transformer and, of a head on patches, its maps (B, C, h, w)."""
+        head, tokens = self.trans_cls_head, features.tokens
+        if isinstance(head, nn.Linear):
+            return head(self.trans_norm(tokens[:, 0])), None
+        patches = self.trans_norm(tokens[:, 1:]).transpose(1, 2).unflatten(2, features.grid)
+        token_maps = head(patches)
+        return token_maps.mean((2, 3)), token_maps
 
     def features(self, images: Tensor, attention: bool = True) -> ConformerFeatures:
         """Run both branches up to their heads (arguments as in ``forward``)."""
@@ -139,7 +166,7 @@ class Conformer(nn.Module):
         for number, block in enumerate(self.coupled_blocks(), start=1):
             conv, tokens, weights = block(conv, tokens, grid, attention)
             stack = None if weights is None else keep_block(stack, number, self.depth, weights)
-        return ConformerFeatures(conv, tokens, stack)
+        return ConformerFeatures(conv, tokens, grid, stack)
 
     def coupled_blocks(self) -> list[nn.Module]:
         """Blocks 2, 3, ... in order."""
@@ -158,33 +185,35 @@ class Conformer(nn.Module):
             groups["vit" if vit else "cnn"].append(parameter)
         return groups
 
-
-def conformer_small(
-    num_classes: int, *, output_stride: int = 16, stop_gradient: bool = True, drop_path: float = 0.0
-) -> Conformer:
-    """Conformer-S/16: 37,673,424 parameters at output stride 32 with 1000 classes."""
-    return _published(num_classes, 4, 384, 6, output_stride, stop_gradient, drop_path)
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Parameters of the two heads, which start at random."""
+        return [parameter for name, parameter in self.named_parameters() if name.startswith(HEADS)]
 
 
-def conformer_tiny(
-    num_classes: int, *, output_stride: int = 16, stop_gradient: bool = True, drop_path: float = 0.0
-) -> Conformer:
-    """Conformer-Ti/16."""
-    return _published(num_classes, 1, 384, 6, output_stride, stop_gradient, drop_path)
+def conformer_small(num_classes: int, *, output_stride: int = 16, **options: Any) -> Conformer:
+    """Conformer-S/16: 37,673,424 parameters at output stride 32 with 1000 classes.
+
+    Args:
+        num_classes: Classes C of both heads.
+        output_stride: 16 without the published network's last block, or 32.
+        options: ``stop_gradient``, ``drop_path`` and ``token_head`` of :class:`Conformer`.
+    """
+    return _published(num_classes, 4, 384, 6, output_stride, options)
 
 
-def conformer_base(
-    num_classes: int, *, output_stride: int = 16, stop_gradient: bool = True, drop_path: float = 0.0
-) -> Conformer:
-    """Conformer-B/16."""
-    return _published(num_classes, 6, 576, 9, output_stride, stop_gradient, drop_path)
+def conformer_tiny(num_classes: int, *, output_stride: int = 16, **options: Any) -> Conformer:
+    """Conformer-Ti/16; arguments as of :func:`conformer_small`."""
+    return _published(num_classes, 1, 384, 6, output_stride, options)
 
 
-def conformer_nano(
-    num_classes: int, *, output_stride: int = 4, stop_gradient: bool = True, drop_path: float = 0.0
-) -> Conformer:
+def conformer_base(num_classes: int, *, output_stride: int = 16, **options: Any) -> Conformer:
+    """Conformer-B/16; arguments as of :func:`conformer_small`."""
+    return _published(num_classes, 6, 576, 9, output_stride, options)
+
+
+def conformer_nano(num_classes: int, *, output_stride: int = 4, **options: Any) -> Conformer:
     """A Conformer for small images and a CPU: 5 blocks, 6e5 parameters, tokens of output_stride pixels."""
-    strides = _choose({4: (1, 1), 8: (2, 1), 16: (2, 2)}, output_stride)
+    strides = _pick({4: (1, 1), 8: (2, 1), 16: (2, 2)}, output_stride, "output_stride")
     stages = (Stage(48, 1, 1), Stage(96, 2, strides[0]), Stage(192, 2, strides[1]))
     return Conformer(
         num_classes,
@@ -194,8 +223,7 @@ def conformer_nano(
         patch=output_stride // STEM_STRIDE,
         stem_channels=24,
         mlp_ratio=2.0,
-        stop_gradient=stop_gradient,
-        drop_path=drop_path,
+        **options,
     )
 
 
@@ -205,10 +233,9 @@ def _published(
     dim: int,
     heads: int,
     output_stride: int,
-    stop_gradient: bool,
-    drop_path: float,
+    options: Mapping[str, Any],
 ) -> Conformer:
-    last_blocks, last_stride = _choose({16: (3, 1), 32: (4, 2)}, output_stride)
+    last_blocks, last_stride = _pick({16: (3, 1), 32: (4, 2)}, output_stride, "output_stride")
     width = 64 * channel_ratio
     return Conformer(
         num_classes,
@@ -217,15 +244,14 @@ def _published(
         heads=heads,
         patch=4,
         last_stride=last_stride,
-        stop_gradient=stop_gradient,
-        drop_path=drop_path,
+        **options,
     )
 
 
-def _choose(numbers: dict[int, tuple[int, int]], output_stride: int) -> tuple[int, int]:
-    if output_stride not in numbers:
-        raise ValueError(f"output_stride: expected one of {sorted(numbers)}, found {output_stride}")
-    return numbers[output_stride]
+def _pick(choices: Mapping[Any, Choice], key: Any, name: str) -> Choice:
+    if key not in choices:
+        raise ValueError(f"{name}: expected one of {sorted(choices)}, found {key}")
+    return choices[key]
 
 
 def _block_plan(stages: tuple[Stage, ...]) -> list[tuple[int, int]]:

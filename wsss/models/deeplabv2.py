@@ -3,7 +3,7 @@
 Importing this module imports mmsegmentation, which takes seconds; nothing else in the project does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, cast
 
 import torch
@@ -24,6 +24,22 @@ with compiled_operators_optional():
 MODELS.register_module(module=TimmBackbone)
 
 
+def channel_norm(feature: Tensor) -> Tensor:
+    """Give each cell's channels mean 0 and deviation 1, without parameters: (B, D, h, w) of any scale.
+
+    The convolutions that follow have a weight for each channel and can learn any scale again.
+    """
+    channels = feature.movedim(1, -1)  # (B, h, w, D)
+    return F.layer_norm(channels, channels.shape[-1:], eps=1e-6).movedim(-1, 1)
+
+
+NORMS: Mapping[str | None, Callable[[Tensor], Tensor]] = {
+    None: lambda feature: feature,
+    "layer": channel_norm,
+}
+"""What is done to the feature that enters the head."""
+
+
 @MODELS.register_module()
 class DeepLabV2Head(BaseDecodeHead):
     """Sum of biased 3x3 convolutions at several atrous rates, drawn from N(0, 0.01) (DeepLab, section 3.2).
@@ -31,15 +47,22 @@ class DeepLabV2Head(BaseDecodeHead):
     Args:
         rates: Atrous rates, one for each convolution.
         num_classes: Number of classes with background.
+        norm: Key of ``NORMS``. A ResNet's last feature is what its weights were drawn for; that of many other
+            networks is a linear layer's, of any scale, and without ``layer`` the training leaves its range.
         **arguments: Further arguments of mmseg's ``BaseDecodeHead``.
     """
 
-    def __init__(self, rates: Sequence[int], num_classes: int, **arguments: Any) -> None:
+    def __init__(
+        self, rates: Sequence[int], num_classes: int, norm: str | None = None, **arguments: Any
+    ) -> None:
+        if norm not in NORMS:
+            raise ValueError(f"norm: expected one of {list(NORMS)}, found {norm!r}")
         classes = {"channels": num_classes, "num_classes": num_classes, "out_channels": num_classes}
         loss = {"type": "CrossEntropyLoss", "avg_non_ignore": True}
         super().__init__(dropout_ratio=0, init_cfg=None, loss_decode=loss, **classes, **arguments)
         # the convolutions below give the classes themselves
         del self.conv_seg
+        self.norm = norm
         self.convolutions = nn.ModuleList(self._convolution(rate) for rate in rates)
 
     def _convolution(self, rate: int) -> nn.Conv2d:
@@ -50,7 +73,7 @@ class DeepLabV2Head(BaseDecodeHead):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return logits (B, C, h, w) from a pyramid of features, of which the last is used."""
-        feature = self._transform_inputs(inputs)
+        feature = NORMS[self.norm](self._transform_inputs(inputs))
         return torch.stack([conv(feature) for conv in self.convolutions]).sum(0)
 
 
@@ -137,23 +160,27 @@ class MultiScaleEncoderDecoder(EncoderDecoder):
         labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
         return self.losses(inputs, labels)
 
-    def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+    def parameter_groups(
+        self, lr: float, weight_decay: float, head: float = 10, bias: float = 20
+    ) -> list[dict[str, Any]]:
         """Divide what learns: the head's weights at ten times the backbone's rate, its biases at twenty.
 
         Args:
             lr: Learning rate of the backbone.
             weight_decay: For everything but the head's biases.
+            head: Factor of the head's weights.
+            bias: Factor of its biases.
 
         Returns:
             Three groups with ``params``, ``lr`` and ``weight_decay``; batch normalisation is in none.
         """
         frozen = {id(value) for norm in self._batch_norms() for value in norm.parameters()}
         backbone = [value for value in self.backbone.parameters() if id(value) not in frozen]
-        head = self.decode_head.convolutions
+        convolutions = self.decode_head.convolutions
         return [
             {"params": backbone, "lr": lr, "weight_decay": weight_decay},
-            {"params": [conv.weight for conv in head], "lr": 10 * lr, "weight_decay": weight_decay},
-            {"params": [conv.bias for conv in head], "lr": 20 * lr, "weight_decay": 0.0},
+            {"params": [conv.weight for conv in convolutions], "lr": head * lr, "weight_decay": weight_decay},
+            {"params": [conv.bias for conv in convolutions], "lr": bias * lr, "weight_decay": 0.0},
         ]
 
     def _batch_norms(self) -> list[nn.Module]:
@@ -164,18 +191,19 @@ def build_segmenter(network: Mapping[str, Any], num_labels: int) -> MultiScaleEn
     """Build DeepLabV2, its backbone randomly initialised, through mmseg's registry.
 
     Args:
-        network: ``backbone`` (the arguments of ``TimmBackbone``), ``rates``, ``multi_scale`` and ``loss``;
-            other keys are not read here.
+        network: ``backbone`` (the arguments of ``TimmBackbone``), ``rates``, ``multi_scale``, ``loss`` and,
+            optionally, ``norm`` (a key of ``NORMS``); other keys are not read here.
         num_labels: Number of classes with background.
 
     Returns:
         The network in training mode.
     """
+    head = {"rates": network["rates"], "num_classes": num_labels, "norm": network.get("norm")}
     net: MultiScaleEncoderDecoder = MODELS.build(
         {
             "type": "MultiScaleEncoderDecoder",
             "backbone": {"type": "TimmBackbone", **network["backbone"]},
-            "decode_head": {"type": "DeepLabV2Head", "rates": network["rates"], "num_classes": num_labels},
+            "decode_head": {"type": "DeepLabV2Head", **head},
             "multi_scale": network["multi_scale"],
             "criterion": network["loss"],
         }

@@ -16,12 +16,18 @@ class ClassifierOutput(NamedTuple):
         attention: Softmax attention of the L transformer blocks, averaged over heads, class token first,
             (B, L, N+1, N+1), where N = h * w if tokens and cells are of one size; None when it was not asked
             for or the network has none.
+        token_maps: Class maps of the transformer's patch tokens, raw logits, (B, C, h, w); None when
+            attention was not asked for or no head reads the patch tokens.
+        features: The last transformer block's patch tokens after the final norm, (B, N, D), row after row of
+            the grid; None as ``attention``.
     """
 
     cnn_logits: Tensor
     vit_logits: Tensor | None
     class_maps: Tensor
     attention: Tensor | None
+    token_maps: Tensor | None = None
+    features: Tensor | None = None
 
 
 class Classifier(Protocol):
@@ -40,6 +46,9 @@ class Classifier(Protocol):
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Trainable parameters of the two branches, each exactly once."""
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Parameters of the heads, which start at random whatever the rest starts from."""
 
 
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:

@@ -30,8 +30,8 @@ def create_transformer(
     except RuntimeError as error:
         raise ValueError(f"timm has no model {model!r}: {error}") from error
     if not isinstance(network, kinds):
-        expected, found = " or ".join(f"a {kind.__name__}" for kind in kinds), type(network).__name__
-        raise ValueError(f"timm model {model!r}: expected {expected}, found {found}")
+        expected, found = " or ".join(kind.__name__ for kind in kinds), type(network).__name__
+        raise ValueError(f"timm model {model!r}: expected one of class {expected}, found {found}")
     patch = network.patch_embed.patch_size
     if patch[0] != patch[1]:
         raise ValueError(f"timm model {model!r}: expected square patches, found {patch}")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -193,34 +193,41 @@ def _cut_off(curves: Mapping[str, pd.DataFrame]) -> str:
 
 
 def sensitivity_chart(points: pd.DataFrame, scope: str) -> Chart:
-    """Score of the class maps against the number of co-neighbours and of diffusion steps.
+    """Score of the class maps against co-neighbours, as a number and as a share, and diffusion steps.
+
+    Of rivals that are not varied along an axis the points are shown alone.
 
     Args:
-        points: A row a method and chain: ``chain``, ``neighbours``, ``steps``, ``best``, ``best_deviation``,
-            ``fixed`` and ``fixed_deviation``, fractions of 1.
+        points: A row a method and chain: ``chain``, ``neighbours`` (below 1 a share of all tokens),
+            ``steps``, ``best``, ``best_deviation``, ``fixed`` and ``fixed_deviation``, fractions of 1.
         scope: What was measured.
     """
+    share = points["neighbours"] < 1
     axes = {
-        "co-neighbours k": ("neighbours", "steps", "T"),
-        "diffusion steps T": ("steps", "neighbours", "k"),
+        "co-neighbours k": ("neighbours", "steps", "T", points[~share]),
+        "co-neighbours k, share of all tokens": ("neighbours", "steps", "T", points[share]),
+        "diffusion steps T": ("steps", "neighbours", "k", points),
     }
-    rules = {"best threshold of the sweep": "best", "fixed threshold": "fixed"}
+    axes = {title: axis for title, axis in axes.items() if len(axis[3])}
+    rules = {"best threshold of the sweep": "best", "configured threshold": "fixed"}
     figures, notes = {}, {}
     for (title, axis), (rule, column) in product(axes.items(), rules.items()):
-        figures[f"{title}|{rule}"] = _sweep(points, title, axis, column)
-        chosen = " (chosen on this very truth)" if column == "best" else " of the configuration"
+        figures[f"{title}|{rule}"] = _sweep(title, axis, column)
+        chosen = " (chosen on this very truth)" if column == "best" else ", a number or a rule's"
         notes[f"{title}|{rule}"] = _join(scope, f"Scores at the {rule}{chosen}.")
     selectors = [Selector("Against", list(axes)), Selector("Threshold", list(rules))]
     return Chart("sensitivity", "Sensitivity to k and T", selectors, figures, notes)
 
 
-def _sweep(points: pd.DataFrame, title: str, axis: tuple[str, str, str], column: str) -> go.Figure:
-    varied, held, symbol = axis
+def _sweep(title: str, axis: tuple[str, str, str, pd.DataFrame], column: str) -> go.Figure:
+    varied, held, symbol, points = axis
     figure = _figure(title, "mIoU of the class maps, %")
+    groups: list[tuple[Any, pd.DataFrame]] = list(points.groupby(["chain", held], sort=True))
+    swept = {chain for (chain, _), line in groups if line[varied].nunique() > 1}
     lines = [
         (chain, value, line.sort_values(varied))
-        for (chain, value), line in points.groupby(["chain", held], sort=True)
-        if line[varied].nunique() > 1
+        for (chain, value), line in groups
+        if line[varied].nunique() > 1 or chain not in swept
     ]
     for index, (chain, value, line) in enumerate(lines):
         deviations = [_percent(number) for number in line[f"{column}_deviation"]]
@@ -228,12 +235,16 @@ def _sweep(points: pd.DataFrame, title: str, axis: tuple[str, str, str], column:
             x=line[varied].tolist(),
             y=[_percent(number) for number in line[column]],
             error_y={"type": "data", "array": deviations, "visible": any(deviations)},
-            name=f"{chain}, {symbol} = {value:g}",
+            name=f"{chain}, {symbol} = {_held(value, symbol)}",
             mode="lines+markers",
             line={"color": COLOURS[index % len(COLOURS)], "dash": LOOKS[index // len(COLOURS) % 4][0]},
             hovertemplate=f"{title} %{{x}}: %{{y:.1f}} %<extra>%{{fullData.name}}</extra>",
         )
     return figure
+
+
+def _held(value: float, symbol: str) -> str:
+    return f"{value:g} N" if symbol == "k" and value < 1 else f"{value:g}"
 
 
 def _figure(x: str, y: str) -> go.Figure:

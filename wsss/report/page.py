@@ -69,7 +69,7 @@ def columns(table: pd.DataFrame) -> list[tuple[str, list[Column]]]:
             Column("FN", f"{stage}_fn", "low"),
         ]
         if stage == "seed":
-            group.insert(1, Column("mIoU, fixed threshold", "seed_fixed_miou", "high"))
+            group.insert(1, Column("mIoU, configured threshold", "seed_fixed_miou", "high"))
         if table[f"published_{stage}_miou"].notna().any():
             group.append(Column("published mIoU", f"published_{stage}_miou"))
         groups.append((f"{name}, %", group))
@@ -129,7 +129,8 @@ def _detail(row: Mapping[str, Any], key: str) -> str:
         parts += [f"at {row['seed_threshold']:.2f}"] if key == "seed_miou" else []
         return " ".join(parts)
     if key == "seed_fixed_miou":
-        return f"at {row['seed_fixed_threshold']:.2f}"
+        rule = row["seed_fixed_rule"]
+        return f"at {row['seed_fixed_threshold']:.2f}" + (f" by {rule}" if rule else "")
     if key == "parameters" and row["parameters_predicting"] is not None:
         return f"({row['parameters_predicting'] / 1e6:.2f})"
     if key.startswith("published_"):

@@ -126,6 +126,11 @@ def _scores(stage: str, documents: Sequence[Document]) -> Row:
         result["seed_threshold"] = _mean([document["threshold"] for document in documents])
         result["seed_fixed_miou"] = _mean([scores["miou"] for scores in fixed])
         result["seed_fixed_threshold"] = _mean([scores["threshold"] for scores in fixed])
+        result["seed_fixed_rule"] = fixed[0].get("threshold_rule") if fixed else None
+        result |= {
+            f"seed_{rule}_miou": _mean([document["rules"][rule]["miou"] for document in documents])
+            for rule in first.get("rules", {})
+        }
     return result
 
 
@@ -137,6 +142,8 @@ def _rule(document: Document) -> str | None:
         return None
     if "fixed" in document:  # the best of a sweep: another in each run
         return f"threshold: {document['threshold_chosen']}"
+    if document["threshold"] is None:
+        return f"threshold {document['threshold_chosen']}"
     return f"threshold {document['threshold']:g}, {document['threshold_chosen']}"
 
 

@@ -20,8 +20,8 @@ from wsss.artefacts import (
 )
 from wsss.data.transforms import scaled_size
 from wsss.device import device
-from wsss.methods.cam import merge_views, normalise
-from wsss.methods.diffusion import diffuse, gather, token_count, transition_from_neighbours
+from wsss.methods.cam import merge_views, normalise, peaks
+from wsss.methods.diffusion import diffuse, token_count, transition_from_neighbours
 from wsss.stages.class_maps import MAP_STRIDE, check_classes, grid_size, size_of
 from wsss.stages.shards import Recipe, make_tensors
 
@@ -39,6 +39,14 @@ class View(NamedTuple):
     def cam(self) -> Tensor:
         """Activation of the present classes, not negative, (K, h, w)."""
         return self._read(self.cams, "cam").relu()
+
+    def token_map(self) -> Tensor:
+        """Activation by the classes of the transformer's tokens, not negative, (K, h, w)."""
+        return self._read(self.cams, "tokens").relu()
+
+    def transcam(self) -> Tensor:
+        """Activation gathered over the attention of all blocks, not negative, (K, h, w)."""
+        return self._read(self.cams, "transcam").relu()
 
     def attended(self) -> Tensor:
         """Activation after 1..S steps of unrefined attention, (S, K, h, w)."""
@@ -59,44 +67,55 @@ class View(NamedTuple):
         return (tensor.float() if tensor.is_floating_point() else tensor.long()).to(device())
 
 
-def _gather(maps: Tensor, transition: Tensor, steps: int) -> Tensor:
-    for _ in range(steps):
-        maps = gather(maps, transition)
-    return maps
-
-
-DIRECTIONS = {"hand_on": diffuse, "gather": _gather}
 Method = Callable[[View, Mapping[str, Any]], Tensor]
 
 
 def cam(view: View, settings: Mapping[str, Any]) -> Tensor:
-    """The classifier's own maps, (K, h, w)."""
+    """The classifier's own maps (AD-CAM, Eq. 2), (K, h, w)."""
     return view.cam()
 
 
+def cam_attention(view: View, settings: Mapping[str, Any]) -> Tensor:
+    """The classifier's own maps times the class token's attention, AD-CAM's row "TS-CAM", (K, h, w)."""
+    return _coupled(view, view.cam())
+
+
 def tscam(view: View, settings: Mapping[str, Any]) -> Tensor:
-    """Maps times the class token's attention to each token (TS-CAM), (K, h, w)."""
-    maps = view.cam()
+    """Class maps of the transformer's tokens times the class token's attention (TS-CAM), (K, h, w)."""
+    return _coupled(view, view.token_map())
+
+
+def _coupled(view: View, maps: Tensor) -> Tensor:
     return maps * view.of_attention("token").reshape(maps.shape[1:])
+
+
+def transcam(view: View, settings: Mapping[str, Any]) -> Tensor:
+    """Raw maps gathered once over the attention of all blocks, then not negative (TransCAM), (K, h, w)."""
+    return view.transcam()
 
 
 def attention_diffusion(view: View, settings: Mapping[str, Any]) -> Tensor:
     """Maps diffused over the unrefined attention, which ``extract_maps`` did while it held it, (K, h, w)."""
-    steps = settings["steps"]
+    steps, direction = settings["steps"], settings.get("direction", "gather")
     if steps == 0:
         return view.cam()
-    stored = view.attended()
+    stored, held = view.attended(), view.cams.params.get("attention_direction")
     if steps > len(stored):
         raise ArtefactError(
             f"{view.cams.path}: attention diffusion of {steps} steps is asked for, {len(stored)} are stored; "
             "raise the classifier's views.attention_steps"
+        )
+    if direction != held:
+        raise ArtefactError(
+            f"{view.cams.path}: attention diffusion in the direction {direction!r} is asked for, {held!r} is "
+            "stored; make the classifier's views.attention_direction and the method's direction agree"
         )
     return stored[steps - 1]
 
 
 def adcam(view: View, settings: Mapping[str, Any]) -> Tensor:
     """Maps diffused over each token's co-neighbours (AD-CAM, Eq. 7 and 8), (K, h, w)."""
-    maps = view.cam()
+    maps, direction = view.cam(), settings.get("direction", "gather")
     indices, values = view.of_attention("neighbours"), view.of_attention("values")
     count = token_count(settings["neighbours"], len(values))
     if count > values.shape[1]:
@@ -106,14 +125,16 @@ def adcam(view: View, settings: Mapping[str, Any]) -> Tensor:
         )
     if settings.get("soft", False):
         values = values * view.of_attention("similarities")
-    transition = transition_from_neighbours(indices, values, count)
-    spread = DIRECTIONS[settings.get("direction", "hand_on")](maps.flatten(1), transition, settings["steps"])
+    transition = transition_from_neighbours(indices, values, count, direction=direction)
+    spread = diffuse(maps.flatten(1), transition, settings["steps"], direction=direction)
     return spread.reshape(maps.shape)
 
 
 METHODS: dict[str, Method] = {
     "cam": cam,
+    "cam_attention": cam_attention,
     "tscam": tscam,
+    "transcam": transcam,
     "attention_diffusion": attention_diffusion,
     "adcam": adcam,
 }
@@ -136,7 +157,7 @@ def run(
         attention: The views' co-neighbours and class attention.
         maps: Where to write the maps, float16 (K, h, w) in [0, 1], a quarter of the image's size.
         settings: ``kind``, one of :data:`METHODS`, and what that method asks for; optional
-            ``normalise_views``: divide each view's maps by their maximum before the views are added, too.
+            ``normalise_views``, one of :data:`VIEWS`: how each view's maps are scaled before they are added.
         shard: Which part of the split ``train``, such as ``002of048``.
     """
     records = read_manifest(manifest).shard("train", shard)
@@ -180,4 +201,16 @@ def _maps(views: TensorShard, neighbours: TensorShard, record: Record, settings:
 
 def _view(view: View, settings: Mapping[str, Any]) -> Tensor:
     maps = METHODS[settings["kind"]](view, settings)
-    return normalise(maps) if settings.get("normalise_views", False) else maps
+    return VIEWS[settings.get("normalise_views", "never")](view, settings, maps)
+
+
+def _before(view: View, settings: Mapping[str, Any], maps: Tensor) -> Tensor:
+    """As if the view's maps had been divided first (AD-CAM, Eq. 2), for every method is linear in them."""
+    return maps / peaks(view.token_map() if settings["kind"] == "tscam" else view.cam())
+
+
+VIEWS: dict[str, Callable[[View, Mapping[str, Any], Tensor], Tensor]] = {
+    "before": _before,
+    "after": lambda view, settings, maps: normalise(maps),
+    "never": lambda view, settings, maps: maps,
+}

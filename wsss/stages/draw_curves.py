@@ -9,6 +9,8 @@ from wsss.figures import save, threshold_curve
 def run(*, curve: PathLike, scores: PathLike, figure: PathLike) -> None:
     """Draw mIoU, FP and FN against the threshold, with the best and the configured one marked.
 
+    Where each image has its own threshold their mean is marked; its score lies on none of the curves.
+
     Args:
         curve: The sweep's table.
         scores: Metrics of the same maps, which name the two thresholds.
@@ -17,4 +19,6 @@ def run(*, curve: PathLike, scores: PathLike, figure: PathLike) -> None:
     result = read_json(scores)
     best = None if result["miou"] is None else result["threshold"]
     title = f"{result['dataset']}, split {result['split']}, {result['images']} images"
-    save(threshold_curve(read_table(curve), best, result["fixed"]["threshold"], title), figure)
+    fixed = result["fixed"]
+    name = fixed.get("threshold_rule", "fixed") + (", mean" if "threshold_deviation" in fixed else "")
+    save(threshold_curve(read_table(curve), best, fixed["threshold"], title, name), figure)

@@ -23,7 +23,14 @@ from wsss.stages.examples import choose
 from wsss.stages.predict_masks import label_maps
 
 # How papers write the methods; another method's column bears its name in the configuration.
-TITLES = {"cam": "CAM", "tscam": "TS-CAM", "adcam": "AD-CAM", "attention_diffusion": "Att-Diffu"}
+TITLES = {
+    "cam": "CAM",
+    "cam_attention": "CAM x attention",
+    "tscam": "TS-CAM",
+    "transcam": "TransCAM",
+    "attention_diffusion": "Att-Diffu",
+    "adcam": "AD-CAM",
+}
 
 Column: TypeAlias = Callable[[Record, Picture], Picture]
 

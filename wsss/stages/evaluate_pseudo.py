@@ -7,6 +7,7 @@ from typing import Any
 
 from wsss.artefacts import PathLike, read_manifest, write_json
 from wsss.stages.count_pseudo import SPLIT
+from wsss.stages.map_thresholds import rule_chosen
 from wsss.stages.scoring import FIXED, add_counts, chain_weights, score_fields, statement, view_scales
 
 
@@ -26,7 +27,7 @@ def run(
         counts: Counts of all shards.
         weights: The classifier's weights; all weights are read for what they started from.
         scores: Where to write the metrics.
-        settings: ``threshold`` and ``crf`` that made the labels.
+        settings: ``threshold``, a number or a rule, and ``crf`` that made the labels.
         irn_weights: IRNet's weights, where one refined the maps.
     """
     data = read_manifest(manifest)
@@ -39,9 +40,19 @@ def run(
             "measured": "pseudo labels, classes restricted to the image's labels; void counted as background",
             "maps": total.params["labels"]["maps"],
             "scales": view_scales(total.params["labels"]["maps"]),
-            "threshold": settings["threshold"],
-            "threshold_chosen": FIXED,
+            **_threshold(settings["threshold"], total.params["labels"]),
             "crf": settings["crf"],
             **score_fields(total.matrices[0], result["classes"]),
         },
     )
+
+
+def _threshold(setting: float | str, labels: Mapping[str, Any]) -> dict[str, Any]:
+    """Which background score made the labels and how it was chosen; null where each image had its own."""
+    if not isinstance(setting, str):
+        return {"threshold": setting, "threshold_chosen": FIXED}
+    return {
+        "threshold": labels.get("threshold"),
+        "threshold_rule": setting,
+        "threshold_chosen": rule_chosen(setting),
+    }

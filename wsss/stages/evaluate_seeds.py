@@ -1,4 +1,4 @@
-"""Score class maps, plain or walked: the threshold curve, its best point and the configured one."""
+"""Score class maps, plain or walked: the threshold curve, its best point, the configured one, the rules."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 
 from wsss.artefacts import ArtefactError, PathLike, read_manifest, write_json, write_table
+from wsss.configuration import of_data_set
 from wsss.methods.metrics import scores as derive_scores
 from wsss.stages.count_seeds import SPLIT
+from wsss.stages.map_thresholds import data_set_threshold, rule_chosen, rule_names, spread_of_steps
 from wsss.stages.scoring import (
     FIXED,
     MEANS,
@@ -32,7 +34,7 @@ def run(
     weights: PathLike,
     scores: PathLike,
     curve: PathLike,
-    fixed_threshold: float,
+    fixed_threshold: float | str,
     settings: Mapping[str, Any],
     irn_weights: PathLike | None = None,
 ) -> None:
@@ -42,9 +44,10 @@ def run(
         manifest: The data set.
         counts: Counts of all shards over the thresholds.
         weights: The classifier's weights; all weights are read for what they started from.
-        scores: Where to write the metrics: the best threshold's at the top, the fixed one's under ``fixed``.
+        scores: Where to write the metrics: the best threshold's at the top, the configured one's under
+            ``fixed``, and under ``rules`` those that rules find without masks.
         curve: Where to write the sweep as a table, a row a threshold.
-        fixed_threshold: The threshold to score beside the best one; one of the sweep's.
+        fixed_threshold: The configured threshold: one of the sweep's, or the name of a rule.
         settings: What made the maps, recorded as it is.
         irn_weights: IRNet's weights, where one refined the maps.
     """
@@ -53,11 +56,7 @@ def run(
     result = statement(data, SPLIT, total.images, chain_weights(weights, irn_weights))
     table = _curve(total)
     write_table(curve, table)
-    at = {"best": _best(table), "fixed": _position(total.thresholds, fixed_threshold)}
-    points = {
-        name: {"threshold": total.thresholds[index], **score_fields(total.matrices[index], result["classes"])}
-        for name, index in at.items()
-    }
+    rules = {name: _by_rule(total, name, result["classes"]) for name in rule_names()}
     write_json(
         scores,
         {
@@ -68,11 +67,40 @@ def run(
             "settings": dict(settings),
             "crf": None,
             "thresholds": total.params["thresholds"],
-            **points["best"],
+            **_point(total, _best(table), result["classes"]),
             "threshold_chosen": BEST,
-            "fixed": {**points["fixed"], "threshold_chosen": FIXED},
+            "fixed": _configured(total, fixed_threshold, rules, result["classes"]),
+            "rules": rules,
         },
     )
+
+
+def _configured(
+    total: Counts, threshold: float | str, rules: Mapping[str, dict[str, Any]], classes: Sequence[str]
+) -> dict[str, Any]:
+    """The scores at the configured threshold, a step of the sweep or a rule's."""
+    if not isinstance(threshold, str):
+        at = _position(total.thresholds, threshold)
+        return {**_point(total, at, classes), "threshold_chosen": FIXED}
+    if threshold not in rules:
+        raise ArtefactError(f"threshold {threshold!r}: expected a number or one of the rules {sorted(rules)}")
+    return rules[threshold]
+
+
+def _by_rule(total: Counts, name: str, classes: Sequence[str]) -> dict[str, Any]:
+    """The scores at the thresholds that a rule finds: its mean and deviation where each image has its own."""
+    stated = {"threshold_rule": name, "threshold_chosen": rule_chosen(name)}
+    if of_data_set(name):
+        _, place = data_set_threshold(name, total.more["values"], total.thresholds)
+        return {**_point(total, place, classes), **stated}
+    place = total.params["rules"].index(name)
+    steps = spread_of_steps(total.more["rule_steps"][place].tolist())
+    return {**steps, **score_fields(total.more["rules"][place], classes), **stated}
+
+
+def _point(total: Counts, index: int, classes: Sequence[str]) -> dict[str, Any]:
+    """A threshold of the sweep and its scores."""
+    return {"threshold": total.thresholds[index], **score_fields(total.matrices[index], classes)}
 
 
 def _curve(total: Counts) -> pd.DataFrame:

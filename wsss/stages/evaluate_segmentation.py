@@ -15,11 +15,11 @@ def run(
     *,
     manifest: PathLike,
     counts: Sequence[PathLike],
-    weights: PathLike,
     segmenter_weights: PathLike,
     scores: PathLike,
     inferences: Mapping[str, Mapping[str, Any]],
     main: str,
+    weights: PathLike | None = None,
     irn_weights: PathLike | None = None,
 ) -> None:
     """Derive the scores of all ways of inference; the main one's stand at the top of the file.
@@ -27,14 +27,16 @@ def run(
     Args:
         manifest: The data set.
         counts: Counts of all shards of all inferences, in any order.
-        weights: The classifier's weights; all weights are read for what they started from.
-        segmenter_weights: The segmentation network's weights.
+        segmenter_weights: The segmentation network's weights; all weights are read for what they have seen.
         scores: Where to write the metrics.
         inferences: Settings (scales, mirror, crf) by name.
         main: Name of the inference whose scores count.
+        weights: The classifier's weights; None for an upper bound, trained on the images' masks.
         irn_weights: IRNet's weights, where one refined the maps.
     """
-    trained = chain_weights(weights, irn_weights, segmenter=segmenter_weights)
+    trained = {"segmenter": segmenter_weights}
+    if weights is not None:
+        trained = chain_weights(weights, irn_weights, **trained)
     result, parts = score_inferences(read_manifest(manifest), SPLIT, counts, trained, inferences, main)
     write_json(
         scores,

@@ -16,10 +16,10 @@ from torch import Tensor
 from wsss.artefacts import ArtefactError, PathLike, Record, read_image, read_manifest
 from wsss.data.transforms import normalise, rescale, scaled_size, to_tensor
 from wsss.device import device
-from wsss.methods.attention import aggregate_attention, class_attention
-from wsss.methods.diffusion import attended, coneighbour_similarity, nearest_coneighbours
+from wsss.methods.attention import aggregate_attention, class_attention, feature_affinity, transcam
+from wsss.methods.diffusion import attended, cached_count, coneighbour_similarity, nearest_coneighbours
 from wsss.models.classifiers import build_classifier
-from wsss.models.outputs import Classifier
+from wsss.models.outputs import Classifier, ClassifierOutput
 from wsss.stages.class_maps import half, size_of
 from wsss.stages.common import load_network
 from wsss.stages.shards import Recipe, make_tensors
@@ -57,17 +57,21 @@ def run(
     """Write the views' raw class maps and attention of one shard of the split ``train``.
 
     Images without any class get no maps, only an empty list of classes. A network without attention gets an
-    attention file without tensors.
+    attention file without tensors. Beside a batch's own memory (:data:`BATCH_BYTES`; one image at least) it
+    takes four matrices (N, N) of float32 and three of blocks of rows, of one image at a time.
 
     Args:
         manifest: The data set.
         weights: The trained classifier.
-        cams: Where to write the class maps (kind ``views``).
+        cams: Where to write the class maps (kind ``views``): ``cam``, ``tokens`` of a network that has
+            them, ``attended`` and ``transcam`` where asked for.
         attention: Where to write co-neighbours and class attention.
         network: The classifier's configuration, with ``mean`` and ``std``.
-        views: ``scales``, ``mirror``, ``cached_neighbours`` (a number, or a fraction of a view's tokens),
-            ``attention_steps``; optional ``per_block`` (see :func:`aggregate_attention`) and
-            ``cache_similarity``, which AD-CAM's ``soft`` variant reads.
+        views: ``scales``, ``mirror``, ``cached_neighbours`` (see :func:`cached_count`), ``attention_steps``
+            of ``attention_direction`` (``gather`` unless given). Optional: ``per_block`` (see
+            :func:`aggregate_attention`); ``affinity``, ``kind: features`` with ``beta`` and ``gamma`` for
+            :func:`feature_affinity` in place of the attention; ``transcam``; and ``cache_similarity``,
+            which AD-CAM's ``soft`` variant reads.
         shard: Which part of the split, such as ``002of048``.
     """
     data = read_manifest(manifest)
@@ -82,7 +86,7 @@ def run(
         "extract_maps",
         "extracting maps",
         settings={"network": network, "views": views, "shard": shard},
-        params={"stride": model.stride, **views},
+        params={"stride": model.stride, **views, "attention_direction": _direction(views)},
         inputs={"manifest": manifest, "weights": weights},
     )
     outputs = {"views": cams, "attention": attention}
@@ -157,17 +161,50 @@ def _extract(
         output = model(images.flip(-1) if flip else images)
         view = scale * len(flips) + flip
         for row, record in enumerate(records):
-            cam = output.class_maps[row, list(record.classes)].float()  # (K, h, w)
-            maps[f"{record.id}/cam{view}"] = half(cam, record)
-            if output.attention is not None:
-                blocks = output.attention[row].float()  # (L, N+1, N+1)
-                matrix = aggregate_attention(blocks, per_block=views.get("per_block", True))  # (N, N)
-                stack = attended(cam.relu().flatten(1), matrix, views["attention_steps"])  # (S, K, N)
-                maps[f"{record.id}/attended{view}"] = half(stack.unflatten(2, cam.shape[1:]), record)
-                neighbours[f"{record.id}/token{view}"] = half(class_attention(blocks), record)
-                found = _neighbours(matrix, views, record)
-                neighbours.update((f"{record.id}/{name}{view}", tensor) for name, tensor in found.items())
+            found, lists = _of_view(output, row, record, views)
+            maps.update((f"{record.id}/{name}{view}", tensor) for name, tensor in found.items())
+            neighbours.update((f"{record.id}/{name}{view}", tensor) for name, tensor in lists.items())
     return maps, neighbours
+
+
+def _of_view(
+    output: ClassifierOutput, row: int, record: Record, views: Mapping[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What is stored of one image of a batch, by name: its maps, raw (K, h, w), and lists of its tokens."""
+    cam = output.class_maps[row, list(record.classes)].float()  # (K, h, w)
+    maps = {"cam": cam}
+    if output.token_maps is not None:
+        maps["tokens"] = output.token_maps[row, list(record.classes)]
+    if output.attention is None:
+        return _halves(maps, record), {}
+    blocks = output.attention[row].float()  # (L, N+1, N+1)
+    matrix = _affinity(output, row, blocks, views)  # (N, N)
+    if views["attention_steps"] > 0:
+        after = attended(cam.relu().flatten(1), matrix, views["attention_steps"], direction=_direction(views))
+        maps["attended"] = after.unflatten(2, cam.shape[1:])  # (S, K, h, w)
+    if views.get("transcam", False):
+        maps["transcam"] = transcam(cam.flatten(1), blocks).unflatten(1, cam.shape[1:])
+    token = half(class_attention(blocks), record)
+    return _halves(maps, record), {"token": token, **_neighbours(matrix, views, record)}
+
+
+def _affinity(output: ClassifierOutput, row: int, blocks: Tensor, views: Mapping[str, Any]) -> Tensor:
+    """Relations among the patches of one image of a batch, by the kind that ``views`` names, (N, N)."""
+    settings = views.get("affinity", {"kind": "attention"})
+    if settings["kind"] == "attention":
+        return aggregate_attention(blocks, per_block=views.get("per_block", True))
+    if output.features is None:
+        raise ValueError("views.affinity: expected a network that gives its tokens' features, found none")
+    return feature_affinity(output.features[row].float(), beta=settings["beta"], gamma=settings["gamma"])
+
+
+def _direction(views: Mapping[str, Any]) -> str:
+    direction: str = views.get("attention_direction", "gather")
+    return direction
+
+
+def _halves(tensors: Mapping[str, Tensor], record: Record) -> dict[str, Tensor]:
+    return {name: half(tensor, record) for name, tensor in tensors.items()}
 
 
 def _load(record: Record, scale: float, network: Mapping[str, Any]) -> Tensor:
@@ -177,7 +214,8 @@ def _load(record: Record, scale: float, network: Mapping[str, Any]) -> Tensor:
 
 def _neighbours(matrix: Tensor, views: Mapping[str, Any], record: Record) -> dict[str, Tensor]:
     """Each token's most similar tokens, most similar first, with the attention paid to them."""
-    indices, values = nearest_coneighbours(matrix, views["cached_neighbours"])
+    count = cached_count(views["cached_neighbours"], len(matrix))
+    indices, values = nearest_coneighbours(matrix, count)
     found = {"neighbours": indices.to("cpu", torch.uint16), "values": half(values, record)}
     if views.get("cache_similarity", False):
         similarity = coneighbour_similarity(matrix).gather(1, indices.long())

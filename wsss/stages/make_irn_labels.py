@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsss.artefacts import PathLike, read_image
-from wsss.methods.labels import irn_labels
+from wsss.methods.labels import irn_labels, label_thresholds
 from wsss.stages.class_maps import ImageMaps
 from wsss.stages.map_labels import label_shard
+from wsss.stages.map_thresholds import image_threshold
 
 
 def run(
@@ -22,6 +23,7 @@ def run(
     index: PathLike,
     settings: Mapping[str, Any],
     shard: str,
+    threshold: PathLike | None = None,
 ) -> None:
     """Write one shard's label maps; an image without any class is background throughout.
 
@@ -30,14 +32,22 @@ def run(
         maps: Class maps of any method.
         labels: Folder to write the label maps to.
         index: Where to write the folder's index.
-        settings: ``foreground`` and ``background`` scores, ``gt_prob`` and ``crf``.
+        settings: ``foreground`` and ``background`` scores, ``gt_prob`` and ``crf``; scores may be relative to
+            ``threshold``, a number or a rule that finds it in the maps, see
+            :func:`wsss.methods.labels.label_thresholds`.
         shard: Which part of the split ``train``, such as ``002of048``.
+        threshold: File of the data set's threshold, where the setting is a rule of one.
     """
-    label_shard("make_irn_labels", _cut, manifest, maps, labels, index, settings, shard)
+    label_shard("make_irn_labels", _cut, manifest, maps, labels, index, settings, shard, threshold)
 
 
 def _cut(settings: Mapping[str, Any], item: ImageMaps) -> NDArray[np.uint8]:
     record = item.record
     if not record.classes:
         return np.zeros((record.height, record.width), dtype=np.uint8)
-    return irn_labels(read_image(record), item.upsampled(), record.classes, settings)
+    others = {name: value for name, value in settings.items() if name != "threshold"}
+    rule = settings.get("threshold")
+    own = None if rule is None else image_threshold(rule, item.maps)
+    foreground, background = label_thresholds(settings["foreground"], settings["background"], own)
+    chosen = {**others, "foreground": foreground, "background": background}
+    return irn_labels(read_image(record), item.upsampled(), record.classes, chosen)

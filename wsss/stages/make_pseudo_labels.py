@@ -13,6 +13,7 @@ from wsss.methods.crf import dense_crf
 from wsss.methods.labels import pseudo_labels
 from wsss.stages.class_maps import ImageMaps
 from wsss.stages.map_labels import label_shard
+from wsss.stages.map_thresholds import image_threshold
 
 FLOOR = 1e-5  # least score that a plane has before the CRF
 
@@ -25,6 +26,7 @@ def run(
     index: PathLike,
     settings: Mapping[str, Any],
     shard: str,
+    threshold: PathLike | None = None,
 ) -> None:
     """Write one shard's label maps: 0 is background, then the classes; an image without any is background.
 
@@ -33,17 +35,20 @@ def run(
         maps: Class maps, walked or straight from any method.
         labels: Folder to write the label maps to.
         index: Where to write the folder's index.
-        settings: ``threshold``, the background's score, and ``crf``, null or the dense CRF's settings.
+        settings: ``threshold``, the background's score or a rule that finds it in the maps, and ``crf``, null
+            or the dense CRF's settings.
         shard: Which part of the split ``train``, such as ``002of048``.
+        threshold: File of the data set's threshold, where the setting is a rule of one.
     """
-    label_shard("make_pseudo_labels", _cut, manifest, maps, labels, index, settings, shard)
+    label_shard("make_pseudo_labels", _cut, manifest, maps, labels, index, settings, shard, threshold)
 
 
 def _cut(settings: Mapping[str, Any], item: ImageMaps) -> NDArray[np.uint8]:
     scores, classes = item.upsampled(), item.record.classes
+    threshold = image_threshold(settings["threshold"], item.maps) if classes else 0.0
     if settings["crf"] is None or not classes:
-        return pseudo_labels(scores, classes, settings["threshold"])
-    planes = probabilities(scores, settings["threshold"])  # (K+1, H, W)
+        return pseudo_labels(scores, classes, threshold)
+    planes = probabilities(scores, threshold)  # (K+1, H, W)
     refined = dense_crf(read_image(item.record), planes, settings["crf"])
     return np.array([0, *(name + 1 for name in classes)], np.uint8)[refined.argmax(0)]
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from wsss.artefacts import PathLike, Record, TensorShard, open_tensors, read_manifest
 from wsss.stages.class_maps import ImageMaps, stream_maps
 from wsss.stages.common import parallel_map
+from wsss.stages.map_thresholds import resolved
 from wsss.stages.shards import Recipe, make_labels
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ def label_shard(
     index: PathLike,
     settings: Mapping[str, Any],
     shard: str,
+    threshold: PathLike | None = None,
 ) -> None:
     """Write the label maps of one shard of the split ``train``.
 
@@ -42,17 +44,22 @@ def label_shard(
         index: Where to write the folder's index.
         settings: Handed to ``cut`` and kept in the index, with the parameters of the maps.
         shard: Which part of the split, such as ``002of048``.
+        threshold: File of the data set's threshold, where the setting ``threshold`` is a rule of one; ``cut``
+            is handed the number, and the index keeps it, too.
     """
+    made = resolved(settings, threshold)
+    found = {"threshold": made["threshold"]} if threshold is not None else {}
+    files = {"threshold": threshold} if threshold is not None else {}
     records = read_manifest(manifest).shard("train", shard)
     with open_tensors(maps, "maps") as source:
         recipe = Recipe(
             stage,
             "making label maps",
-            settings={"settings": settings, "shard": shard},
-            params={"settings": settings, "maps": source.params},
-            inputs={"manifest": manifest, "maps": maps},
+            settings={"settings": made, "shard": shard},
+            params={"settings": settings, "maps": source.params, **found},
+            inputs={"manifest": manifest, "maps": maps, **files},
         )
-        make_labels(labels, index, records, partial(_labels, source, cut, settings), recipe)
+        make_labels(labels, index, records, partial(_labels, source, cut, made), recipe)
     log.info("%s: label maps of %d images", shard, len(records))
 
 

@@ -90,7 +90,7 @@ def _predictions(
     probabilities = SOURCES[settings["source"]]
     decode = settings["source"] == "decoder"
     for record, output in apc_outputs(data, records, weights, network, settings["side"], decode=decode):
-        planes = resized(probabilities(output), size_of(record))  # (C+1, H, W)
+        planes = probabilities(output, size_of(record))  # (C+1, H, W)
         yield _masked(record, planes) if settings["tags"] else Prediction(record, planes.cpu().numpy())
 
 
@@ -103,14 +103,19 @@ def _masked(record: Record, planes: Tensor) -> Prediction:
     return Prediction(record, shares.cpu().numpy(), labels)
 
 
-def _decoded(output: APCOutput) -> Tensor:
+def _decoded(output: APCOutput, size: tuple[int, int]) -> Tensor:
+    """The decoder's, which is trained on logits that are enlarged before they become probabilities."""
     assert output.pixel_logits is not None
-    return output.pixel_logits[0].float().softmax(0)
+    return resized(output.pixel_logits[0].float(), size).softmax(0)
 
 
-def _patches(output: APCOutput) -> Tensor:
-    return on_grid(output.scores.float(), output.grid)
+def _patches(output: APCOutput, size: tuple[int, int]) -> Tensor:
+    """The patch classifier's, enlarged as they are: training compares nothing but them, as class maps do."""
+    return resized(on_grid(output.scores.float(), output.grid), size)
 
 
-SOURCES: Mapping[str, Callable[[APCOutput], Tensor]] = {"decoder": _decoded, "patches": _patches}
-"""Whose probabilities are taken, (C+1, h, w): the decoder's, or the patch classifier's."""
+SOURCES: Mapping[str, Callable[[APCOutput, tuple[int, int]], Tensor]] = {
+    "decoder": _decoded,
+    "patches": _patches,
+}
+"""Whose probabilities are taken, at an image's size (C+1, H, W): the decoder's, or the patch classifier's."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +31,26 @@ VERSION = 1
 FIXED = "fixed by the configuration"  # how a threshold was chosen
 MEANS = ("miou", "mean_fp", "mean_fn", "pixel_accuracy", "f1")
 SEEN = ("supervision", "pixel_labels")
+COUNTED = ("counts", "images", "thresholds")  # the tensors that all counts have, or may have
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Added counts: matrices int64 (T, C+1, C+1) with rows of truth, their thresholds, images, parameters."""
+    """Added counts.
+
+    Attributes:
+        matrices: int64, mostly (T, C+1, C+1) with rows of truth.
+        thresholds: Those that they were made at, (T,) or none.
+        images: How many images they are of.
+        params: How they were made.
+        more: Other counts by name, int64.
+    """
 
     matrices: Tensor
     thresholds: list[float]
     images: int
     params: dict[str, Any]
+    more: dict[str, Tensor]
 
 
 def scored(records: Iterable[Record], split: str) -> list[Record]:
@@ -88,9 +98,10 @@ def write_counts(
     images: int,
     params: Mapping[str, Any],
     thresholds: Sequence[float] = (),
+    more: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write one shard's counts, int64 (T, C+1, C+1), with the thresholds (T,) they were made at, if any."""
-    tensors = {"counts": matrices, "images": torch.tensor([images])}
+    """Write one shard's counts, see :class:`Counts`."""
+    tensors = {**(more or {}), "counts": matrices, "images": torch.tensor([images])}
     if thresholds:
         tensors["thresholds"] = torch.tensor(thresholds, dtype=torch.float64)
     write_tensors(path, "counts", tensors, params)
@@ -103,23 +114,33 @@ def add_counts(paths: Iterable[PathLike]) -> Counts:
         part = _read_counts(path)
         if total is None:
             total = part
-        elif (part.params, part.thresholds) != (total.params, total.thresholds):
+        elif _made(part) != _made(total):
             raise ArtefactError(
                 f"{path}: expected parameters {total.params} as in the other shards, found {part.params}; "
                 "remove it and run again"
             )
         else:
-            matrices = total.matrices + part.matrices
-            total = Counts(matrices, total.thresholds, total.images + part.images, total.params)
+            total = replace(
+                total,
+                matrices=total.matrices + part.matrices,
+                images=total.images + part.images,
+                more={name: value + part.more[name] for name, value in total.more.items()},
+            )
     if total is None:
         raise ArtefactError("expected the counts of at least one shard, found none")
     return total
 
 
+def _made(part: Counts) -> tuple[Any, ...]:
+    """What the counts of all shards must have in common to be added."""
+    return part.params, part.thresholds, set(part.more)
+
+
 def _read_counts(path: PathLike) -> Counts:
     with open_tensors(path, "counts") as shard:
         thresholds = shard.get("thresholds").tolist() if "thresholds" in shard else []
-        return Counts(shard.get("counts"), thresholds, int(shard.get("images")), shard.params)
+        more = {name: shard.get(name) for name in shard.keys() if name not in COUNTED}  # noqa: SIM118
+        return Counts(shard.get("counts"), thresholds, int(shard.get("images")), shard.params, more)
 
 
 def chain_weights(classifier: PathLike, irn: PathLike | None, **others: PathLike) -> dict[str, PathLike]:
@@ -167,11 +188,17 @@ def statement(manifest: Manifest, split: str, images: int, weights: Mapping[str,
 def _provenance(weights: Mapping[str, PathLike]) -> dict[str, Any]:
     params = {role: _training(path) for role, path in weights.items()}
     initial = {role: part["initial"] for role, part in params.items()}
+    taught = {role: part["labels"] for role, part in params.items() if "labels" in part}  # by true masks
     return {
         "seed": next(iter(params.values()))["seed"],  # one run has one seed
         "initial_weights": initial,
         "initial_supervision": {role: part["supervision"] for role, part in initial.items()},
-        "pixel_labels_used": any(part["pixel_labels"] for part in initial.values()),
+        **(
+            {"training_supervision": {role: part["supervision"] for role, part in taught.items()}}
+            if taught
+            else {}
+        ),
+        "pixel_labels_used": any(part["pixel_labels"] for part in [*initial.values(), *taught.values()]),
     }
 
 

@@ -23,6 +23,7 @@ SAME = (
     "scales",
     "mirror",
     "threshold_chosen",
+    "threshold_rule",
     "inference",
 )
 
@@ -108,19 +109,22 @@ def _supervision(runs: Mapping[str, Sequence[Document]]) -> dict[str, list[str]]
 
 
 def _stage(documents: Sequence[Document]) -> dict[str, Any]:
-    """One stage's summary, with the scores at the fixed threshold or of the other inferences beside it."""
+    """One stage's summary, beside it the scores at other thresholds or of the other inferences."""
     first = documents[0]
-    result = {key: first[key] for key in SAME if key in first} | _over_runs(documents)
+    result = _alike(documents)
     if "fixed" in first:
-        fixed = [document["fixed"] for document in documents]
-        result["fixed"] = {"threshold_chosen": fixed[0]["threshold_chosen"], **_over_runs(fixed)}
-    if "inferences" in first:
-        result["inferences"] = {
-            name: {key: settings[key] for key in SAME if key in settings}
-            | _over_runs([document["inferences"][name] for document in documents])
-            for name, settings in first["inferences"].items()
-        }
+        result["fixed"] = _alike([document["fixed"] for document in documents])
+    for group in ("inferences", "rules"):
+        if group in first:
+            result[group] = {
+                name: _alike([document[group][name] for document in documents]) for name in first[group]
+            }
     return result
+
+
+def _alike(parts: Sequence[Document]) -> dict[str, Any]:
+    """Scores over the runs, and what is the same in all of them."""
+    return {key: parts[0][key] for key in SAME if key in parts[0]} | _over_runs(parts)
 
 
 def _over_runs(documents: Sequence[Document]) -> dict[str, Any]:
@@ -133,8 +137,9 @@ def _over_runs(documents: Sequence[Document]) -> dict[str, Any]:
         }
         for label, row in enumerate(documents[0]["per_class"])
     ]
-    if "threshold" in documents[0]:
-        result["threshold"] = [document["threshold"] for document in documents]
+    for key in ("threshold", "threshold_deviation"):
+        if key in documents[0]:
+            result[key] = [document[key] for document in documents]
     return result
 
 

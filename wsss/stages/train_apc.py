@@ -22,6 +22,8 @@ from wsss.stages.training_run import Product, fit, start
 from wsss.training import Schedule, seed_everything
 from wsss.training.schedule import epochs_to_iterations
 
+ALL = "all"  # the encoder's blocks that learn
+
 
 def run(
     *,
@@ -45,9 +47,11 @@ def run(
         initial: See :func:`wsss.initial_weights.load_initial`.
         training: ``epochs``, of which the first ``warm_up`` train at ``warm_up_lr``, without the encoder if
             ``freeze``, the others at ``lr``; the decoder learns after the first ``decoder_start`` epochs.
-            ``patch_decay``, what Adam adds to the gradient of
-            the patch classifier's weights, times these. ``batch``, ``accumulate``, ``side`` in pixels,
-            ``precision``; and what makes the loss, see :func:`apc_losses`.
+            ``learns``, what of the encoder does when it does: ``all`` (also if left out), or so many of the
+            last blocks with the final norm. ``new_adam``, whether Adam starts anew after the warm-up.
+            ``patch_decay``, what Adam adds to the gradient of the patch classifier's weights, times these.
+            ``batch``, ``accumulate``, ``side`` in pixels, ``precision``; and what makes the loss, see
+            :func:`apc_losses`.
         seed: Of all chance.
     """
     data = read_manifest(manifest)
@@ -63,19 +67,20 @@ def run(
         std=network["std"],
         seed=seed,
     )
-    schedule = _schedule(training, len(dataset))
     warm_up, decoder_start = (
         _iterations(training, training[name], len(dataset)) for name in ("warm_up", "decoder_start")
     )
+    schedule = _schedule(training, len(dataset), warm_up)
     phases = Phases(apc, training, warm_up, decoder_start)
     product = Product("train_apc", weights, history, params, {"manifest": manifest})
     fit(apc, phases.losses, dataset, phases.groups(), schedule, product, at_iteration=phases.begin)
 
 
-def _schedule(training: Mapping[str, Any], images: int) -> Schedule:
+def _schedule(training: Mapping[str, Any], images: int, warm_up: int) -> Schedule:
     iterations = _iterations(training, training["epochs"], images)
     batch, accumulate = training["batch"], training["accumulate"]
-    return Schedule(iterations, batch, accumulate, "adam", precision=training["precision"])
+    restart = warm_up if training.get("new_adam", False) else None
+    return Schedule(iterations, batch, accumulate, "adam", precision=training["precision"], restart=restart)
 
 
 def _iterations(training: Mapping[str, Any], epochs: int, images: int) -> int:
@@ -101,7 +106,9 @@ class Phases:
     def begin(self, iteration: int) -> None:
         """Set the phase of an iteration, counted from 0."""
         self.decoding = iteration >= self.decoder_start and self.training["beta"] > 0
-        self.apc.freeze_encoder(self.training["freeze"] and iteration < self.warm_up)
+        learns = self.training.get("learns", ALL)
+        rests = self.training["freeze"] and iteration < self.warm_up
+        self.apc.let_encoder_learn(0 if rests else None if learns == ALL else learns)
 
     def groups(self) -> list[dict[str, Any]]:
         """Parameter groups with their constant rates; the encoder's is 0 while it rests."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -53,10 +53,11 @@ def augmentation(network: Mapping[str, Any], training: Mapping[str, Any], seed: 
 
 
 def schedule(training: Mapping[str, Any], images: int) -> Schedule:
-    """AdamW for so many epochs over the images."""
+    """So many epochs over the images, by AdamW unless the settings say otherwise."""
     batch, accumulate = training["batch"], training["accumulate"]
     iterations = epochs_to_iterations(training["epochs"], images, batch * accumulate)
-    return Schedule(iterations, batch, accumulate, "adamw", precision=training["precision"])
+    descent = {key: training[key] for key in ("optimizer", "momentum") if key in training}
+    return Schedule(iterations, batch, accumulate, precision=training["precision"], **descent)
 
 
 def tag_losses(classifier: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -79,16 +80,40 @@ def tag_losses(classifier: nn.Module, batch: dict[str, Tensor]) -> dict[str, Ten
 
 
 def branch_groups(classifier: nn.Module, training: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Parameter groups of the two branches, each with its own rate and fall of the rate."""
+    """Parameter groups of the two branches, each with its own rate and fall of the rate.
+
+    Args:
+        classifier: Has ``parameter_groups`` and ``head_parameters``.
+        training: ``cnn_lr``, ``cnn_power`` and, where that branch learns, ``vit_lr``, ``vit_power``;
+            ``weight_decay``; optionally ``head_factor``, by which the heads, which start at random, learn
+            faster: they are then groups of their own, such as ``cnn_head``.
+    """
     branches: dict[str, list[nn.Parameter]] = classifier.parameter_groups()  # type: ignore[operator]
+    heads = {id(parameter) for parameter in classifier.head_parameters()}  # type: ignore[operator]
+    if training.get("head_factor", 1) == 1:
+        heads = set()
     return [
-        {
-            "name": name,
-            "params": params,
-            "lr": training[f"{name}_lr"],
-            "power": training[f"{name}_power"],
-            "weight_decay": training["weight_decay"],
-        }
-        for name, params in branches.items()
+        group
+        for branch, params in branches.items()
         if params
+        for group in _groups_of(branch, params, heads, training)
     ]
+
+
+def _groups_of(
+    branch: str, params: Sequence[nn.Parameter], heads: Container[int], training: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """The groups of one branch, its head apart if that has another rate."""
+    body = [parameter for parameter in params if id(parameter) not in heads]
+    head = [parameter for parameter in params if id(parameter) in heads]
+    rate = training[f"{branch}_lr"]
+    rates = {branch: (body, rate), f"{branch}_head": (head, rate * training.get("head_factor", 1))}
+    for name, (chosen, lr) in rates.items():
+        if chosen:
+            yield {
+                "name": name,
+                "params": chosen,
+                "lr": lr,
+                "power": training[f"{branch}_power"],
+                "weight_decay": training["weight_decay"],
+            }

@@ -9,14 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wsss.artefacts import Record, read_image, read_manifest
-from wsss.data.transforms import normalise, to_tensor
+from wsss.artefacts import ArtefactError, Record, read_image, read_label_index, read_manifest
+from wsss.data.transforms import long_side_factor, normalise, rescale, to_tensor
 from wsss.files import PathLike
 from wsss.methods.affinity_loss import irn_losses
+from wsss.methods.void import VOID
 from wsss.models.irnet import IRNet, build_irnet
 from wsss.stages.training_run import Product, fit, label_dataset, start
 from wsss.training import Schedule, seed_everything
 from wsss.training.schedule import epochs_to_iterations
+
+THRESHOLDS = ("threshold", "foreground", "background")  # settings of label maps that the error names
 
 
 def run(
@@ -31,12 +34,17 @@ def run(
     training: Mapping[str, Any],
     seed: int,
 ) -> None:
-    """Read images and confident labels, write the trained IRNet, its backbone included, and its history."""
+    """Read images and confident labels, write the trained IRNet, its backbone included, and its history.
+
+    Raises:
+        ArtefactError: If the labels of most images that show a class leave nothing to tell apart.
+    """
     data = read_manifest(manifest)
     seed_everything(seed)
     irnet = build_irnet(network)
     params = start(irnet.backbone, data, network, initial, training, seed)
     dataset = label_dataset(data, labels, indexes, network, training, seed)
+    check_kinds(dataset.sources, indexes)
     product = Product("train_irn", weights, history, params, {"manifest": manifest, "labels": indexes})
     fit(
         irnet,
@@ -45,7 +53,50 @@ def run(
         _groups(irnet, training),
         _schedule(training, len(dataset)),
         product,
-        finish=partial(_centre_displacement, records=dataset.sources, network=network),
+        finish=partial(
+            _centre_displacement,
+            records=dataset.sources,
+            network=network,
+            long_side=training.get("long_side"),
+        ),
+    )
+
+
+def check_kinds(records: Sequence[Record], indexes: Sequence[PathLike]) -> None:
+    """Refuse label maps that mostly hold no pair of foreground and background, of which IRNet could learn.
+
+    Args:
+        records: The training images; those without a class are background throughout, rightly.
+        indexes: The indexes of all label maps.
+
+    Raises:
+        ArtefactError: If more than half of the images with a class show one kind of label alone, or none;
+            the message names the label thresholds.
+    """
+    parts = [read_label_index(index) for index in indexes]
+    labels = {image: found for part in parts for image, found in part.labels.items()}
+    if unknown := [record.id for record in records if not labels.get(record.id)]:
+        raise ArtefactError(
+            f"{indexes[0]} and the other indexes: expected the labels that occur in each image, found none "
+            f"for {len(unknown)}, for instance {unknown[0]!r}; remove them and run again"
+        )
+    shown = [set(labels[record.id]) - {VOID} for record in records if record.classes]
+    foreground = sum(bool(kinds) and 0 not in kinds for kinds in shown)
+    background = sum(kinds == {0} for kinds in shown)
+    neither = sum(not kinds for kinds in shown)
+    alone = foreground + background + neither
+    if 2 * alone <= len(shown):
+        return
+    settings = parts[0].params.get("settings", {})
+    chosen = ", ".join(f"{key} {settings[key]}" for key in THRESHOLDS if key in settings)
+    raise ArtefactError(
+        f"{indexes[0]} and the other indexes: expected foreground and background labels in most of the "
+        f"{len(shown)} images that show a class, found one kind alone in {alone}: {foreground} only "
+        f"foreground, {background} only background, {neither} neither. IRNet learns from pairs of both. The "
+        f"label thresholds ({chosen or 'not said'}) do not suit these maps: raise the refiner's "
+        "labels.background where there is only foreground, lower labels.foreground where there is only "
+        "background, or let both follow the maps by labels {threshold: otsu, foreground: {above: 0.12}, "
+        "background: {below: 0.1}}"
     )
 
 
@@ -82,13 +133,24 @@ def _schedule(training: Mapping[str, Any], images: int) -> Schedule:
 
 
 @torch.no_grad()
-def _centre_displacement(irnet: nn.Module, records: Sequence[Record], network: Mapping[str, Any]) -> None:
-    """Set what the displacement head subtracts from now on: its mean over the training images."""
+def _centre_displacement(
+    irnet: nn.Module, records: Sequence[Record], network: Mapping[str, Any], long_side: int | None
+) -> None:
+    """Set what the displacement head subtracts from now on: its mean over the training images.
+
+    Args:
+        irnet: The trained network.
+        records: The training images.
+        network: Its settings.
+        long_side: The images' working size in pixels; None: their own.
+    """
     if not isinstance(irnet, IRNet) or irnet.displacement is None:
         return
     mean = irnet.displacement.mean
     total = torch.zeros_like(mean)
     for record in records:
-        image = to_tensor(normalise(read_image(record), network["mean"], network["std"]))
+        factor = long_side_factor((record.height, record.width), long_side)
+        picture = rescale(read_image(record), factor)
+        image = to_tensor(normalise(picture, network["mean"], network["std"]))
         total += irnet(image[None].to(mean.device)).displacement.mean((0, 2, 3))
     mean.add_(total / len(records))

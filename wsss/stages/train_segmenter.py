@@ -1,4 +1,4 @@
-"""Train the segmentation network on pseudo labels."""
+"""Train the segmentation network on pseudo labels, or for an upper bound on true masks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from wsss.artefacts import read_manifest
 from wsss.files import PathLike
 from wsss.models.deeplabv2 import MultiScaleEncoderDecoder, build_segmenter
-from wsss.stages.training_run import Product, fit, label_dataset, start
+from wsss.stages.training_run import Product, fit, label_dataset, labels_seen, start
 from wsss.training import Schedule, seed_everything
 
 GROUPS = ("backbone", "head", "head_bias")
+# By optimiser, how much faster the head's weights and its biases learn than the backbone. Twice the rate for
+# biases is gradient descent's habit; Adam's steps have one length whatever the gradient's.
+HEAD_FACTORS = {"sgd": (10, 20), "adamw": (10, 10)}
 
 
 def run(
@@ -28,12 +31,31 @@ def run(
     training: Mapping[str, Any],
     seed: int,
 ) -> None:
-    """Read images and pseudo labels, write the trained network and its history."""
+    """Read images and label maps, write the trained network and its history.
+
+    Where the label maps are true masks, by their index, the network's artefact says so, too, and images
+    without one are left out.
+
+    Args:
+        manifest: The data set.
+        labels: Folders of label maps, one a shard.
+        indexes: Their indexes, in the same order.
+        weights: Where to write the trained network.
+        history: Where to write a row an update.
+        network: See :func:`wsss.models.deeplabv2.build_segmenter`.
+        initial: See :func:`wsss.initial_weights.load_initial`.
+        training: ``iterations``, ``batch``, ``accumulate``, ``crop`` and ``scale`` of the images;
+            ``optimizer``, ``sgd`` (also if left out) or ``adamw``; ``lr`` of the backbone, for the head times
+            ``HEAD_FACTORS``; ``momentum`` of sgd, ``weight_decay``, ``power``, ``lr_step``, ``precision``.
+        seed: Of all chance.
+    """
     data = read_manifest(manifest)
     seed_everything(seed)
     segmenter = build_segmenter(network, data.num_classes + 1)
     params = start(segmenter.backbone, data, network, initial, training, seed)
-    dataset = label_dataset(data, labels, indexes, network, training, seed)
+    if seen := labels_seen(indexes):
+        params["labels"] = seen
+    dataset = label_dataset(data, labels, indexes, network, training, seed, some=bool(seen))
     product = Product("train_segmenter", weights, history, params, {"manifest": manifest, "labels": indexes})
     fit(segmenter, _losses, dataset, _groups(segmenter, training), _schedule(training), product)
 
@@ -44,7 +66,8 @@ def _losses(segmenter: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]
 
 
 def _groups(segmenter: MultiScaleEncoderDecoder, training: Mapping[str, Any]) -> list[dict[str, Any]]:
-    groups = segmenter.parameter_groups(training["lr"], training["weight_decay"])
+    factors = HEAD_FACTORS[training.get("optimizer", "sgd")]
+    groups = segmenter.parameter_groups(training["lr"], training["weight_decay"], *factors)
     return [
         {**group, "name": name, "power": training["power"]}
         for name, group in zip(GROUPS, groups, strict=True)
@@ -56,7 +79,7 @@ def _schedule(training: Mapping[str, Any]) -> Schedule:
         training["iterations"],
         training["batch"],
         training["accumulate"],
-        "sgd",
+        training.get("optimizer", "sgd"),
         training["momentum"],
         training["lr_step"],
         training["precision"],

@@ -14,7 +14,7 @@ from wsss.artefacts import Inputs, Manifest, Record, digests, read_label_index, 
 from wsss.data.datasets import LabelDataset
 from wsss.files import ArtefactError, PathLike, work_folder
 from wsss.fingerprint import fingerprint
-from wsss.initial_weights import load_initial
+from wsss.initial_weights import SEEN, load_initial
 from wsss.launch import place
 from wsss.training import Schedule, train
 from wsss.training.engine import Losses
@@ -131,6 +131,8 @@ def label_dataset(
     network: Mapping[str, Any],
     training: Mapping[str, Any],
     seed: int,
+    *,
+    some: bool = False,
 ) -> LabelDataset:
     """The training images with their label maps.
 
@@ -139,19 +141,45 @@ def label_dataset(
         labels: Folders of label maps, one a shard.
         indexes: The folders' indexes, in the same order.
         network: Its ``mean`` and ``std`` of the colours.
-        training: Its ``crop`` and ``scale``.
+        training: Its ``crop`` and ``scale``, and ``long_side`` where the scale is of another size.
         seed: Of the augmentation.
+        some: Whether images without a label map are left out; otherwise each must have one.
     """
-    records, folders = pseudo_labelled(manifest, labels, indexes)
+    records, folders = (
+        labelled(manifest, labels, indexes) if some else pseudo_labelled(manifest, labels, indexes)
+    )
     return LabelDataset(
         records,
         folders,
         crop=training["crop"],
         scale=training["scale"],
+        long_side=training.get("long_side"),
         mean=network["mean"],
         std=network["std"],
         seed=seed,
     )
+
+
+def labels_seen(indexes: Sequence[PathLike]) -> dict[str, Any]:
+    """What label maps rest on beside image labels, by their indexes; empty for pseudo labels.
+
+    Returns:
+        ``supervision``, in words, and ``pixel_labels``, true, of the first index that names any.
+    """
+    named = (read_label_index(index).params for index in indexes)
+    return next(({key: found[key] for key in SEEN} for found in named if found.get("pixel_labels")), {})
+
+
+def labelled(
+    manifest: Manifest, labels: Sequence[PathLike], indexes: Sequence[PathLike]
+) -> tuple[list[Record], dict[str, Path]]:
+    """The training images that have a label map; see :func:`pseudo_labelled`."""
+    folders = {
+        image_id: Path(folder)
+        for folder, index in zip(labels, indexes, strict=True)
+        for image_id in read_label_index(index).ids
+    }
+    return [record for record in manifest.split("train") if record.id in folders], folders
 
 
 def pseudo_labelled(
@@ -167,11 +195,7 @@ def pseudo_labelled(
     Returns:
         Records of the split ``train``, and the folders.
     """
-    folders = {
-        image_id: Path(folder)
-        for folder, index in zip(labels, indexes, strict=True)
-        for image_id in read_label_index(index).ids
-    }
+    folders = labelled(manifest, labels, indexes)[1]
     records = manifest.split("train")
     missing = [record.id for record in records if record.id not in folders]
     if missing:

@@ -19,10 +19,10 @@ from wsss.artefacts import (
     read_image,
     read_manifest,
 )
-from wsss.data.transforms import normalise, to_tensor
+from wsss.data.transforms import long_side_factor, normalise, rescale, scaled_size, to_tensor
 from wsss.device import device
 from wsss.methods.affinity import random_walk
-from wsss.methods.cam import upsample_maps
+from wsss.methods.cam import regrid, upsample_maps
 from wsss.models.irnet import IRNet, build_irnet, edge_map
 from wsss.stages.class_maps import MAP_STRIDE, check_classes, read_maps, size_of
 from wsss.stages.common import load_network
@@ -43,8 +43,9 @@ def run(
 ) -> None:
     """Write one shard's class maps after the walk, on the same grid.
 
-    Images keep their size; the walk knows nothing of the classes, so an image's maps walk
-    together and stay comparable: they are divided by one maximum, that of the maps drawn at the image's size.
+    The walk knows nothing of the classes, so an image's maps walk together and stay comparable: they are
+    divided by one maximum, that of the maps drawn at the image's size. With a working size the image and its
+    maps are brought to it, walked there, and the maps brought back.
 
     Args:
         manifest: The data set.
@@ -52,8 +53,10 @@ def run(
         weights: The trained IRNet.
         walked: Where to write the maps, float16 (K, h, w).
         network: IRNet's configuration, with ``mean`` and ``std``.
-        walk: ``radius`` in cells of the maps' grid, ``beta`` and ``log2_steps``; optional ``pad_to``, the
-            side up to which the picture is padded before the network sees it, as IRN does with 512.
+        walk: ``radius`` in cells of the maps' grid, ``beta`` and ``log2_steps``; optional ``normalise``, see
+            :func:`wsss.methods.affinity.random_walk`; ``long_side``, the working size in pixels, null for the
+            image's own; ``pad_to``, the side up to which the picture is padded before the network sees it, as
+            IRN does with 512.
         shard: Which part of the split ``train``, such as ``002of048``.
     """
     data = read_manifest(manifest)
@@ -98,9 +101,13 @@ def _walk(
     """Walked maps of one image, (K, h, w); their largest value at the image's size is 1."""
     if not len(scores):
         return scores
-    image = to_tensor(normalise(read_image(record), network["mean"], network["std"])).to(device())
-    edge = edge_map(model, image, pad_to=walk.get("pad_to"))  # (h, w)
-    steps = {name: walk[name] for name in ("radius", "beta", "log2_steps")}
-    result = random_walk(scores.to(device()), edge, **steps)
-    highest = upsample_maps(result, MAP_STRIDE, size_of(record)).max()
+    own = size_of(record)
+    factor = long_side_factor(own, walk.get("long_side"))
+    picture, working = rescale(read_image(record), factor), scaled_size(own, factor)
+    image = to_tensor(normalise(picture, network["mean"], network["std"])).to(device())
+    edge = edge_map(model, image, pad_to=walk.get("pad_to"))  # (h, w) of the working size
+    steps = {name: walk[name] for name in ("radius", "beta", "log2_steps", "normalise") if name in walk}
+    walked = random_walk(regrid(scores.to(device()), own, working, MAP_STRIDE), edge, **steps)
+    result = regrid(walked, working, own, MAP_STRIDE)
+    highest = upsample_maps(result, MAP_STRIDE, own).max()
     return (result / highest.clamp_min(1e-5)).cpu()

@@ -28,7 +28,7 @@ from wsss.data.sampler import PositionSampler
 from wsss.device import device
 from wsss.training.checkpoints import Checkpoint, WholeCheckpoints, newest_whole
 from wsss.training.distributed import agree, as_one, joined, own_part, share_of, shared
-from wsss.training.hooks import AtIteration, History, Progress, Reseed, TrainingError
+from wsss.training.hooks import AtIteration, History, Progress, Reseed, Restart, TrainingError
 from wsss.training.schedule import PolynomialLR, Schedule
 from wsss.training.stopping import Stopped, obey_parent_only, sigterm_held, sigterm_noted
 
@@ -101,15 +101,17 @@ def train(
 
     Raises:
         Stopped: The process received SIGTERM; a checkpoint of the state reached lies in ``work``.
+        TrainingError: The loss is not finite, or has left its range for good.
     """
     seed_everything(seed)
     network.to(device())
     optimizer = _optimizer(groups, schedule)
-    record = History(optimizer, schedule.accumulate, tolerant=_is_mixed(schedule))
+    record = History(optimizer, schedule.iterations, schedule.accumulate, tolerant=_is_mixed(schedule))
     with _quiet(), sigterm_noted() as request:
         hooks = [
             Reseed(seed),
             AtIteration(at_iteration, schedule.accumulate),
+            *_restarts(optimizer, schedule),
             record,
             *([Progress()] if is_main_process() else []),
             WholeCheckpoints(work, schedule.checkpoint_every, schedule.accumulate, request),
@@ -134,6 +136,10 @@ def _optimizer(groups: Sequence[Mapping[str, Any]], schedule: Schedule) -> Optim
     if schedule.optimizer == "sgd":
         return SGD(trained, momentum=schedule.momentum)
     return Adam(trained) if schedule.optimizer == "adam" else AdamW(trained)
+
+
+def _restarts(optimizer: Optimizer, schedule: Schedule) -> list[Restart]:
+    return [] if schedule.restart is None else [Restart(optimizer, schedule.restart, schedule.accumulate)]
 
 
 def _parameters(optimizer: Optimizer) -> list[nn.Parameter]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,43 @@ from tqdm import tqdm
 LOG_LINES = 20  # a training's share of the log where no terminal shows the bar
 PATIENCE = 50  # under mixed precision the loss scaler mends an overflow by skipping steps, but not for ever
 
+# When a loss has left its range for good: see out_of_range.
+TIMES = 10.0  # as large as at first
+FLOOR = 1.0  # chance level of cross-entropies: a loss that starts lower may well rise to there
+WINDOW = 100  # updates that are looked at together ...
+PART = 4  # ... in a short training, one of so many parts of it ...
+LEAST = 5  # ... but never fewer; a shorter training is not judged
+ENDING = 10  # looked at after the last update: a loss that left its range just before
+
 log = logging.getLogger("wsss.training")
 
 
 class TrainingError(RuntimeError):
     """A training that cannot go on; the message says where and what to do."""
+
+
+def out_of_range(losses: Sequence[float], total: int) -> tuple[float, float, int] | None:
+    """Tell whether a loss has left its range for good.
+
+    It has if more than half of the last updates' losses are above ten times the first one, or above ten where
+    that is lower than 1. A lone spike, a further term of the loss or a bad start that mends itself do not
+    count; values that are not finite, which mixed precision survives, are passed over.
+
+    Args:
+        losses: Loss of each update so far.
+        total: Updates of the whole training. The last 100 are looked at, or a quarter of ``total`` if that is
+            fewer, but at least 5; the last 10 at most when the training is over.
+
+    Returns:
+        The first finite loss, the median of the last ones and their number; None for a loss in its range.
+    """
+    window = min(WINDOW, max(LEAST, total // PART), *([ENDING] if len(losses) >= total else []))
+    last = [loss for loss in losses[-window:] if math.isfinite(loss)]
+    if len(losses) < window or not last:
+        return None
+    first = next(loss for loss in losses if math.isfinite(loss))
+    present = statistics.median_low(last)
+    return (first, present, window) if present > TIMES * max(first, FLOOR) else None
 
 
 class Reseed(Hook):
@@ -52,18 +85,36 @@ class AtIteration(Hook):
         self.announce(runner.iter // self.accumulate)
 
 
+class Restart(Hook):
+    """Lets the optimiser forget its state (Adam's moments and step count) before one iteration.
+
+    That a checkpoint of this very moment holds the old state does not matter: it is forgotten again.
+    """
+
+    def __init__(self, optimizer: Optimizer, iteration: int, accumulate: int) -> None:
+        """Forget after ``iteration`` steps of ``optimizer``, of ``accumulate`` forward passes each."""
+        self.optimizer, self.passes = optimizer, iteration * accumulate
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Forget if it is time."""
+        if runner.iter == self.passes:
+            self.optimizer.state.clear()
+
+
 class History(Hook):
     """Keeps a row an optimiser step (losses, learning rates); the rows travel with the checkpoints."""
 
-    def __init__(self, optimizer: Optimizer, accumulate: int, tolerant: bool) -> None:
+    def __init__(self, optimizer: Optimizer, total: int, accumulate: int, tolerant: bool) -> None:
         """Record an optimiser's rates.
 
         Args:
             optimizer: Its groups hold ``name`` and ``lr``.
+            total: Optimiser steps of the whole training.
             accumulate: Forward passes an optimiser step, over which the losses are averaged.
             tolerant: Whether a non-finite loss may pass (mixed precision) or ends the training.
         """
         self.optimizer = optimizer
+        self.total = total
         self.accumulate = accumulate
         self.patience = PATIENCE if tolerant else 1
         self.names: list[str] = []
@@ -81,6 +132,7 @@ class History(Hook):
         self._check(values["loss"], runner.iter)
         if (runner.iter + 1) % self.accumulate == 0:
             self._add_row(runner)
+            self._check_range()
 
     def _check(self, loss: float, passes: int) -> None:
         self._faults = 0 if math.isfinite(loss) else self._faults + 1
@@ -88,6 +140,18 @@ class History(Hook):
             raise TrainingError(
                 f"the loss is {loss} at iteration {passes // self.accumulate + 1}: expected a finite number; "
                 "lower the learning rate, or set precision: full"
+            )
+
+    def _check_range(self) -> None:
+        """End a training whose loss has left its range for good; its weights would be worth nothing."""
+        column = self.names.index("loss")
+        if found := out_of_range([row[column] for row in self.rows], self.total):
+            first, present, window = found
+            raise TrainingError(
+                f"the loss has left its range for good: it is {present:.4g} at iteration {len(self.rows)} "
+                f"(median of the last {window} updates) and was {first:.4g} at the first; expected at most "
+                f"{TIMES:g} times that, or {TIMES * FLOOR:g}. No weights are written. Lower the learning "
+                "rate; a segmentation network may also need network.norm: layer or training.optimizer: adamw"
             )
 
     def _add_row(self, runner: Runner) -> None:

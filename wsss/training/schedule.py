@@ -22,6 +22,8 @@ class Schedule:
         momentum: Momentum of SGD.
         lr_step: The learning rates change only every so many iterations.
         precision: ``mixed`` computes in 16 bits on a GPU and is ``full`` on a CPU.
+        restart: Optimiser steps after which the optimiser forgets what it remembers of gradients, as a new
+            one would; None: never.
         checkpoints: Into how many parts checkpoints cut the training; has no influence on the result.
     """
 
@@ -32,6 +34,7 @@ class Schedule:
     momentum: float = 0.9
     lr_step: int = 1
     precision: Literal["mixed", "full"] = "full"
+    restart: int | None = None
     checkpoints: int = 20
 
     def __post_init__(self) -> None:
