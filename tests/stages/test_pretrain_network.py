@@ -114,7 +114,7 @@ def test_the_losses_by_hand() -> None:
 
 
 @pytest.mark.parametrize("network", [NANO, VIT], ids=["conformer", "vit"])
-def test_attention_starts_among_tokens_that_are_alike(network: dict[str, Any]) -> None:
+def test_attention_is_among_tokens_that_are_alike(network: dict[str, Any]) -> None:
     torch.manual_seed(0)
     classifier = build_classifier(network, 3)
     attend_alike(classifier)
@@ -130,3 +130,20 @@ def test_attention_starts_among_tokens_that_are_alike(network: dict[str, Any]) -
         own = logits.diagonal(dim1=1, dim2=2).mean().item()
         assert own == pytest.approx(pretrain_network.ALIKE, rel=0.25)
         assert own > 4 * logits.mean().abs().item()
+
+
+@pytest.mark.parametrize("network", [NANO, VIT], ids=["conformer", "vit"])
+def test_queries_and_keys_stay_and_values_learn(network: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    classifier = build_classifier(network, 3)
+    attend_alike(classifier)
+    tags = {"images": torch.randn(2, 3, 32, 32), "tags": torch.eye(3)[:2]}
+    sum(shared_losses(classifier, tags).values()).backward()
+    for module in classifier.modules():
+        if hasattr(module, "qkv"):
+            for gradient in (module.qkv.weight.grad, module.qkv.bias.grad):
+                assert gradient is not None
+                queries, keys, values = gradient.chunk(3)
+                assert not queries.any()
+                assert not keys.any()
+                assert values.any()

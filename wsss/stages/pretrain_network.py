@@ -3,7 +3,7 @@
 The image labels are all that is learned from. The masks, which the painter knows, only measure at the end how
 well the attention stays on the objects of images that were held back.
 
-Two things make up for a training that is short beside ImageNet's. Attention starts among tokens that are
+Two things make up for a training that is short beside ImageNet's. Attention is among tokens that are
 alike, see :func:`attend_alike`. And class maps are pooled by their log-sum-exp, see :func:`shared_losses`: a
 mean rewards a network that spreads what it knows of a small object to the ground around it.
 """
@@ -36,7 +36,7 @@ from wsss.stages.training_run import Product, fit
 from wsss.training import seed_everything
 
 HELD_OUT = 400  # images
-ALIKE = 12.0  # logit of a token's attention to itself before training; 0 would be even attention
+ALIKE = 12.0  # logit of a token's attention to itself; 0 would be even attention
 CLASSES = len(PRETRAIN_KINDS)
 
 log = logging.getLogger(__name__)
@@ -98,10 +98,12 @@ class PaintedScenes(RescaledDataset[int]):
 
 
 def attend_alike(network: nn.Module) -> None:
-    """Start each self-attention with keys equal to its queries, so that alike tokens attend to each other.
+    """Make each self-attention one among tokens that are alike: its keys are its queries, and both stay.
 
-    Trained vision transformers are like that: Trockman and Kolter, Mimetic initialization of self-attention
-    layers, ICML 2023.
+    What tokens hold, and so which are alike, is learned. Left free, queries and keys learn in a few hundred
+    steps to look at the telling tokens from everywhere, from the ground as from the object.
+    That queries and keys of trained vision transformers are alike found Trockman and Kolter (Mimetic
+    initialization of self-attention layers, ICML 2023).
 
     Args:
         network: Its attentions are modules with a linear layer ``qkv`` and a number of heads, ``heads`` as a
@@ -115,6 +117,13 @@ def attend_alike(network: nn.Module) -> None:
                 # Normalised tokens have squares that sum to the width: on itself each has the logit ALIKE.
                 qkv.weight[:width].normal_(std=(ALIKE * scale / width) ** 0.5)
                 qkv.weight[width : 2 * width] = qkv.weight[:width]
+            for parameter in qkv.parameters():  # (3 width, ...): queries, keys, values
+                parameter.register_hook(partial(_of_values, width))
+
+
+def _of_values(width: int, gradient: Tensor) -> Tensor:
+    """A gradient of queries, keys and values without what moves the first two."""
+    return torch.cat([torch.zeros_like(gradient[: 2 * width]), gradient[2 * width :]])
 
 
 def shared_losses(classifier: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
