@@ -8,10 +8,12 @@ import pytest
 from wsss.data.animals import BUILDS, COATS
 from wsss.data.generated import (
     PRETRAIN_KINDS,
+    PRETRAIN_LABELS,
     PRETRAIN_MARKS,
     SAMPLE_CLASSES,
     SAMPLE_KINDS,
     Scene,
+    pretrain_labels,
     pretrain_scene,
     sample_scene,
     sample_scenes,
@@ -111,3 +113,13 @@ def test_a_class_of_the_sample_shows_in_its_mark_always_and_in_its_looks_mostly(
     for what in ("build", "coat"):
         share = np.mean([getattr(kind, what) == getattr(own, what) for kind in animals])
         assert 0.5 < share < 0.85
+
+
+def test_labels_of_pretraining_are_the_classes_and_their_families() -> None:
+    """Class 14 has mark 2 (14 = 12 + 2), so build 3 and coat (2 + 3) % 6 = 5."""
+    assert PRETRAIN_KINDS[14] == (3, 5, PRETRAIN_MARKS[2])
+    assert pretrain_labels([14]) == (14, 108 + 2, 120 + 3, 128 + 5)
+    every = [pretrain_labels([index]) for index in range(len(PRETRAIN_KINDS))]
+    assert len(set(every)) == len({labels[1:] for labels in every}) == len(PRETRAIN_KINDS)
+    assert {label for labels in every for label in labels} == set(range(PRETRAIN_LABELS))
+    assert pretrain_labels([2, 14]) == (2, 14, 110, 122, 123, 130, 133)  # they share the mark

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from tests.stages.trainings import CLASSIFIER_TRAINING, COLOURS, IRN, NANO, RANDOM, THIN, outputs
 from wsss.artefacts import read_tensors
-from wsss.data.generated import PRETRAIN_KINDS
+from wsss.data.generated import PRETRAIN_LABELS, pretrain_labels
 from wsss.data.sampler import Sample
 from wsss.initial_weights import load_initial
 from wsss.models.classifiers import build_classifier
@@ -92,9 +92,9 @@ def test_a_scene_is_painted_when_it_is_asked_for(painted: PaintedScenes) -> None
     first, again = painted[far], painted[far]
     assert torch.equal(first["images"], again["images"])
     assert first["images"].shape == (3, 32, 32)
-    assert first["tags"].shape == (len(PRETRAIN_KINDS),)
+    assert first["tags"].shape == (PRETRAIN_LABELS,)
     scene = painted.scene(987_654_321)
-    assert first["tags"].nonzero().flatten().tolist() == list(scene.classes)
+    assert first["tags"].nonzero().flatten().tolist() == list(pretrain_labels(scene.classes))
     other = painted[Sample(4, 987_654_321)]  # another view of the same scene
     assert not torch.equal(first["images"], other["images"])
     assert torch.equal(first["tags"], other["tags"])

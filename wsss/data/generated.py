@@ -6,7 +6,8 @@ always, on a ground of its own. Some images show two classes.
 
 The images for pretraining are to these what ImageNet is to PASCAL VOC: many images of many other classes,
 one to three animals an image, on any ground. A class there is a mark, a build and a coat together, none of
-which would do alone; which of them belong together only the animal tells.
+which would do alone; which of them belong together only the animal tells. As with WordNet's words for
+ImageNet, an image's labels are its classes and their families: all of one mark, of one build, of one coat.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ PRETRAIN_KINDS = tuple(
     for row in range(9)
     for mark in range(len(PRETRAIN_MARKS))
 )
+
+PRETRAIN_LABELS = len(PRETRAIN_KINDS) + len(PRETRAIN_MARKS) + len(BUILDS) + COATS  # classes, then families
 
 HOME_SHARE = 0.7  # of the images of a class, those on its own ground
 PAIR_SHARE = 0.35  # of the images, those that show a second class
@@ -113,6 +116,18 @@ def pretrain_scene(position: int, side: Sequence[int], seed: int) -> Scene:
     classes = (first, *(int(other) for other in others))
     ground = int(rng.integers(len(GROUNDS)))
     return _paint(_draw_size(side, rng), ground, [PRETRAIN_KINDS[index] for index in classes], classes, rng)
+
+
+def pretrain_labels(classes: Sequence[int]) -> tuple[int, ...]:
+    """The labels of an image for pretraining that shows ``classes``: these, and their families."""
+    mark, build = len(PRETRAIN_KINDS), len(PRETRAIN_KINDS) + len(PRETRAIN_MARKS)
+    kinds = [PRETRAIN_KINDS[index] for index in classes]
+    marks = {mark + PRETRAIN_MARKS.index(kind.mark) for kind in kinds}
+    builds, coats = (
+        {build + kind.build for kind in kinds},
+        {build + len(BUILDS) + kind.coat for kind in kinds},
+    )
+    return tuple(sorted({*classes} | marks | builds | coats))
 
 
 def _relative(kind: Kind, rng: np.random.Generator) -> Kind:

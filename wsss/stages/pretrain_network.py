@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from wsss.data.datasets import RescaledDataset, multi_hot
-from wsss.data.generated import PRETRAIN_KINDS, Scene, pretrain_scene
+from wsss.data.generated import PRETRAIN_KINDS, PRETRAIN_LABELS, Scene, pretrain_labels, pretrain_scene
 from wsss.files import PathLike
 from wsss.methods.attention import aggregate_attention
 from wsss.methods.object_attention import OnObject, attention_on_objects, token_owners
@@ -37,7 +37,6 @@ from wsss.training import seed_everything
 
 HELD_OUT = 400  # images
 ALIKE = 12.0  # logit of a token's attention to itself; 0 would be even attention
-CLASSES = len(PRETRAIN_KINDS)
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +93,8 @@ class PaintedScenes(RescaledDataset[int]):
     def augmented(self, source: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """``images`` float32 (3, crop, crop) and ``tags`` float32 (C,)."""
         scene = self.scene(source)
-        return {"images": self.view(scene.image, rng), "tags": multi_hot(scene.classes, CLASSES)}
+        labels = pretrain_labels(scene.classes)
+        return {"images": self.view(scene.image, rng), "tags": multi_hot(labels, PRETRAIN_LABELS)}
 
 
 def attend_alike(network: nn.Module) -> None:
@@ -127,14 +127,14 @@ def _of_values(width: int, gradient: Tensor) -> Tensor:
 
 
 def shared_losses(classifier: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Cross-entropy of each head against the image's classes, which share the probability evenly.
+    """Cross-entropy of each head against the image's labels, which share the probability evenly.
 
     The class maps' logits are the log-sum-exp of each map over its cells, so that an object counts however
     small it is; the head's bias has no part in it.
 
     Args:
         classifier: Returns a ``ClassifierOutput``.
-        batch: ``images`` (B, 3, H, W) and ``tags`` (B, C), at least one class an image.
+        batch: ``images`` (B, 3, H, W) and ``tags`` (B, C), at least one label an image.
 
     Returns:
         ``cnn_loss`` and, for a network with a class token, ``vit_loss``.
@@ -146,8 +146,8 @@ def shared_losses(classifier: nn.Module, batch: dict[str, Tensor]) -> dict[str, 
 
 def _build(network: Mapping[str, Any]) -> nn.Module:
     if "backbone" in network:
-        return BackboneClassifier(network["backbone"], CLASSES)
-    return build_classifier(network, CLASSES)
+        return BackboneClassifier(network["backbone"], PRETRAIN_LABELS)
+    return build_classifier(network, PRETRAIN_LABELS)
 
 
 def _painted(settings: Mapping[str, Any], count: int, seed: int) -> PaintedScenes:
@@ -169,7 +169,8 @@ def _log_scores(classifier: nn.Module, held_out: PaintedScenes) -> None:
     for position in range(len(held_out)):
         scene = held_out.scene(position)
         output = classifier(held_out.whole(scene.image)[None].to(device))
-        hits.append([_ranked_first(logits[0], scene.classes) for logits in _heads(output).values()])
+        ranked = [logits[0, : len(PRETRAIN_KINDS)] for logits in _heads(output).values()]
+        hits.append([_ranked_first(logits, scene.classes) for logits in ranked])
         if output.attention is not None:
             owners = token_owners(torch.from_numpy(scene.mask), classifier.token_stride).to(device)
             found = attention_on_objects(aggregate_attention(output.attention[0]), owners)
