@@ -165,7 +165,7 @@ def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tupl
         ),
         (
             ("apc", "apc_nano_max", "training", "side"),
-            100,
+            101,
             "datasets.sample.apc.ablation: expected a multiple of the",
         ),
         ((*VOC_APC, "main"), "resnet50", "datasets.voc.apc.main: expected one of apc (apc, "),
@@ -189,8 +189,8 @@ def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tupl
         ((*SYSTEM, "refiner"), "irnn", "systems.AD-CAM.refiner: expected one of refiners"),
         ((*SYSTEM, "segmenter"), "deeplab", "systems.AD-CAM.segmenter: expected one of segmenters"),
         ((*SYSTEM, "segmenter"), None, None),
-        ((*SYSTEM, "classifier"), "resnet50", "systems.AD-CAM.method: 'adcam' needs attention, which"),
-        ((*SYSTEM, "classifier"), "apc_nano", "systems.AD-CAM.method: 'adcam': expected 'patches' with"),
+        ((*SYSTEM, "classifier"), "resnet50", "systems.AD-CAM.method: 'adcam_n020' needs attention, which"),
+        ((*SYSTEM, "classifier"), "apc_nano", "systems.AD-CAM.method: 'adcam_n020': expected 'patches' with"),
         (
             (*VOC_SYSTEMS, -1, "inference"),
             "side_1121",
@@ -462,9 +462,9 @@ def test_paths_of_a_system(config: dict[str, Any]) -> None:
     sample = config["datasets"]["sample"]
     systems = {entry["name"]: system_of(entry, sample) for entry in sample["compare"]["systems"]}
     chain, single, short = systems["AD-CAM + IRNet"], systems["APC"], systems["CAM x attention"]
-    assert chain.maps == chain.scored == "conformer_nano/adcam/irn_nano"
-    assert chain.labels == "conformer_nano/adcam/irn_nano/pseudo"
-    assert chain.predictions == "conformer_nano/adcam/irn_nano/deeplab_nano/val/nano_crf/masks"
+    assert chain.maps == chain.scored == "conformer_nano/adcam_n020/irn_nano"
+    assert chain.labels == "conformer_nano/adcam_n020/irn_nano/pseudo"
+    assert chain.predictions == "conformer_nano/adcam_n020/irn_nano/deeplab_nano/val/nano_crf/masks"
     assert (single.maps, single.scored, single.segmentation) == (
         "apc_nano/patches/none",
         "apc_nano",

@@ -197,7 +197,7 @@ def test_a_chain_that_does_not_fit_stops_the_run(tmp_path: Path) -> None:
     overlay.write_text("datasets: {sample: {main: {classifier: resnet50}}}\n")
     result = snakemake("-n", "--configfile", overlay)
     assert result.returncode != 0
-    assert "datasets.sample.main.method: 'adcam' needs attention" in result.stdout
+    assert "datasets.sample.main.method: 'adcam_n020' needs attention" in result.stdout
 
 
 # Planning
@@ -450,7 +450,7 @@ def test_every_network_of_the_systems_is_named_once(plan: Plan) -> None:
     networks = plan.compared_networks(SimpleNamespace(dataset="sample"))
     assert len(networks) == len(set(networks)) == 2 + 5 + 2 + 2  # classifiers, IRNets, DeepLabs, APCs
     assert "conformer_nano/cam_attention/irn_nano/irn" in networks
-    assert "conformer_nano/adcam/irn_nano/deeplab_nano" in networks
+    assert "conformer_nano/adcam_n020/irn_nano/deeplab_nano" in networks
     assert "apc_nano_max" in networks
     assert not any(network.endswith(("none/irn", "None")) for network in networks)
 

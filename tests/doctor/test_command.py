@@ -64,7 +64,7 @@ def test_what_is_not_there_is_no_error_unless_it_is_wanted(
     ("overlay", "said"),
     [
         ("methods: {adcam: {stpes: 3}}", "'stpes' was unexpected"),
-        ("datasets: {sample: {main: {classifier: resnet50}}}", "'adcam' needs attention"),
+        ("datasets: {sample: {main: {classifier: resnet50}}}", "'adcam_n020' needs attention"),
         ("datasets: [sample]", "is not of type 'object'"),
         ("datasets: {", "cannot be read as YAML"),
         ("- sample", "expected keys and values, found list"),

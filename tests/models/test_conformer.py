@@ -168,9 +168,9 @@ def test_the_stop_leaves_the_forward_coupling_alone() -> None:
 @pytest.mark.parametrize(
     ("build", "output_stride", "token", "blocks"),
     [
-        (conformer_nano, 4, 4, 4),
-        (conformer_nano, 8, 8, 4),
-        (conformer_nano, 16, 16, 4),
+        (conformer_nano, 4, 4, 5),
+        (conformer_nano, 8, 8, 5),
+        (conformer_nano, 16, 16, 5),
         (conformer_tiny, 16, 16, 11),
         (conformer_tiny, 32, 16, 12),
     ],

@@ -18,10 +18,8 @@ from tests.stages.trainings import (
     NANO,
     RANDOM,
     SEGMENTER_TRAINING,
-    THIN,
     classify,
     make_labelled,
-    outputs,
     refine,
     segment,
 )
@@ -38,11 +36,10 @@ from wsss.artefacts import (
     write_tensors,
 )
 from wsss.files import ArtefactError, digest
-from wsss.initial_weights import load_initial
 from wsss.models.classifiers import build_classifier
 from wsss.models.deeplabv2 import build_segmenter
 from wsss.models.irnet import build_irnet
-from wsss.stages import pretrain_network, train_classifier
+from wsss.stages import train_classifier
 from wsss.training import TrainingError
 from wsss.training.engine import _optimizer
 
@@ -308,55 +305,6 @@ def test_a_label_map_cut_in_half_is_named(tmp_path: Path, data: dict[str, Any]) 
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ArtefactError, match=r"2\.png: not a whole image"):
         segment(tmp_path / "out", data)
-
-
-# ------------------------------------------------------------------------------------------------ pretraining
-
-PRETRAINING = {**CLASSIFIER_TRAINING, "epochs": 1, "batch": 10}
-PAINTED = {"count": 20, "seed": 3, "side": [32, 40]}
-
-
-VIT = {
-    "kind": "timm",
-    "model": "vit_tiny_patch16_224",
-    "arguments": {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2},
-    **COLOURS,
-}
-
-
-@pytest.mark.parametrize(
-    "network", [NANO, {"backbone": THIN, **COLOURS}, VIT], ids=["conformer", "backbone", "vit"]
-)
-def test_pretrained_weights_are_small_and_load(
-    tmp_path: Path, network: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pretrain_network, "HELD_OUT", 4)
-    settings = {"network": network, "training": PRETRAINING, "images": PAINTED}
-    pretrain_network.run(**outputs(tmp_path / "out"), settings=settings)
-    path = tmp_path / "out" / "weights.safetensors"
-    state = read_tensors(path, "weights")
-    assert {value.dtype for value in state.values()} <= {torch.float16, torch.int64}
-    target = build_irnet(IRN).backbone if "backbone" in network else build_classifier(network, 2)
-    before = {name: value.clone() for name, value in target.state_dict().items()}
-    load_initial(target, {**RANDOM, "file": str(path)})
-    changed = [name for name, value in target.state_dict().items() if not torch.equal(value, before[name])]
-    assert len(changed) > len(before) / 2
-
-
-def test_a_pretrained_vision_transformer_loads_into_timms_own_to_the_last_tensor(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pretrain_network, "HELD_OUT", 4)
-    settings = {"network": VIT, "training": PRETRAINING, "images": PAINTED}
-    pretrain_network.run(**outputs(tmp_path / "out"), settings=settings)
-    path = tmp_path / "out" / "weights.safetensors"
-    state = read_tensors(path, "weights")
-    encoder = timm.create_model(VIT["model"], num_classes=0, dynamic_img_size=True, **VIT["arguments"])
-    assert set(state) == set(encoder.state_dict())
-    classifier = build_classifier(VIT, 2)
-    for target, loaded in ((encoder, encoder), (classifier, classifier.backbone)):
-        load_initial(target, {**RANDOM, "file": str(path)})
-        assert all(torch.equal(value, state[name].float()) for name, value in loaded.state_dict().items())
 
 
 # ---------------------------------------------------------------------------------- IRNet's pairs of labels

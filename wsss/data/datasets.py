@@ -47,7 +47,7 @@ class AugmentedDataset(Dataset[dict[str, Tensor]], ABC, Generic[Source]):
             std: Deviation of red, green and blue, on the scale 0..1.
             seed: Seed of the augmentation.
         """
-        self.sources, self.seed = list(sources), seed
+        self.sources, self.seed = sources, seed
         self.mean, self.std = tuple(mean), tuple(std)
 
     def __len__(self) -> int:

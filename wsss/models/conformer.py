@@ -212,14 +212,14 @@ def conformer_base(num_classes: int, *, output_stride: int = 16, **options: Any)
 
 
 def conformer_nano(num_classes: int, *, output_stride: int = 4, **options: Any) -> Conformer:
-    """A Conformer for small images and a CPU: 4 blocks, 2e5 parameters, tokens of output_stride pixels."""
-    strides = _pick({4: (1, 1), 8: (1, 2), 16: (2, 2)}, output_stride, "output_stride")
-    stages = (Stage(32, 1, 1), Stage(64, 2, strides[0]), Stage(128, 1, strides[1]))
+    """A Conformer for small images and a CPU: 5 blocks, 6e5 parameters, tokens of output_stride pixels."""
+    strides = _pick({4: (1, 1), 8: (2, 1), 16: (2, 2)}, output_stride, "output_stride")
+    stages = (Stage(48, 1, 1), Stage(96, 2, strides[0]), Stage(192, 2, strides[1]))
     return Conformer(
         num_classes,
         stages=stages,
-        dim=64,
-        heads=2,
+        dim=96,
+        heads=3,
         patch=output_stride // STEM_STRIDE,
         stem_channels=24,
         mlp_ratio=2.0,

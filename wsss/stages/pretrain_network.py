@@ -1,9 +1,17 @@
-"""Pretrain a small network on generated images of one object each: the weights in ``data/pretrained``."""
+"""Pretrain a small network on images painted as they are asked for: the weights in ``data/pretrained``.
+
+The image labels are all that is learned from. The masks, which the painter knows, only measure at the end how
+well the attention stays on the objects of images that were held back.
+
+Two things make up for a training that is short beside ImageNet's. Attention is among tokens that are
+alike, see :func:`attend_alike`. And class maps are pooled by their log-sum-exp, see :func:`shared_losses`: a
+mean rewards a network that spreads what it knows of a small object to the ground around it.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -12,20 +20,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from wsss.data.datasets import RescaledDataset
-from wsss.data.generated import PRETRAIN_CLASSES, pretrain_images
-from wsss.data.transforms import Pixels
+from wsss.data.datasets import RescaledDataset, multi_hot
+from wsss.data.generated import PRETRAIN_KINDS, PRETRAIN_LABELS, Scene, pretrain_labels, pretrain_scene
 from wsss.files import PathLike
+from wsss.methods.attention import aggregate_attention
+from wsss.methods.object_attention import OnObject, attention_on_objects, token_owners
 from wsss.models.backbone_classifier import BackboneClassifier
 from wsss.models.classifiers import build_classifier
 from wsss.models.conformer import Conformer
+from wsss.models.outputs import ClassifierOutput
 from wsss.models.weights import timm_network
 from wsss.stages.train_classifier import augmentation, branch_groups
 from wsss.stages.train_classifier import schedule as classifier_schedule
 from wsss.stages.training_run import Product, fit
 from wsss.training import seed_everything
 
-HELD_OUT = 200
+HELD_OUT = 400  # images
+ALIKE = 12.0  # logit of a token's attention to itself; 0 would be even attention
 
 log = logging.getLogger(__name__)
 
@@ -42,61 +53,138 @@ def run(*, weights: PathLike, history: PathLike, settings: Mapping[str, Any]) ->
     network, training, images = settings["network"], settings["training"], settings["images"]
     seed_everything(images["seed"])
     classifier = _build(network)
-    painted = _paint(settings, images["count"], images["seed"])
-    held_out = _paint(settings, HELD_OUT, images["seed"] + 1)
+    attend_alike(classifier)
+    painted = _painted(settings, images["count"], images["seed"])
+    held_out = _painted(settings, HELD_OUT, images["seed"] + 1)
     fit(
         classifier,
-        _losses,
+        shared_losses,
         painted,
         branch_groups(classifier, training),
         classifier_schedule(training, len(painted)),
         Product("pretrain_network", weights, history, {**settings, "seed": images["seed"]}),
-        finish=partial(_log_accuracy, held_out=held_out),
+        finish=partial(_log_scores, held_out=held_out),
         weights_of=_rounded,
     )
 
 
-class SingleObjects(RescaledDataset[tuple[Pixels, int]]):
-    """Generated images of one object each with their class, augmented as a classifier's."""
+class PaintedScenes(RescaledDataset[int]):
+    """Scenes for pretraining with their classes, augmented as a classifier's; each is painted when asked for.
 
-    def augmented(self, source: tuple[Pixels, int], rng: np.random.Generator) -> dict[str, Tensor]:
-        """``images`` float32 (3, crop, crop) and ``classes`` int64."""
-        image, label = source
-        return {"images": self.view(image, rng), "classes": torch.tensor(label)}
+    A scene follows from the seed and its position alone, so memory does not grow with their number, and a
+    resumed training sees what it would have seen.
+    """
+
+    def __init__(self, count: int, side: tuple[int, int], **common: Any) -> None:
+        """Keep what to paint.
+
+        Args:
+            count: Number of scenes.
+            side: Shortest and longest side in pixels.
+            common: See :class:`wsss.data.datasets.RescaledDataset`.
+        """
+        super().__init__(range(count), **common)
+        self.side = side
+
+    def scene(self, position: int) -> Scene:
+        """A scene as it is painted."""
+        return pretrain_scene(position, self.side, self.seed)
+
+    def augmented(self, source: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """``images`` float32 (3, crop, crop) and ``tags`` float32 (C,)."""
+        scene = self.scene(source)
+        labels = pretrain_labels(scene.classes)
+        return {"images": self.view(scene.image, rng), "tags": multi_hot(labels, PRETRAIN_LABELS)}
+
+
+def attend_alike(network: nn.Module) -> None:
+    """Make each self-attention one among tokens that are alike: its keys are its queries, and both stay.
+
+    What tokens hold, and so which are alike, is learned. Left free, queries and keys learn in a few hundred
+    steps to look at the telling tokens from everywhere, from the ground as from the object.
+    That queries and keys of trained vision transformers are alike found Trockman and Kolter (Mimetic
+    initialization of self-attention layers, ICML 2023).
+
+    Args:
+        network: Its attentions are modules with a linear layer ``qkv`` and a number of heads, ``heads`` as a
+            Conformer's or ``num_heads`` as timm's; changed in place.
+    """
+    for module in network.modules():
+        if isinstance(qkv := getattr(module, "qkv", None), nn.Linear):
+            width, heads = qkv.in_features, getattr(module, "num_heads", None) or module.heads
+            scale = (width // heads) ** -0.5
+            with torch.no_grad():
+                # Normalised tokens have squares that sum to the width: on itself each has the logit ALIKE.
+                qkv.weight[:width].normal_(std=(ALIKE * scale / width) ** 0.5)
+                qkv.weight[width : 2 * width] = qkv.weight[:width]
+            for parameter in qkv.parameters():  # (3 width, ...): queries, keys, values
+                parameter.register_hook(partial(_of_values, width))
+
+
+def _of_values(width: int, gradient: Tensor) -> Tensor:
+    """A gradient of queries, keys and values without what moves the first two."""
+    return torch.cat([torch.zeros_like(gradient[: 2 * width]), gradient[2 * width :]])
+
+
+def shared_losses(classifier: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Cross-entropy of each head against the image's labels, which share the probability evenly.
+
+    The class maps' logits are the log-sum-exp of each map over its cells, so that an object counts however
+    small it is; the head's bias has no part in it.
+
+    Args:
+        classifier: Returns a ``ClassifierOutput``.
+        batch: ``images`` (B, 3, H, W) and ``tags`` (B, C), at least one label an image.
+
+    Returns:
+        ``cnn_loss`` and, for a network with a class token, ``vit_loss``.
+    """
+    target = batch["tags"] / batch["tags"].sum(1, keepdim=True)
+    heads = _heads(classifier(batch["images"], attention=False))
+    return {name: F.cross_entropy(logits, target) for name, logits in heads.items()}  # (B, C) both
 
 
 def _build(network: Mapping[str, Any]) -> nn.Module:
     if "backbone" in network:
-        return BackboneClassifier(network["backbone"], PRETRAIN_CLASSES)
-    return build_classifier(network, PRETRAIN_CLASSES)
+        return BackboneClassifier(network["backbone"], PRETRAIN_LABELS)
+    return build_classifier(network, PRETRAIN_LABELS)
 
 
-def _paint(settings: Mapping[str, Any], count: int, seed: int) -> SingleObjects:
-    painted = list(pretrain_images(count, seed, settings["images"]["side"]))
-    return SingleObjects(painted, **augmentation(settings["network"], settings["training"], seed))
+def _painted(settings: Mapping[str, Any], count: int, seed: int) -> PaintedScenes:
+    taken = augmentation(settings["network"], settings["training"], seed)
+    return PaintedScenes(count, settings["images"]["side"], **taken)
 
 
-def _heads(classifier: nn.Module, images: Tensor) -> Sequence[Tensor]:
-    output = classifier(images, attention=False)
-    return [logits for logits in (output.cnn_logits, output.vit_logits) if logits is not None]
-
-
-def _losses(classifier: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    heads = _heads(classifier, batch["images"])
-    names = ("cnn_loss", "vit_loss")
-    return {
-        name: F.cross_entropy(logits, batch["classes"]) for name, logits in zip(names, heads, strict=False)
-    }
+def _heads(output: ClassifierOutput) -> dict[str, Tensor]:
+    heads = {"cnn_loss": output.class_maps.flatten(2).logsumexp(2), "vit_loss": output.vit_logits}
+    return {name: logits for name, logits in heads.items() if logits is not None}
 
 
 @torch.no_grad()
-def _log_accuracy(classifier: nn.Module, held_out: SingleObjects) -> None:
+def _log_scores(classifier: nn.Module, held_out: PaintedScenes) -> None:
+    """Log, of the held-out images, how many of the classes shown each head ranks first, and the attention."""
     device = next(classifier.parameters()).device
-    hits: list[list[bool]] = []
-    for picture, label in held_out.sources:
-        image = held_out.whole(picture)[None].to(device)
-        hits.append([int(logits.argmax()) == label for logits in _heads(classifier, image)])
-    log.info("accuracy of each head on %d held-out images: %s", len(held_out), np.mean(hits, axis=0))
+    hits: list[list[float]] = []
+    shares: list[OnObject] = []
+    for position in range(len(held_out)):
+        scene = held_out.scene(position)
+        output = classifier(held_out.whole(scene.image)[None].to(device))
+        ranked = [logits[0, : len(PRETRAIN_KINDS)] for logits in _heads(output).values()]
+        hits.append([_ranked_first(logits, scene.classes) for logits in ranked])
+        if output.attention is not None:
+            owners = token_owners(torch.from_numpy(scene.mask), classifier.token_stride).to(device)
+            found = attention_on_objects(aggregate_attention(output.attention[0]), owners)
+            shares += [] if found is None else [found]
+    log.info(
+        "classes that each head ranks first, of %d held-out images: %s", len(hits), np.mean(hits, axis=0)
+    )
+    if shares:
+        log.info("attention on objects: %s", OnObject(*np.mean(shares, axis=0)))
+
+
+def _ranked_first(logits: Tensor, classes: tuple[int, ...]) -> float:
+    """Share of an image's K classes that are among the K largest of the logits (C,)."""
+    return len(set(logits.topk(len(classes)).indices.tolist()) & set(classes)) / len(classes)
 
 
 def _rounded(classifier: nn.Module) -> Mapping[str, Tensor]:
