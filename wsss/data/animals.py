@@ -7,12 +7,14 @@ direction and light are drawn once an animal. So parts of one animal look more a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsss.data.painter import Field, Grid, Size, along, blend, colour, grid_of, noise, step
+
+Point: TypeAlias = NDArray[np.float64] | tuple[float, float]  # row and column
 
 
 class Build(NamedTuple):
@@ -89,8 +91,8 @@ class Kind(NamedTuple):
 class _Limb(NamedTuple):
     """A straight part of a body that tapers from one end to the other."""
 
-    start: tuple[float, float]
-    end: tuple[float, float]
+    start: Point
+    end: Point
     start_radius: float
     end_radius: float
 

@@ -65,7 +65,8 @@ def _meadow(size: Size, rng: np.random.Generator) -> Field:
 
 
 def _water(size: Size, rng: np.random.Generator) -> Field:
-    waves = np.sin(grid_of(size).rows * np.float32(rng.uniform(0.6, 0.9)) + 2.5 * noise(size, (12, 20), rng))
+    rows: Field = grid_of(size).rows * np.float32(rng.uniform(0.6, 0.9))
+    waves: Field = np.sin(rows + 2.5 * noise(size, (12, 20), rng))
     return _tint(rng.uniform(0.52, 0.62), 0.55, 0.58 + 0.14 * waves)
 
 

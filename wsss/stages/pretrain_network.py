@@ -111,8 +111,8 @@ def attend_alike(network: nn.Module) -> None:
     """
     for module in network.modules():
         if isinstance(qkv := getattr(module, "qkv", None), nn.Linear):
-            width, heads = qkv.in_features, getattr(module, "num_heads", None) or module.heads
-            scale = (width // heads) ** -0.5
+            width, heads = qkv.in_features, int(getattr(module, "num_heads", 0) or module.heads)  # type: ignore[arg-type]
+            scale = float((width // heads) ** -0.5)
             with torch.no_grad():
                 # Normalised tokens have squares that sum to the width: on itself each has the logit ALIKE.
                 qkv.weight[:width].normal_(std=(ALIKE * scale / width) ** 0.5)
@@ -164,6 +164,7 @@ def _heads(output: ClassifierOutput) -> dict[str, Tensor]:
 def _log_scores(classifier: nn.Module, held_out: PaintedScenes) -> None:
     """Log, of the held-out images, how many of the classes shown each head ranks first, and the attention."""
     device = next(classifier.parameters()).device
+    stride = getattr(classifier, "token_stride", None)
     hits: list[list[float]] = []
     shares: list[OnObject] = []
     for position in range(len(held_out)):
@@ -171,8 +172,8 @@ def _log_scores(classifier: nn.Module, held_out: PaintedScenes) -> None:
         output = classifier(held_out.whole(scene.image)[None].to(device))
         ranked = [logits[0, : len(PRETRAIN_KINDS)] for logits in _heads(output).values()]
         hits.append([_ranked_first(logits, scene.classes) for logits in ranked])
-        if output.attention is not None:
-            owners = token_owners(torch.from_numpy(scene.mask), classifier.token_stride).to(device)
+        if output.attention is not None and stride is not None:
+            owners = token_owners(torch.from_numpy(scene.mask), stride).to(device)
             found = attention_on_objects(aggregate_attention(output.attention[0]), owners)
             shares += [] if found is None else [found]
     log.info(
