@@ -30,6 +30,7 @@ TITLES = {
     "transcam": "TransCAM",
     "attention_diffusion": "Att-Diffu",
     "adcam": "AD-CAM",
+    "adcam_n020": "AD-CAM, k 0.2 N",
 }
 
 Column: TypeAlias = Callable[[Record, Picture], Picture]
