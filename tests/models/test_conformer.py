@@ -289,14 +289,14 @@ def test_token_maps_and_features_are_of_the_patch_tokens(token_head: str) -> Non
         output, without = model(images), model(images, attention=False)
         tokens = model.trans_norm(model.features(images).tokens)
     torch.testing.assert_close(output.features, tokens[:, 1:])
-    assert output.features.shape == (2, 4 * 5, 64)
+    assert output.features.shape == (2, 4 * 5, 96)
     assert without.features is without.token_maps is without.attention is None
     torch.testing.assert_close(without.vit_logits, output.vit_logits)
     if token_head == "class":
         assert output.token_maps is None
         return
-    grid = torch.zeros(2, 64, 6, 7, dtype=torch.float64)  # the grid with a border of zeros
-    grid[:, :, 1:5, 1:6] = tokens[:, 1:].transpose(1, 2).reshape(2, 64, 4, 5)
+    grid = torch.zeros(2, 96, 6, 7, dtype=torch.float64)  # the grid with a border of zeros
+    grid[:, :, 1:5, 1:6] = tokens[:, 1:].transpose(1, 2).reshape(2, 96, 4, 5)
     weight, bias = model.trans_cls_head.weight, model.trans_cls_head.bias
     cell = (grid[0, :, 1:4, 2:5] * weight).sum((1, 2, 3)) + bias  # row 1, column 2, by the definition
     torch.testing.assert_close(output.token_maps[0, :, 1, 2], cell)

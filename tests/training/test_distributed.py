@@ -291,7 +291,8 @@ STAGES: Mapping[str, Callable[..., Path]] = {
     "classifier": partial(
         classify,
         network={**NANO, "drop_path": 0.1},
-        training={**CLASSIFIER_TRAINING, "batch": 4},
+        # by gradient descent: the biases before its batch norms would grow by Adam, see STEADY
+        training={**CLASSIFIER_TRAINING, "batch": 4, "optimizer": "sgd", "momentum": 0.9},
     ),
     "irn": partial(refine, network={**IRN, "displacement": True}, training={**IRN_TRAINING, "batch": 4}),
     "segmenter": segment,

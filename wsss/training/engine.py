@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -185,7 +184,7 @@ def _runner(
     checkpoint = newest_whole(work)
     agree(checkpoint.passes if checkpoint else 0)
     if checkpoint is None and is_main_process():
-        shutil.rmtree(events, ignore_errors=True)  # curves of an earlier run would overlap this one's
+        _remove_curves(events)
     unused = ("timer", "sampler_seed", "logger", "checkpoint")  # replaced by this project's hooks
     runner = _QuietRunner(
         model=shared(_Trainee(network, losses).to(device()), _parameters(optimizer)),
@@ -206,6 +205,12 @@ def _runner(
     )
     runner.checkpoint = checkpoint
     return runner
+
+
+def _remove_curves(events: Path) -> None:
+    """Remove an earlier run's curves, which would overlap; another process may write to the folder."""
+    for file in events.glob("*"):
+        file.unlink(missing_ok=True)
 
 
 class _Trainee(BaseModel):
