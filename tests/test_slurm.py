@@ -395,8 +395,8 @@ def test_a_training_on_two_nodes_learns_what_one_process_does(faulty: Run, clust
     assert "2 processes train together on the CPU" in log.read_text()
     histories = [Path(name).with_name("history.csv") for name in weights("undisturbed", "two_nodes")]
     alone, shared = (read_table(faulty.folder / path) for path in histories)
-    # The same but for rounding, which Adam amplifies: 1e-7 in the first update, 1e-5 in the second, 3e-4 in the
-    # third, 5e-2 at most in all 80.
+    # The same but for rounding, which Adam amplifies: 1e-7 in the first update, 1e-5 in the second, 3e-4 in
+    # the third, 5e-2 at most in all 80.
     pd.testing.assert_frame_equal(shared[:1], alone[:1], rtol=1e-6, check_dtype=False)
     pd.testing.assert_frame_equal(shared[:2], alone[:2], rtol=1e-4, check_dtype=False)
     pd.testing.assert_frame_equal(shared, alone, rtol=0.15, check_dtype=False)
