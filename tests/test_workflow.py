@@ -495,7 +495,7 @@ def fewer(tmp_path: Path) -> Path:
 
 def test_dry_run_of_the_sample_s_comparison(tmp_path: Path) -> None:
     planned = jobs(tmp_path, "--", "results/sample/compare.html")
-    classifiers, apcs, methods, sweeps, irns, segmenters = 2, 2, 5, 6, 5, 2
+    classifiers, apcs, methods, sweeps, irns, segmenters = 2, 2, 5, 5, 5, 2
     labelled = methods + irns
     assert planned == {
         "generate_sample": 1,
