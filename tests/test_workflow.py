@@ -257,7 +257,7 @@ def test_a_segmentation_network_is_trained_on_a_chain_s_labels_or_on_masks(plan:
 
 def test_how_work_is_cut_is_no_part_of_a_data_set(plan: Plan) -> None:
     settings = plan.data_settings(SimpleNamespace(dataset="sample"))
-    assert settings == {"kind": "sample", "seed": 0, "train": 240, "val": 60, "side": [64, 96]}
+    assert settings == {"kind": "sample", "seed": 0, "train": 320, "val": 60, "side": [64, 96]}
     assert set(plan.data_settings(SimpleNamespace(dataset="coco"))) == {"kind", "root"}
 
 

@@ -250,10 +250,14 @@ def _check_reading(config: Config, key: str, variant: str, inferences: Sequence[
 
 
 def _check_sides(config: Config, key: str, variant: str, inferences: Sequence[str]) -> list[str]:
-    """Findings of images that the patches would not cover; timm's names mostly tell the patch."""
+    """Findings of images that the patches would not cover, where timm's name of the network tells the patch.
+
+    That of a hybrid, whose patches are of a convolution's output, does not; the training refuses its sides.
+    """
     settings = config["apc"][variant]
-    named = re.search(r"patch(\d+)", settings["network"]["model"])
-    patch = settings["network"]["arguments"].get("patch_size") or int(named[1] if named else 1)
+    if not (named := re.search(r"patch(\d+)", settings["network"]["model"])):
+        return []
+    patch = settings["network"]["arguments"].get("patch_size") or int(named[1])
     sides = {
         f"apc.{variant}.side": settings["side"],
         f"apc.{variant}.training.side": settings["training"]["side"],

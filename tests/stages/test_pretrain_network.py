@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch.nn import functional as F
 
 from tests.stages.trainings import CLASSIFIER_TRAINING, COLOURS, IRN, NANO, RANDOM, THIN, outputs
@@ -20,7 +21,7 @@ from wsss.models.conformer_units import Attention
 from wsss.models.irnet import build_irnet
 from wsss.models.outputs import ClassifierOutput
 from wsss.stages import pretrain_network
-from wsss.stages.pretrain_network import PaintedScenes, attend_alike, shared_losses
+from wsss.stages.pretrain_network import PaintedScenes, attend_alike, place_tokens, shared_losses
 
 PRETRAINING = {**CLASSIFIER_TRAINING, "epochs": 1, "batch": 10}
 PAINTED = {"count": 20, "seed": 3, "side": [32, 40]}
@@ -147,3 +148,23 @@ def test_queries_and_keys_stay_and_values_learn(network: dict[str, Any]) -> None
                 assert not queries.any()
                 assert not keys.any()
                 assert values.any()
+
+
+def test_tokens_that_are_near_start_alike() -> None:
+    classifier = build_classifier(VIT, 3)
+    place_tokens(classifier)
+    (transformer,) = [module for module in classifier.modules() if isinstance(module, VisionTransformer)]
+    placed = transformer.pos_embed[0, transformer.num_prefix_tokens :].detach()  # (N, D), row after row
+    torch.testing.assert_close(placed.norm(dim=1), torch.full((len(placed),), placed.norm(dim=1)[0].item()))
+    assert placed.square().mean().sqrt().item() == pytest.approx(pretrain_network.PLACED, rel=1e-5)
+    rows, columns = transformer.patch_embed.grid_size
+    alike = F.cosine_similarity(placed[:1], placed, dim=1).view(rows, columns)
+    for line in (alike[0], alike[:, 0], alike.diagonal()):
+        assert (line.diff() < 0).all()  # less and less, away from the corner
+
+
+def test_a_conformer_has_no_positions_to_start() -> None:
+    classifier = build_classifier(NANO, 3)
+    before = {name: value.clone() for name, value in classifier.state_dict().items()}
+    place_tokens(classifier)
+    assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())

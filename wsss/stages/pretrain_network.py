@@ -3,9 +3,10 @@
 The image labels are all that is learned from. The masks, which the painter knows, only measure at the end how
 well the attention stays on the objects of images that were held back.
 
-Two things make up for a training that is short beside ImageNet's. Attention is among tokens that are
-alike, see :func:`attend_alike`. And class maps are pooled by their log-sum-exp, see :func:`shared_losses`: a
-mean rewards a network that spreads what it knows of a small object to the ground around it.
+Three things make up for a training that is short beside ImageNet's. Attention is among tokens that are
+alike, see :func:`attend_alike`, and among tokens that are near, see :func:`place_tokens`. And class maps are
+pooled by their log-sum-exp, see :func:`shared_losses`: a mean rewards a network that spreads what it knows of
+a small object to the ground around it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from timm.layers import build_sincos2d_pos_embed
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -37,6 +40,8 @@ from wsss.training import seed_everything
 
 HELD_OUT = 400  # images
 ALIKE = 12.0  # logit of a token's attention to itself; 0 would be even attention
+LONGEST = 4.0  # times the shortest wave of position embeddings, which is of 2 pi tokens
+PLACED = 0.67  # root mean square of position embeddings, about that of what patches hold at first
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +59,7 @@ def run(*, weights: PathLike, history: PathLike, settings: Mapping[str, Any]) ->
     seed_everything(images["seed"])
     classifier = _build(network)
     attend_alike(classifier)
+    place_tokens(classifier)
     painted = _painted(settings, images["count"], images["seed"])
     held_out = _painted(settings, HELD_OUT, images["seed"] + 1)
     fit(
@@ -119,6 +125,24 @@ def attend_alike(network: nn.Module) -> None:
                 qkv.weight[width : 2 * width] = qkv.weight[:width]
             for parameter in qkv.parameters():  # (3 width, ...): queries, keys, values
                 parameter.register_hook(partial(_of_values, width))
+
+
+def place_tokens(network: nn.Module) -> None:
+    """Start position embeddings as waves, by which tokens that are near are alike; they learn from there.
+
+    With random ones a token of the ground attends as much to an object far away as to what is around it. The
+    network then tells the image's classes from every token, and single-stage training paints all of them.
+
+    Args:
+        network: Position embeddings are of timm's vision transformers in it, changed in place; a Conformer
+            has none.
+    """
+    for module in network.modules():
+        if isinstance(module, VisionTransformer):
+            grid, width = list(module.patch_embed.grid_size), module.embed_dim
+            waves = build_sincos2d_pos_embed(grid, width, temperature=LONGEST)  # (N, D), mean square 1 / 2
+            with torch.no_grad():
+                module.pos_embed[:, -len(waves) :] = waves * (PLACED * 2**0.5)
 
 
 def _of_values(width: int, gradient: Tensor) -> Tensor:
