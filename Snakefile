@@ -1,5 +1,6 @@
 from snakemake.utils import min_version, validate
 
+from wsss.inheritance import inherited
 from wsss.workflow import Plan, fingerprint
 
 min_version("9.0")
@@ -10,6 +11,7 @@ shell.prefix("set -euo pipefail; trap : TERM; ")
 configfile: workflow.source_path("config.yaml")
 
 
+config.update(inherited(config))
 validate(config, "rules/config.schema.yaml")
 plan = Plan(config)
 

@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from wsss.classifier_settings import check_classifiers
+from wsss.inheritance import inherited
 
 ROOT = Path(__file__).parents[1]
-CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+CONFIG = inherited(yaml.safe_load((ROOT / "config.yaml").read_text()))
 SCHEMA = yaml.safe_load((ROOT / "rules" / "config.schema.yaml").read_text())
 SEEN = {"supervision": "photographs", "pixel_labels": False}
 PAIR = ("resnet50_dinov2", "network")

@@ -11,9 +11,10 @@ import yaml
 
 from wsss.configuration import ConfigError, check_config, system_of
 from wsss.doctor.settings import read_config
+from wsss.inheritance import inherited
 
 ROOT = Path(__file__).parent.parent
-CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+CONFIG = inherited(yaml.safe_load((ROOT / "config.yaml").read_text()))
 SCHEMA = yaml.safe_load((ROOT / "rules" / "config.schema.yaml").read_text())
 
 

@@ -24,6 +24,7 @@ from tests.faults import TESTS, exists, functions, program_texts, shows, table
 from tests.stages.builders import Data, write_maps
 from wsss.artefacts import ArtefactError, read_manifest
 from wsss.configuration import ConfigError
+from wsss.inheritance import inherited
 from wsss.stages import train_classifier
 from wsss.workflow import Plan
 
@@ -355,7 +356,7 @@ def test_a_manifest_cut_in_half(
 
 
 def test_a_wrong_key(quoted: Callable[[str], None]) -> None:
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = inherited(yaml.safe_load((ROOT / "config.yaml").read_text()))
     config["methods"]["adcam"]["stpes"] = 2
     with pytest.raises(WorkflowError) as refused:
         validate(config, str(ROOT / "rules/config.schema.yaml"))
@@ -363,7 +364,7 @@ def test_a_wrong_key(quoted: Callable[[str], None]) -> None:
 
 
 def test_a_name_that_the_config_does_not_have(quoted: Callable[[str], None]) -> None:
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = inherited(yaml.safe_load((ROOT / "config.yaml").read_text()))
     config["datasets"]["voc"]["main"]["method"] = "adacam"
     with pytest.raises(ConfigError) as refused:
         Plan(config)

@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from wsss.configuration import ConfigError, check_config
+from wsss.inheritance import inherited
 from wsss.refiner_settings import pseudo_settings
 
 ROOT = Path(__file__).parents[1]
-CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+CONFIG = inherited(yaml.safe_load((ROOT / "config.yaml").read_text()))
 VALIDATOR = jsonschema.Draft202012Validator(
     yaml.safe_load((ROOT / "rules" / "config.schema.yaml").read_text())
 )

@@ -15,10 +15,11 @@ from wsss.doctor.settings import ROOT
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict
 from wsss.doctor.weights import check_weights
 from wsss.files import digest
+from wsss.inheritance import inherited
 from wsss.initial_files import fault, in_hub_cache
 from wsss.workflow import ConfigError, Plan
 
-CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+CONFIG = inherited(yaml.safe_load((ROOT / "config.yaml").read_text()))
 SMALL = "weights/Conformer_small_patch16.pth"
 
 

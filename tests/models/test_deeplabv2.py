@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tests.golden import FOLDER, assert_close_to_golden, fill
+from wsss.inheritance import inherited
 from wsss.models.deeplabv2 import (
     MODELS,
     MultiScaleEncoderDecoder,
@@ -22,7 +23,7 @@ from wsss.models.deeplabv2 import (
     default_optimizer,
 )
 
-CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+CONFIG = inherited(yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text()))
 TOLERANCE, ROUNDED = 1e-9, 2e-7
 NANO = {
     "backbone": {"model": "resnet18", "arguments": {"channels": [8, 8, 16, 16]}, "output_stride": 8},

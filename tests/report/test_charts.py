@@ -6,9 +6,10 @@ import pandas as pd
 import yaml
 
 from wsss.configuration import system_of
+from wsss.inheritance import inherited
 from wsss.report.charts import curve_chart, looks
 
-CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+CONFIG = inherited(yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text()))
 
 
 def curve(*miou: float) -> pd.DataFrame:

@@ -11,10 +11,11 @@ from tests.report.scene import JOBS, SYSTEMS, Scene, document, make_scene, write
 from wsss.artefacts import ArtefactError, read_json, write_json
 from wsss.configuration import System, system_of
 from wsss.data.published import published_system
+from wsss.inheritance import inherited
 from wsss.stages.benchmarks import Cost, add
 from wsss.stages.compare import _facts
 
-CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+CONFIG = inherited(yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text()))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from wsss.configuration import Config, ConfigError, check_config
+from wsss.inheritance import inherited
 
 ROOT = Path(__file__).parents[2]  # of the checkout, where the Snakefile lies
 SHOWN = 3  # findings of the schema
@@ -29,6 +30,7 @@ def read_config(overlays: Sequence[Path], root: Path = ROOT) -> Config:
     config: dict[str, Any] = {}
     for path in (root / "config.yaml", *overlays):
         lay_over(config, read_mapping(path))
+    config = inherited(config)
     schema = read_mapping(root / "rules" / "config.schema.yaml")
     findings = [
         f"{'.'.join(map(str, error.absolute_path)) or 'the file'}: {error.message}"
