@@ -8,11 +8,10 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.settings import CONFIG
 from wsss.classifier_settings import check_classifiers
-from wsss.inheritance import inherited
 
 ROOT = Path(__file__).parents[1]
-CONFIG = inherited(yaml.safe_load((ROOT / "config.yaml").read_text()))
 SCHEMA = yaml.safe_load((ROOT / "rules" / "config.schema.yaml").read_text())
 SEEN = {"supervision": "photographs", "pixel_labels": False}
 PAIR = ("resnet50_dinov2", "network")

@@ -9,12 +9,11 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.settings import CONFIG
 from wsss.configuration import ConfigError, check_config, system_of
 from wsss.doctor.settings import read_config
-from wsss.inheritance import inherited
 
 ROOT = Path(__file__).parent.parent
-CONFIG = inherited(yaml.safe_load((ROOT / "config.yaml").read_text()))
 SCHEMA = yaml.safe_load((ROOT / "rules" / "config.schema.yaml").read_text())
 
 

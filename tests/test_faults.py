@@ -3,6 +3,7 @@
 A test here takes the quoted messages from its own row, so the page and the program cannot drift apart.
 """
 
+import copy
 import importlib.util
 import logging
 import sys
@@ -21,10 +22,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from tests.data.build import folder_set, mask, picture
 from tests.faults import TESTS, exists, functions, program_texts, shows, table
+from tests.settings import CONFIG
 from tests.stages.builders import Data, write_maps
 from wsss.artefacts import ArtefactError, read_manifest
 from wsss.configuration import ConfigError
-from wsss.inheritance import inherited
 from wsss.stages import train_classifier
 from wsss.workflow import Plan
 
@@ -356,7 +357,7 @@ def test_a_manifest_cut_in_half(
 
 
 def test_a_wrong_key(quoted: Callable[[str], None]) -> None:
-    config = inherited(yaml.safe_load((ROOT / "config.yaml").read_text()))
+    config = copy.deepcopy(CONFIG)
     config["methods"]["adcam"]["stpes"] = 2
     with pytest.raises(WorkflowError) as refused:
         validate(config, str(ROOT / "rules/config.schema.yaml"))
@@ -364,7 +365,7 @@ def test_a_wrong_key(quoted: Callable[[str], None]) -> None:
 
 
 def test_a_name_that_the_config_does_not_have(quoted: Callable[[str], None]) -> None:
-    config = inherited(yaml.safe_load((ROOT / "config.yaml").read_text()))
+    config = copy.deepcopy(CONFIG)
     config["datasets"]["voc"]["main"]["method"] = "adacam"
     with pytest.raises(ConfigError) as refused:
         Plan(config)

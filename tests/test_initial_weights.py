@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-import yaml
 from safetensors.torch import load_file, save_file
 
+from tests.settings import CONFIG
 from wsss.artefacts import open_tensors
 from wsss.files import digest
-from wsss.inheritance import inherited
 from wsss.initial_files import DATA
 from wsss.initial_weights import convert, load_initial, read_state
 from wsss.models.backbone_classifier import BackboneClassifier
@@ -23,9 +22,7 @@ from wsss.models.pair import Pair
 from wsss.models.timm_classifier import TimmClassifier
 from wsss.models.weights import WeightsError
 
-PRETRAINING = inherited(yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text()))[
-    "pretraining"
-]
+PRETRAINING = CONFIG["pretraining"]
 SEEN = {"supervision": "ImageNet-1k image labels", "pixel_labels": False}
 LITE = Path(__file__).parents[2] / "shared" / "weights" / "tf_efficientnet_lite0.safetensors"
 TINY_VIT = {"depth": 1, "embed_dim": 16, "num_heads": 2, "img_size": 32}

@@ -9,12 +9,11 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.settings import CONFIG
 from wsss.configuration import ConfigError, check_config
-from wsss.inheritance import inherited
 from wsss.refiner_settings import pseudo_settings
 
 ROOT = Path(__file__).parents[1]
-CONFIG = inherited(yaml.safe_load((ROOT / "config.yaml").read_text()))
 VALIDATOR = jsonschema.Draft202012Validator(
     yaml.safe_load((ROOT / "rules" / "config.schema.yaml").read_text())
 )

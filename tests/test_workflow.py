@@ -19,13 +19,12 @@ import pytest
 import yaml
 from snakemake.iocontainers import Namedlist
 
+from tests.settings import CONFIG
 from wsss.configuration import System
-from wsss.inheritance import inherited
 from wsss.initial_files import PAIRED, starts
 from wsss.workflow import TRAININGS, ConfigError, Plan, shard_names
 
 ROOT = Path(__file__).parent.parent
-CONFIG = inherited(yaml.safe_load((ROOT / "config.yaml").read_text()))
 OVERLAYS = {
     "msrc21.yaml": [
         "results/msrc21/seg_miou.json",

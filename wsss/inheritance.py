@@ -8,18 +8,17 @@ extend it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 from wsss.configuration import ConfigError
 
 EXTENDS = "extends"
-WHOLE = (
-    "initial",
-    "arguments",
-)  # where weights come from, and what one model is built with, are one thing each
+# Where weights come from, and what one model is built with, are one thing each.
+WHOLE = ("initial", "arguments")
 
-Path = tuple[str, ...]
+Keys = tuple[str, ...]
 
 
 def inherited(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,53 +46,57 @@ class _Inheritance:
     """Settles mappings, each laid over what it extends before what lies in it."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self.done: dict[Path, Any] = {(): config}
-        self.open: list[Path] = []  # of mappings that wait, each for the next, to be laid over another
+        self.done: dict[Keys, Any] = {(): config}
+        self.open: list[Keys] = []  # of mappings that wait, each for the next, to be laid over another
 
-    def settled(self, path: Path) -> Any:
-        """The value at a path, nothing in it shared or left to extend."""
-        value = self.laid(path)
+    def settled(self, keys: Keys) -> Any:
+        """The value under keys, nothing in it shared or left to extend."""
+        value = self.laid(keys)
         if isinstance(value, Mapping):
-            return {key: self.settled((*path, key)) for key in value}
-        return list(value) if isinstance(value, list) else value
+            return {key: self.settled((*keys, key)) for key in value}
+        return deepcopy(value)
 
-    def laid(self, path: Path) -> Any:
-        """The value at a path, laid over what it extends; what lies in it may still extend others."""
-        if path in self.open:
-            circle = " -> ".join(".".join(step) for step in [*self.open[self.open.index(path) :], path])
+    def laid(self, keys: Keys) -> Any:
+        """The value under keys, laid over what it extends; what lies in it may still extend others."""
+        if keys in self.open:
+            circle = " -> ".join(_dotted(step) for step in [*self.open[self.open.index(keys) :], keys])
             raise ConfigError(f"{EXTENDS}: expected an end, found the circle {circle}")
-        if path not in self.done:
-            self.open.append(path)
-            value = self.laid(path[:-1])[path[-1]]
+        if keys not in self.done:
+            self.open.append(keys)
+            value = self.laid(keys[:-1])[keys[-1]]
             if isinstance(value, Mapping) and EXTENDS in value:
-                value = self.over_extended(value, path)
-            self.done[path] = value
+                value = self.over_extended(value, keys)
+            self.done[keys] = value
             self.open.pop()
-        return self.done[path]
+        return self.done[keys]
 
-    def over_extended(self, value: Mapping[str, Any], path: Path) -> Any:
-        """A mapping at a path over what it extends, which without differences may be anything."""
-        found = self.settled(self.found(value[EXTENDS], path))
+    def over_extended(self, value: Mapping[str, Any], keys: Keys) -> Any:
+        """A mapping under keys over what it extends, which without differences may be anything."""
+        found = self.settled(self.found(value[EXTENDS], keys))
         own = {key: below for key, below in value.items() if key != EXTENDS}
         if own and not isinstance(found, Mapping):
             raise ConfigError(
-                f"{'.'.join(path)}.{EXTENDS}: expected settings to add {', '.join(own)} to, "
+                f"{_dotted(keys)}.{EXTENDS}: expected settings to add {', '.join(own)} to, "
                 f"{value[EXTENDS]!r} is {found!r}"
             )
-        return _laid_over(found, _nested(own)) if own else found
+        return _laid_over(found, _nested(own), WHOLE) if own else found
 
-    def found(self, name: Any, path: Path) -> Path:
-        """Where the settings lie that the mapping at a path extends."""
-        keys = tuple(str(name).split(".")) if "." in str(name) else (path[0], str(name))
-        for depth, key in enumerate(keys):
-            around = self.laid(keys[:depth])
+    def found(self, name: Any, keys: Keys) -> Keys:
+        """Where the settings lie that the mapping under keys extends."""
+        named = tuple(str(name).split(".")) if "." in str(name) else (keys[0], str(name))
+        for depth, key in enumerate(named):
+            around = self.laid(named[:depth])
             if not isinstance(around, Mapping) or key not in around:
                 known = ", ".join(map(str, around)) if isinstance(around, Mapping) else around
-                where = ".".join(keys[:depth]) or "the configuration"
+                where = _dotted(named[:depth]) or "the configuration"
                 raise ConfigError(
-                    f"{'.'.join(path)}.{EXTENDS}: expected one of {where} ({known}), found {name!r}"
+                    f"{_dotted(keys)}.{EXTENDS}: expected one of {where} ({known}), found {name!r}"
                 )
-        return keys
+        return named
+
+
+def _dotted(keys: Keys) -> str:
+    return ".".join(map(str, keys))
 
 
 def _nested(differences: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,17 +110,15 @@ def _nested(differences: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of ``above`` in place of those of ``below``, mappings key by key."""
+def _laid_over(
+    below: Mapping[str, Any], above: Mapping[str, Any], whole: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Values of ``above`` in place of those of ``below``, mappings key by key but for ``whole`` ones."""
     merged = dict(below)
     for key, value in above.items():
         former = merged.get(key)
-        if isinstance(former, Mapping) and isinstance(value, Mapping) and _joins(key, value):
-            value = _laid_over(former, value)
+        joins = key not in whole and isinstance(value, Mapping) and EXTENDS not in value
+        if joins and isinstance(former, Mapping):
+            value = _laid_over(former, value, whole)
         merged[key] = value
     return merged
-
-
-def _joins(key: str, value: Mapping[str, Any]) -> bool:
-    """Whether settings add to those below, and do not stand in their place."""
-    return key not in WHOLE and EXTENDS not in value

@@ -8,22 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 
+from tests.settings import CONFIG
 from tests.stages.builders import SHARD, make_data, write_weights
 from wsss.artefacts import read_tensors, write_mask
 from wsss.doctor import disk
 from wsss.doctor.data import Facts
 from wsss.doctor.disk import Estimate, check_disk
 from wsss.doctor.plans import Network
-from wsss.doctor.settings import ROOT
 from wsss.doctor.sizes import attention_bytes, cam_bytes, label_bytes, map_bytes, strides
 from wsss.doctor.verdict import ERROR, OK, WARNING
-from wsss.inheritance import inherited
 from wsss.models.classifiers import build_classifier
 from wsss.stages import diffuse_cams, extract_maps
 
-CONFIG = inherited(yaml.safe_load((ROOT / "config.yaml").read_text()))
 NAMES = ["conformer_small", "conformer_nano", "resnet50", "vit_tiny", "resnet50_dinov2"]
 VOC = Facts({"train": 10582, "seed": 1464, "val": 1449, "test": 0}, [(375, 500)], 1.5)
 

@@ -7,19 +7,16 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import save_file
 
+from tests.settings import CONFIG
 from tests.test_workflow import snakemake
-from wsss.doctor.settings import ROOT
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict
 from wsss.doctor.weights import check_weights
 from wsss.files import digest
-from wsss.inheritance import inherited
 from wsss.initial_files import fault, in_hub_cache
 from wsss.workflow import ConfigError, Plan
 
-CONFIG = inherited(yaml.safe_load((ROOT / "config.yaml").read_text()))
 SMALL = "weights/Conformer_small_patch16.pth"
 
 

@@ -2,19 +2,17 @@
 
 import json
 import re
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from mmengine.utils.dl_utils import mmcv_full_available
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tests.golden import FOLDER, assert_close_to_golden, fill
-from wsss.inheritance import inherited
+from tests.settings import CONFIG
 from wsss.models.deeplabv2 import (
     MODELS,
     MultiScaleEncoderDecoder,
@@ -23,7 +21,6 @@ from wsss.models.deeplabv2 import (
     default_optimizer,
 )
 
-CONFIG = inherited(yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text()))
 TOLERANCE, ROUNDED = 1e-9, 2e-7
 NANO = {
     "backbone": {"model": "resnet18", "arguments": {"channels": [8, 8, 16, 16]}, "output_stride": 8},

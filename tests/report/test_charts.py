@@ -1,15 +1,10 @@
 """The charts' data and what they say about it."""
 
-from pathlib import Path
-
 import pandas as pd
-import yaml
 
+from tests.settings import CONFIG
 from wsss.configuration import system_of
-from wsss.inheritance import inherited
 from wsss.report.charts import curve_chart, looks
-
-CONFIG = inherited(yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text()))
 
 
 def curve(*miou: float) -> pd.DataFrame:

@@ -5,17 +5,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from tests.report.scene import JOBS, SYSTEMS, Scene, document, make_scene, write_benchmark
+from tests.settings import CONFIG
 from wsss.artefacts import ArtefactError, read_json, write_json
 from wsss.configuration import System, system_of
 from wsss.data.published import published_system
-from wsss.inheritance import inherited
 from wsss.stages.benchmarks import Cost, add
 from wsss.stages.compare import _facts
-
-CONFIG = inherited(yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text()))
 
 
 @pytest.fixture
