@@ -150,6 +150,13 @@ def test_ids_cannot_leave_their_folder(tmp_path: Path, name: str) -> None:
         artefacts.label_path(tmp_path, name)
 
 
+def test_an_index_that_repeats_an_image_is_refused(tmp_path: Path) -> None:
+    label = np.zeros((2, 3), np.uint8)
+    artefacts.write_labels(tmp_path / "labels", tmp_path / "index", [("a", label), ("a", label)])
+    with pytest.raises(ArtefactError, match=r"index: expected each image once, found 1 repeated"):
+        artefacts.read_label_index(tmp_path / "index")
+
+
 def test_failed_writes_leave_nothing(tmp_path: Path) -> None:
     def broken() -> object:
         yield "a", np.zeros((2, 2), np.uint8)

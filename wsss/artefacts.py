@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # seconds of every start, for the few that read tables or ten
 Values: TypeAlias = Mapping[str, Any]  # plain ones, for JSON
 Labels: TypeAlias = NDArray[np.uint8]
 
-VERSIONS = {"manifest": 1, "weights": 1, "views": 1, "attention": 1, "maps": 1, "counts": 1, "labels": 1}
+VERSIONS = {"manifest": 1, "weights": 1, "views": 1, "attention": 1, "maps": 1, "counts": 1, "labels": 2}
 METADATA_KEY = "wsss"
 REMAKE = "remove its folder and run again"  # of a label map: its rule makes the folder, not the one file
 
@@ -346,7 +346,11 @@ def write_label_index(path: PathLike, records: Sequence[Values], params: Values,
 def read_label_index(path: PathLike) -> LabelIndex:
     """Read the index of a folder of label maps."""
     header, records = _read_lines(path, "labels")
-    labels = {record["id"]: tuple(record.get("labels", ())) for record in records}
+    labels = {record["id"]: tuple(record["labels"]) for record in records}
+    if len(labels) < len(records):
+        raise ArtefactError(
+            f"{path}: expected each image once, found {len(records) - len(labels)} repeated; {REMAKE}"
+        )
     return LabelIndex(tuple(labels), header["params"], header["inputs"], labels)
 
 

@@ -226,6 +226,15 @@ def test_diverged_weights_are_refused_by_name(tmp_path: Path, conformer: nn.Modu
         run(make_data(tmp_path), conformer)
 
 
+def test_maps_beyond_float16_do_not_blame_the_training(
+    tmp_path: Path, conformer: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown = extract_maps.attended
+    monkeypatch.setattr(extract_maps, "attended", lambda *given, **named: 1e9 * grown(*given, **named))
+    with pytest.raises(ArtefactError, match=r"image\d\.png: expected maps up to 65504, .* attention_steps"):
+        run(make_data(tmp_path), conformer)
+
+
 def test_views_of_too_many_tokens_are_refused_before_any_work(
     tmp_path: Path, conformer: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,13 +42,19 @@ def grid_size(record: Record) -> tuple[int, int]:
 
 def half(tensor: Tensor, record: Record) -> Tensor:
     """What a network found on an image in the form it is stored in, float16; it must be finite."""
-    stored = tensor.half().cpu()
-    if not bool(stored.isfinite().all()):
+    if not bool(tensor.isfinite().all()):
         raise ArtefactError(
             f"{record.image}: the network's maps are not finite numbers; its training diverged, "
             "train it with a lower rate"
         )
-    return stored
+    largest = torch.finfo(torch.float16).max
+    if tensor.numel() and (found := float(tensor.abs().max())) > largest:
+        raise ArtefactError(
+            f"{record.image}: expected maps up to {largest:.0f}, all that float16 holds, found {found:.3g}; "
+            "attention diffusion in the direction literal may grow with each step: lower the classifier's "
+            "views.attention_steps"
+        )
+    return tensor.half().cpu()
 
 
 def check_classes(shard: TensorShard, record: Record) -> Tensor:
