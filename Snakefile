@@ -1,6 +1,6 @@
-from snakemake.utils import min_version, validate
+from snakemake.utils import min_version
 
-from wsss.inheritance import inherited
+from wsss.config.reading import resolved
 from wsss.workflow import Plan, fingerprint
 
 min_version("9.0")
@@ -11,8 +11,7 @@ shell.prefix("set -euo pipefail; trap : TERM; ")
 configfile: workflow.source_path("config.yaml")
 
 
-config.update(inherited(config))
-validate(config, "rules/config.schema.yaml")
+config.update(resolved(config))
 plan = Plan(config)
 
 

@@ -15,9 +15,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from snakemake.exceptions import WorkflowError
 from snakemake.iocontainers import Namedlist
-from snakemake.utils import validate
 from torch.utils.data import DataLoader, Dataset
 
 from tests.data.build import folder_set, mask, picture
@@ -25,7 +23,8 @@ from tests.faults import TESTS, exists, functions, program_texts, shows, table
 from tests.settings import CONFIG
 from tests.stages.builders import Data, write_maps
 from wsss.artefacts import ArtefactError, read_manifest
-from wsss.configuration import ConfigError
+from wsss.config.errors import ConfigError
+from wsss.config.reading import resolved
 from wsss.stages import train_classifier
 from wsss.workflow import Plan
 
@@ -357,10 +356,8 @@ def test_a_manifest_cut_in_half(
 
 
 def test_a_wrong_key(quoted: Callable[[str], None]) -> None:
-    config = copy.deepcopy(CONFIG)
-    config["methods"]["adcam"]["stpes"] = 2
-    with pytest.raises(WorkflowError) as refused:
-        validate(config, str(ROOT / "rules/config.schema.yaml"))
+    with pytest.raises(ConfigError) as refused:
+        resolved({"methods": {"adcam": {"stpes": 2}}})
     quoted(str(refused.value))
 
 

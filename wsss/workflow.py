@@ -11,22 +11,13 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol
 
-from wsss.configuration import (
-    PATCHES,
-    TRUTH,
-    UNREFINED,
-    Chain,
-    Config,
-    ConfigError,
-    System,
-    check_config,
-    system_of,
-    val_inferences,
-)
+from wsss.config.checks import check_config
+from wsss.config.errors import ConfigError
+from wsss.config.systems import PATCHES, TRUTH, Chain, Config, System, system_of, val_inferences
+from wsss.config.thresholds import UNREFINED, of_data_set, pseudo_settings, unsuited
 from wsss.files import PACKAGED
 from wsss.fingerprint import fingerprint
 from wsss.initial_files import Start, backbone_name, fault, in_hub_cache, locate, may_download, starts
-from wsss.refiner_settings import of_data_set, pseudo_settings, unsuited
 
 __all__ = ["ConfigError", "Plan", "check_config", "fingerprint", "shard_names"]
 

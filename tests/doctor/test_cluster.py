@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from tests.doctor.tools import only_tools, put_tool
+from wsss.config.reading import ROOT
 from wsss.doctor.cluster import check_cluster, evaluate, read_nodes, requests
-from wsss.doctor.settings import ROOT
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict
 
 PROFILE = ROOT / "profiles" / "slurm"

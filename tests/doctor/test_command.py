@@ -12,7 +12,7 @@ from snakemake.utils import update_config
 
 from tests.doctor.tools import only_tools
 from wsss.cli import main
-from wsss.doctor.settings import lay_over, read_config
+from wsss.config.reading import lay_over, read_config
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ def test_what_is_not_there_is_no_error_unless_it_is_wanted(
 @pytest.mark.parametrize(
     ("overlay", "said"),
     [
-        ("methods: {adcam: {stpes: 3}}", "'stpes' was unexpected"),
+        ("methods: {adcam: {stpes: 3}}", "methods.adcam.stpes: unknown key; did you mean 'steps'?"),
         ("datasets: {sample: {main: {classifier: resnet50}}}", "'adcam_n020' needs attention"),
-        ("datasets: [sample]", "is not of type 'object'"),
+        ("datasets: [sample]", "datasets: expected keys and values, found"),
         ("datasets: {", "cannot be read as YAML"),
         ("- sample", "expected keys and values, found list"),
         (None, "mine.yaml: cannot be read"),

@@ -21,7 +21,7 @@ from wsss.artefacts import (
     write_table,
     write_tensors,
 )
-from wsss.configuration import System
+from wsss.config.systems import System
 from wsss.stages import compare, draw_comparison
 
 CLASSES = ("cat", "dog", "owl")

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from tests.settings import CONFIG
-from wsss.configuration import system_of
+from wsss.config.systems import system_of
 from wsss.report.charts import curve_chart, looks
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.report.scene import JOBS, SYSTEMS, Scene, document, make_scene, write_benchmark
 from tests.settings import CONFIG
 from wsss.artefacts import ArtefactError, read_json, write_json
-from wsss.configuration import System, system_of
+from wsss.config.systems import System, system_of
 from wsss.data.published import published_system
 from wsss.stages.benchmarks import Cost, add
 from wsss.stages.compare import _facts

@@ -231,7 +231,9 @@ def test_maps_beyond_float16_do_not_blame_the_training(
 ) -> None:
     grown = extract_maps.attended
     monkeypatch.setattr(extract_maps, "attended", lambda *given, **named: 1e9 * grown(*given, **named))
-    with pytest.raises(ArtefactError, match=r"image\d\.png: expected maps up to 65504, .* views.attention_steps"):
+    with pytest.raises(
+        ArtefactError, match=r"image\d\.png: expected maps up to 65504.*views.attention_steps"
+    ):
         run(make_data(tmp_path), conformer)
 
 

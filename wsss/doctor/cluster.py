@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wsss.configuration import ConfigError
+from wsss.config.errors import ConfigError
+from wsss.config.reading import ROOT, read_mapping
 from wsss.doctor.machine import ask
-from wsss.doctor.settings import ROOT, read_mapping
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict, listed
 
 FORMAT = "%R|%a|%l|%c|%m|%G|%T"  # partition, up, time limit, CPUs and MB of a node, its GPUs, its state

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wsss.configuration import UNREFINED, Config, System
+from wsss.config.systems import Config, System
+from wsss.config.thresholds import UNREFINED
 from wsss.doctor.data import Facts
 from wsss.doctor.plans import Network, all_systems, main_systems, networks
 from wsss.doctor.sizes import Size, attention_bytes, cam_bytes, label_bytes, map_bytes

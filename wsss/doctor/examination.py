@@ -7,12 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from wsss.configuration import Config, ConfigError
+from wsss.config.errors import ConfigError
+from wsss.config.reading import ROOT, named_datasets, read_config
+from wsss.config.systems import Config
 from wsss.doctor.cluster import check_cluster
 from wsss.doctor.data import Facts, check_dataset
 from wsss.doctor.disk import check_disk
 from wsss.doctor.machine import check_gpus, check_packages, check_python
-from wsss.doctor.settings import ROOT, named_datasets, read_config
 from wsss.doctor.verdict import ERROR, OK, Verdict
 from wsss.doctor.weights import check_weights
 

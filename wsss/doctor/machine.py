@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from wsss.doctor.settings import ROOT
+from wsss.config.reading import ROOT
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict, gigabytes, listed
 
 NAMED = ("torch", "timm", "mmengine", "snakemake", "snakemake-executor-plugin-slurm")

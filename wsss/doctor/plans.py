@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from wsss.configuration import Chain, Config, System, system_of
+from wsss.config.systems import Chain, Config, System, system_of
 
 
 class Network(NamedTuple):

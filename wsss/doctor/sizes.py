@@ -19,8 +19,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from wsss.configuration import COARSER_THAN_TOKENS, WITHOUT_ATTENTION, Config
-from wsss.stored_views import token_maps_of
+from wsss.config.checks import COARSER_THAN_TOKENS, WITHOUT_ATTENTION
+from wsss.config.stored_views import token_maps_of
+from wsss.config.systems import Config
 
 NUMBER = 2  # bytes of a float16, and of a neighbour's index
 GRID = 4  # pixels a cell of stored maps

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from wsss.configuration import Config
+from wsss.config.systems import Config
 from wsss.doctor.plans import all_systems, main_systems, networks
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict, gigabytes, listed
 from wsss.initial_files import (

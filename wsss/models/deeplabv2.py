@@ -33,6 +33,7 @@ def channel_norm(feature: Tensor) -> Tensor:
     return F.layer_norm(channels, channels.shape[-1:], eps=1e-6).movedim(-1, 1)
 
 
+BY_BACKBONE = "by_backbone"  # a setting that the backbone decides
 NORMS: Mapping[str | None, Callable[[Tensor], Tensor]] = {
     None: lambda feature: feature,
     "layer": channel_norm,
@@ -203,13 +204,15 @@ def build_segmenter(network: Mapping[str, Any], num_labels: int) -> MultiScaleEn
 
     Args:
         network: ``backbone`` (the arguments of ``TimmBackbone``), ``rates``, ``multi_scale``, ``loss`` and,
-            optionally, ``norm`` (a key of ``NORMS``; see :func:`default_norm`); other keys are not read here.
+            optionally, ``norm`` (a key of ``NORMS``, or ``by_backbone``: :func:`default_norm`); other keys
+            are not read here.
         num_labels: Number of classes with background.
 
     Returns:
         The network in training mode.
     """
-    given = {"norm": network["norm"]} if "norm" in network else {}
+    norm = network.get("norm", BY_BACKBONE)
+    given = {} if norm == BY_BACKBONE else {"norm": norm}
     head = {"rates": network["rates"], "num_classes": num_labels, **given}
     net: MultiScaleEncoderDecoder = MODELS.build(
         {

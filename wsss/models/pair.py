@@ -128,7 +128,7 @@ def _recolour(
 
 def _check_colours(cnn: Mapping[str, Any], mean: Sequence[float], std: Sequence[float]) -> None:
     for name, expected in (("mean", mean), ("std", std)):
-        if list(cnn.get(name, expected)) != list(expected):
+        if list(cnn.get(name) or expected) != list(expected):
             raise ValueError(
                 f"cnn.{name}: expected {list(expected)}, by which images come normalised, found {cnn[name]}"
             )

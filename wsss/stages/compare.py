@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from wsss.artefacts import PathLike, open_tensors, read_json, read_manifest, write_table
-from wsss.configuration import UNREFINED, System
+from wsss.config.systems import System
+from wsss.config.thresholds import UNREFINED
 from wsss.data.published import STAGES, published_system
 from wsss.stages.benchmarks import Benchmarks, Cost, add
 from wsss.stages.summarise_seeds import spread
@@ -57,7 +58,7 @@ def run(
             under each way of inference; a system's own is read.
         weights: Weights of all networks.
         table: Where to write the table, CSV: scores are fractions of 1.
-        systems: What to compare, the fields of each :class:`wsss.configuration.System`.
+        systems: What to compare, the fields of each :class:`wsss.config.systems.System`.
         runs: The seeds; deviations are sample deviations over them, empty for one.
         shards: Names of the parts that the work on training images was cut into.
         val_shards: Names of the parts that the prediction of val was cut into.

@@ -24,7 +24,8 @@ from wsss.artefacts import (
     read_mask,
     read_table,
 )
-from wsss.configuration import UNREFINED, System
+from wsss.config.systems import System
+from wsss.config.thresholds import UNREFINED
 from wsss.data.published import published_others
 from wsss.figures import CURVES
 from wsss.methods.cam import upsample_maps
@@ -68,7 +69,7 @@ def run(
             ``…/{apc}/train/{inference}/masks/{shard}``.
         predictions: Folders of predictions on val of the first run, ``…/val/{inference}/masks/{shard}``.
         page: Where to write the page, HTML.
-        systems: What is compared, the fields of each :class:`wsss.configuration.System`.
+        systems: What is compared, the fields of each :class:`wsss.config.systems.System`.
         runs: The seeds.
         kind: Kind of the data set; other work was published on some.
         images: Images to show, half of them of val where there are predictions.

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from wsss.artefacts import ArtefactError, PathLike, read_manifest, write_json, write_table
+from wsss.config.thresholds import of_data_set
 from wsss.methods.metrics import scores as derive_scores
-from wsss.refiner_settings import of_data_set
 from wsss.stages.count_seeds import SPLIT
 from wsss.stages.map_thresholds import data_set_threshold, rule_chosen, rule_names, spread_of_steps
 from wsss.stages.scoring import (

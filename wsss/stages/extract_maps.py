@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wsss.artefacts import ArtefactError, PathLike, Record, read_image, read_manifest
+from wsss.config.stored_views import token_maps_of
 from wsss.data.transforms import normalise, rescale, scaled_size, to_tensor
 from wsss.device import device
 from wsss.methods.attention import aggregate_attention, class_attention, feature_affinity, transcam
@@ -23,7 +24,6 @@ from wsss.models.outputs import Classifier, ClassifierOutput
 from wsss.stages.class_maps import half, size_of
 from wsss.stages.common import load_network
 from wsss.stages.shards import Recipe, make_tensors
-from wsss.stored_views import token_maps_of
 
 # What one forward pass may take, by the estimate of `_batch_size`. It is a constant, never the memory at
 # hand, so that the same images meet in a batch on every machine and the bytes stay the same.

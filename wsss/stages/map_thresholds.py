@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from wsss.artefacts import ArtefactError, PathLike, read_json
+from wsss.config.thresholds import DATA_SET_RULE, of_data_set
 from wsss.methods.thresholds import RULES, STEPS, threshold_by, value_histogram
-from wsss.refiner_settings import DATA_SET_RULE, of_data_set
 
 FORM = "threshold"
 VERSION = 1

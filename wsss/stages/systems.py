@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wsss.artefacts import ArtefactError, PathLike
-from wsss.configuration import PATCHES, UNREFINED, System
+from wsss.config.systems import PATCHES, System
+from wsss.config.thresholds import UNREFINED
 
 
 class Job(NamedTuple):
@@ -18,7 +19,7 @@ class Job(NamedTuple):
 
 
 def read_systems(systems: Iterable[Mapping[str, Any]]) -> list[System]:
-    """Read the systems as a rule hands them over, the fields of :class:`wsss.configuration.System`.
+    """Read the systems as a rule hands them over, the fields of :class:`wsss.config.systems.System`.
 
     Raises:
         ValueError: If two have one name, which would make them one row.

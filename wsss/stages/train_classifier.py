@@ -56,7 +56,7 @@ def schedule(training: Mapping[str, Any], images: int) -> Schedule:
     """So many epochs over the images, by AdamW unless the settings say otherwise."""
     batch, accumulate = training["batch"], training["accumulate"]
     iterations = epochs_to_iterations(training["epochs"], images, batch * accumulate)
-    descent = {key: training[key] for key in ("optimizer", "momentum") if key in training}
+    descent = {key: training[key] for key in ("optimizer", "momentum") if training.get(key)}
     return Schedule(iterations, batch, accumulate, precision=training["precision"], **descent)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from wsss.artefacts import read_manifest
 from wsss.files import PathLike
-from wsss.models.deeplabv2 import MultiScaleEncoderDecoder, build_segmenter, default_optimizer
+from wsss.models.deeplabv2 import BY_BACKBONE, MultiScaleEncoderDecoder, build_segmenter, default_optimizer
 from wsss.stages.training_run import Product, fit, label_dataset, labels_seen, start
 from wsss.training import Schedule, seed_everything
 
@@ -48,7 +48,7 @@ def run(
         network: See :func:`wsss.models.deeplabv2.build_segmenter`.
         initial: See :func:`wsss.initial_weights.load_initial`.
         training: ``iterations``, ``batch``, ``accumulate``, ``crop`` and ``scale`` of the images;
-            ``optimizer``, ``sgd`` or ``adamw`` (if left out, :func:`default_optimizer`'s); ``lr`` of the
+            ``optimizer``, ``sgd``, ``adamw`` or ``by_backbone`` (:func:`default_optimizer`'s); ``lr`` of the
             backbone, for the head times ``HEAD_FACTORS``; ``momentum`` of sgd, ``weight_decay``, ``power``,
             ``lr_step``, ``precision``.
         seed: Of all chance.
@@ -61,7 +61,8 @@ def run(
         params["labels"] = seen
     dataset = label_dataset(data, labels, indexes, network, training, seed, some=bool(seen))
     product = Product("train_segmenter", weights, history, params, {"manifest": manifest, "labels": indexes})
-    training = {"optimizer": default_optimizer(segmenter.backbone), **training}
+    if training.get("optimizer", BY_BACKBONE) == BY_BACKBONE:
+        training = {**training, "optimizer": default_optimizer(segmenter.backbone)}
     log.info("norm %s, optimizer %s", segmenter.decode_head.norm, training["optimizer"])
     fit(segmenter, _losses, dataset, _groups(segmenter, training), _schedule(training), product)
 

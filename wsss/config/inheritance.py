@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
-from wsss.configuration import ConfigError
+from wsss.config.errors import ConfigError, dotted
 
 EXTENDS = "extends"
 # Where weights come from, and what one model is built with, are one thing each.
@@ -59,7 +59,7 @@ class _Inheritance:
     def laid(self, keys: Keys) -> Any:
         """The value under keys, laid over what it extends; what lies in it may still extend others."""
         if keys in self.open:
-            circle = " -> ".join(_dotted(step) for step in [*self.open[self.open.index(keys) :], keys])
+            circle = " -> ".join(dotted(step) for step in [*self.open[self.open.index(keys) :], keys])
             raise ConfigError(f"{EXTENDS}: expected an end, found the circle {circle}")
         if keys not in self.done:
             self.open.append(keys)
@@ -76,7 +76,7 @@ class _Inheritance:
         own = {key: below for key, below in value.items() if key != EXTENDS}
         if own and not isinstance(found, Mapping):
             raise ConfigError(
-                f"{_dotted(keys)}.{EXTENDS}: expected settings to add {', '.join(own)} to, "
+                f"{dotted(keys)}.{EXTENDS}: expected settings to add {', '.join(own)} to, "
                 f"{value[EXTENDS]!r} is {found!r}"
             )
         return _laid_over(found, _nested(own), WHOLE) if own else found
@@ -88,15 +88,11 @@ class _Inheritance:
             around = self.laid(named[:depth])
             if not isinstance(around, Mapping) or key not in around:
                 known = ", ".join(map(str, around)) if isinstance(around, Mapping) else around
-                where = _dotted(named[:depth]) or "the configuration"
+                where = dotted(named[:depth])
                 raise ConfigError(
-                    f"{_dotted(keys)}.{EXTENDS}: expected one of {where} ({known}), found {name!r}"
+                    f"{dotted(keys)}.{EXTENDS}: expected one of {where} ({known}), found {name!r}"
                 )
         return named
-
-
-def _dotted(keys: Keys) -> str:
-    return ".".join(map(str, keys))
 
 
 def _nested(differences: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,24 +1,20 @@
-"""What the configuration means: chains and systems of variants, and whether its parts fit together."""
+"""Whether the parts of the configuration fit together, beyond what each variant says of itself."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import Any, NamedTuple
 
-from wsss.classifier_settings import check_classifiers
-from wsss.refiner_settings import UNREFINED, check_refiners, check_thresholds, unsuited
-from wsss.stored_views import check_stored_views
+from wsss.config.errors import ConfigError
+from wsss.config.stored_views import check_stored_views
+from wsss.config.systems import PATCHES, TRUTH, Chain, Config, val_inferences
+from wsss.config.thresholds import UNREFINED, check_refiners, check_thresholds, unsuited
 
-Config = Mapping[str, Any]
 WITHOUT_ATTENTION = ("cnn",)  # kinds of classifier
 NEED_ATTENTION = ("cam_attention", "tscam", "transcam", "attention_diffusion", "adcam")
 COARSER_THAN_TOKENS = 32  # output stride of the published Conformer, whose tokens are 16 pixels wide
 PLAIN = "cam"
-PATCHES = "patches"
-TRUTH = "truth"  # stands for a chain where a segmentation network is trained on the images' masks
 # Methods whose maps are taken under their own name, which paths and pictures rely on.
 FIXED_METHODS = {
     PLAIN: "the plain class maps, which pictures show beside the method's",
@@ -43,100 +39,16 @@ FOLDERS = {
 }
 
 
-class ConfigError(ValueError):
-    """A configuration whose parts do not fit together; the message says which key to change."""
-
-
-class Chain(NamedTuple):
-    """The variants that make up a data set's main chain."""
-
-    classifier: str
-    method: str
-    refiner: str
-    segmenter: str
-    inference: str
-
-
-@dataclass(frozen=True)
-class System:
-    """One row of a comparison; its properties are the parts of its results' paths.
-
-    Attributes:
-        name: How it is called.
-        classifier: The first network: a classifier, or a variant of APC.
-        method: What makes class maps.
-        refiner: What refines them.
-        segmenter: The network trained on the pseudo labels; None: none is.
-        apc: The variant of APC that labels and segments by itself, and is the classifier; None: a chain.
-        inference: How val is segmented.
-        pseudo: How APC labels the training images; None for a chain.
-    """
-
-    name: str
-    classifier: str
-    method: str
-    refiner: str
-    segmenter: str | None
-    apc: str | None
-    inference: str
-    pseudo: str | None
-
-    @property
-    def maps(self) -> str:
-        """Where its class maps and their scores lie."""
-        return f"{self.classifier}/{self.method}/{self.refiner}"
-
-    @property
-    def scored(self) -> str:
-        """Where the scores of its labels of training images lie."""
-        return self.apc or self.maps
-
-    @property
-    def labels(self) -> str:
-        """Where its labels of training images lie, a folder a shard."""
-        return f"{self.apc}/train/{self.pseudo}/masks" if self.apc else f"{self.maps}/pseudo"
-
-    @property
-    def segments(self) -> bool:
-        """Whether it has a network that segments images without labels."""
-        return bool(self.apc or self.segmenter)
-
-    @property
-    def segmentation(self) -> str:
-        """Where the scores of its predictions lie."""
-        return self.apc or f"{self.maps}/{self.segmenter}"
-
-    @property
-    def predictions(self) -> str:
-        """Where its predictions of val lie, a folder a shard."""
-        return f"{self.segmentation}/val/{self.inference}/masks"
-
-
-def system_of(settings: Mapping[str, Any], dataset: Config) -> System:
-    """Fill in what an entry of ``compare.systems`` leaves to its data set."""
-    if "apc" in settings:
-        apc, single = settings["apc"], dataset["apc"]
-        inference = settings.get("inference", single["inference"])
-        return System(settings["name"], apc, PATCHES, UNREFINED, None, apc, inference, single["pseudo"][0])
-    return System(**settings, apc=None, inference=dataset["main"]["inference"], pseudo=None)
-
-
-def val_inferences(variant: str, single: Config) -> list[str]:
-    """How a variant of APC predicts val, by a data set's ``apc``; only the main one does in several ways."""
-    return list(single["inferences"]) if variant == single["main"] else [single["inference"]]
-
-
 def check_config(config: Config) -> None:
-    """Check what a schema cannot: that names refer to something and that a chain's parts fit.
+    """Check what no model can: that names refer to something and that a chain's parts fit.
 
     Args:
-        config: The configuration, valid by ``rules/config.schema.yaml``.
+        config: The configuration, valid by :class:`wsss.config.configuration.Configuration`.
 
     Raises:
         ConfigError: Lists every finding with its key.
     """
     findings = check_refiners(config) + _check_names(config) + _check_apc(config)
-    findings += check_classifiers(config)
     findings += [
         f"methods.{name}: expected {meaning}"
         for name, meaning in FIXED_METHODS.items()
@@ -321,7 +233,8 @@ def _check_single_system(config: Config, key: str, system: Config, single: Confi
     """Findings of a variant of APC, and of how its row is to be predicted."""
     if findings := _unknown(config, f"{key}.apc", ("apc",), [system["apc"]]):
         return findings
-    inference, made = system.get("inference", single["inference"]), val_inferences(system["apc"], single)
+    inference = system.get("inference") or single["inference"]
+    made = val_inferences(system["apc"], single)
     if inference not in made:
         return [f"{key}.inference: expected one of {made}, as of {system['apc']!r}, found {inference!r}"]
     findings = _check_untagged(config, f"{key}.inference", inference)

@@ -1,4 +1,4 @@
-"""The configuration as Snakemake would read it: ``config.yaml`` under the files of ``--configfile``."""
+"""Reading the configuration: the user's files over ``config.yaml`` over the presets, with defaults."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
+from pydantic import ValidationError
 
-from wsss.configuration import Config, ConfigError, check_config
-from wsss.inheritance import inherited
+from wsss.config.checks import check_config
+from wsss.config.configuration import Configuration
+from wsss.config.errors import ConfigError, explain
+from wsss.config.inheritance import inherited
 
 ROOT = Path(__file__).parents[2]  # of the checkout, where the Snakefile lies
-SHOWN = 3  # findings of the schema
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the compiled one takes a tenth of the time
 
 
-def read_config(overlays: Sequence[Path], root: Path = ROOT) -> Config:
-    """Read and check the configuration.
+def read_config(overlays: Sequence[Path], root: Path = ROOT) -> dict[str, Any]:
+    """Read and check the configuration, as Snakemake does with ``--configfile``.
 
     Args:
         overlays: Files laid over ``config.yaml``, in their order.
-        root: Folder of ``config.yaml`` and of the schema.
+        root: Folder of ``config.yaml`` and of the presets.
 
     Raises:
         ConfigError: If a file cannot be read, a key is unknown or parts do not fit together.
@@ -30,17 +31,45 @@ def read_config(overlays: Sequence[Path], root: Path = ROOT) -> Config:
     config: dict[str, Any] = {}
     for path in (root / "config.yaml", *overlays):
         lay_over(config, read_mapping(path))
-    config = inherited(config)
-    schema = read_mapping(root / "rules" / "config.schema.yaml")
-    findings = [
-        f"{'.'.join(map(str, error.absolute_path)) or 'the file'}: {error.message}"
-        for error in Draft202012Validator(schema).iter_errors(config)
-    ]
-    if findings:
-        more = f"; and {len(findings) - SHOWN} more" if len(findings) > SHOWN else ""
-        raise ConfigError("; ".join(findings[:SHOWN]) + more)
+    config = resolved(config, root)
     check_config(config)
     return config
+
+
+def resolved(config: Mapping[str, Any], root: Path = ROOT) -> dict[str, Any]:
+    """All settings, with presets, what variants extend, and defaults.
+
+    Args:
+        config: ``config.yaml`` with the user's files laid over it.
+        root: Folder whose ``config/`` has the presets.
+
+    Returns:
+        Plain values by section; the order of keys is that of the models, whatever that of the files, for
+        jobs are compared by their parameters as text.
+
+    Raises:
+        ConfigError: Names the first key that is wrong.
+    """
+    given = over_presets(config, root)
+    settled = inherited(given)
+    try:
+        return Configuration.model_validate(settled).model_dump()
+    except ValidationError as error:
+        raise ConfigError(explain(error, settled, given)) from None
+
+
+def over_presets(config: Mapping[str, Any], root: Path = ROOT) -> dict[str, Any]:
+    """The presets with a configuration laid over them."""
+    below: dict[str, Any] = {}
+    for path in preset_files(root):
+        lay_over(below, read_mapping(path))
+    lay_over(below, config)
+    return below
+
+
+def preset_files(root: Path = ROOT) -> list[Path]:
+    """The files of ``config/``."""
+    return sorted((root / "config").glob("*.yaml"))
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

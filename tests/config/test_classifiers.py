@@ -1,0 +1,116 @@
+"""Classifiers in the configuration: what is refused, and with which words."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from tests.settings import CONFIG, refusal, valid
+
+SEEN = {"supervision": "photographs", "pixel_labels": False}
+PAIR = ("resnet50_dinov2", "network")
+
+
+@pytest.fixture
+def classifiers() -> dict[str, Any]:
+    return copy.deepcopy(CONFIG["classifiers"])
+
+
+def refused(classifiers: dict[str, Any]) -> str:
+    return refusal({**CONFIG, "classifiers": classifiers})
+
+
+def put(settings: dict[str, Any], keys: tuple[str, ...], value: Any) -> None:
+    for key in keys[:-1]:
+        settings = settings[key]
+    settings[keys[-1]] = value
+
+
+def test_all_kinds_are_configured(classifiers: dict[str, Any]) -> None:
+    kinds = {variant["network"]["kind"] for variant in classifiers.values()}
+    assert kinds == {"conformer", "cnn", "timm", "pair"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "words"),
+    [
+        (("resnet50", "network", "kind"), "resnet50", "network.kind: expected one of 'conformer', 'cnn', "),
+        (("resnet50", "network", "output_stride"), 24, "output_stride: expected 4, 8, 16 or 32, found 24"),
+        (("resnet50", "network", "frozn"), [], "network.frozn: unknown key; did you mean 'frozen'?"),
+        (
+            ("resnet50", "training", "optimizer"),
+            "adagrad",
+            "training.optimizer: expected 'adamw' or 'sgd', found 'adagrad'",
+        ),
+        (("resnet50", "initial"), {"cnn": SEEN}, "initial.vit: expected a value, found none"),
+        (
+            ("resnet50", "initial"),
+            {"cnn": SEEN, "vit": SEEN},
+            "initial: expected weights of one network, for a network of kind cnn, found cnn and vit",
+        ),
+        ((*PAIR, "cnn", "learns"), True, "network.cnn.learns: unknown key"),
+        ((*PAIR, "vit", "learns"), 1, "network.vit.learns: expected true or false, found 1"),
+        ((*PAIR, "vit", "stride"), 16, "network.vit.stride: unknown key"),
+        (
+            ("resnet50_dinov2", "initial"),
+            SEEN,
+            "initial: expected cnn and vit, each with its own weights, for a network of kind pair",
+        ),
+        (("conformer_small", "network", "token_head"), "all", "expected 'class' or 'patches', found 'all'"),
+        (
+            (*PAIR, "cnn", "mean"),
+            [0.5, 0.5, 0.5],
+            "network.cnn.mean: expected the pair's [0.485, 0.456, 0.406], or nothing, found [0.5, 0.5, 0.5]",
+        ),
+        (
+            ("conformer_small", "initial"),
+            {**SEEN, "timm": True},
+            "initial.timm: expected a file for a Conformer, which timm does not have, found true",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(
+    classifiers: dict[str, Any], keys: tuple[str, ...], value: Any, words: str
+) -> None:
+    put(classifiers, keys, value)
+    said = refused(classifiers)
+    assert said.startswith(f"classifiers.{keys[0]}.") and words in said
+
+
+def test_a_pair_s_cnn_may_repeat_the_normalisation(classifiers: dict[str, Any]) -> None:
+    put(classifiers, (*PAIR, "cnn", "std"), [0.229, 0.224, 0.225])
+    assert valid({**CONFIG, "classifiers": classifiers})
+
+
+@pytest.mark.parametrize(
+    ("name", "learns", "needed"),
+    [
+        ("conformer_small", None, True),
+        ("vit_tiny", None, True),
+        ("resnet50", None, False),
+        ("resnet50_dinov2", False, False),
+        ("resnet50_dinov2", True, True),
+    ],
+)
+def test_only_a_transformer_that_learns_needs_a_rate(
+    classifiers: dict[str, Any], name: str, learns: bool | None, needed: bool
+) -> None:
+    variant = copy.deepcopy(classifiers[name])
+    del variant["training"]["vit_lr"]
+    if learns is not None:
+        variant["network"]["vit"]["learns"] = learns
+    classifiers["mine"] = variant
+    if not needed:
+        assert valid({**CONFIG, "classifiers": classifiers})
+        return
+    expected = "classifiers.mine.training.vit_lr: expected a number for a transformer that learns, found none"
+    assert refused(classifiers) == expected
+
+
+def test_gradient_descent_needs_a_momentum(classifiers: dict[str, Any]) -> None:
+    training = classifiers["resnet50"]["training"]
+    del training["momentum"]
+    expected = "classifiers.resnet50.training.momentum: expected a number for optimizer sgd, found none"
+    assert refused(classifiers) == expected
+    training["optimizer"] = "adamw"
+    assert valid({**CONFIG, "classifiers": classifiers})

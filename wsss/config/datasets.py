@@ -1,0 +1,222 @@
+"""Settings of data sets: where images and labels come from, and what is run on them."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+
+from wsss.config.fields import (
+    Count,
+    Name,
+    Names,
+    NotNegativeInt,
+    Path,
+    PixelRange,
+    Seed,
+    Seeds,
+    Settings,
+    Text,
+    Threshold,
+    distinct,
+    keys_of,
+)
+from wsss.config.methods import MethodKind
+
+Shards = Annotated[int, Field(ge=1, le=999)]
+Split = Literal["train", "val", "test"]
+MASKS = "masks"  # folder of an own data set's masks, where it is not named
+
+
+class MainChain(Settings):
+    """The chain whose score is results/{dataset}/seg_miou.json."""
+
+    classifier: Name
+    method: Name
+    refiner: Name
+    segmenter: Name
+    inference: Name
+
+
+class SingleStage(Settings):
+    """Which of ``apc`` and of ``apc_inferences`` are used on the data set."""
+
+    main: Name
+    """The variant whose score is results/{dataset}/apc/seg_miou.json."""
+    inferences: Names
+    """Of the main variant on val."""
+    inference: Name
+    """The one that counts; the other variants' only one."""
+    pseudo: Names
+    """Of the training images; the first counts."""
+    ablation: Names
+    """Variants, a row of results/{dataset}/apc/ablations.csv each."""
+
+
+class ChainEntry(Settings):
+    """A chain that is compared."""
+
+    name: Text
+    """How it is called; no two alike."""
+    classifier: Name
+    """Or a variant of apc, with method patches."""
+    method: Name
+    refiner: Name
+    segmenter: Name | None = None
+    """Left out: the main chain's; None: none is trained."""
+
+
+class ApcEntry(Settings):
+    """A variant of the single stage that is compared."""
+
+    name: Text
+    """How it is called; no two alike."""
+    apc: Name
+    inference: Name | None = None
+    """None: the data set's; another only of the main variant."""
+
+
+def _entry(value: Any) -> str:
+    return "apc" if "apc" in keys_of(value) else "chain"
+
+
+Entry = Annotated[
+    Annotated[ChainEntry, Tag("chain")] | Annotated[ApcEntry, Tag("apc")], Discriminator(_entry)
+]
+
+
+class Comparison(Settings):
+    """The systems of results/{dataset}/compare.html."""
+
+    systems: Annotated[list[Entry], Field(min_length=1)]
+    sensitivity: Annotated[list[Name], AfterValidator(distinct)] = []
+    """Methods on the main classifier's maps."""
+    images: Count = 60
+    """Shown on the page."""
+
+
+class Used(Settings):
+    """What all data sets have: how work is cut, and what is run."""
+
+    shards: Shards
+    """Parts of the split train, a job each."""
+    val_shards: Shards
+    """Parts of val and of test, a job each."""
+    allow_empty_classes: bool = False
+    """Whether a class without a training image is no error."""
+    seeds: Seeds = [0]
+    """Of training, a run each."""
+    inferences: Names
+    """Of the main chain on val, a score each."""
+    main: MainChain
+    apc: SingleStage | None = None
+    thresholds: dict[MethodKind, Threshold] = {}
+    """Of unrefined maps, by kind of method, in place of refiner none's."""
+    compare: Comparison | None = None
+
+    @model_validator(mode="after")
+    def _segmenters(self) -> Self:
+        """An entry that names no segmenter has the main chain's."""
+        for entry in self.compare.systems if self.compare else []:
+            if isinstance(entry, ChainEntry) and "segmenter" not in entry.model_fields_set:
+                entry.segmenter = self.main.segmenter
+        return self
+
+
+class Sample(Used):
+    """Generated pictures of animals; needs nothing."""
+
+    kind: Literal["sample"]
+    shards: Shards = 1
+    val_shards: Shards = 1
+    seed: Seed
+    """Of the generator."""
+    train: Count
+    """Images."""
+    val: Count
+    """Images."""
+    test: NotNegativeInt = 0
+    """Images."""
+    side: PixelRange
+    """Smallest and largest side of an image, pixels."""
+
+
+class Voc(Used):
+    """PASCAL VOC 2012: JPEGImages, Annotations, SegmentationClass, ImageSets/Segmentation."""
+
+    kind: Literal["voc"]
+    shards: Shards = 48
+    val_shards: Shards = 8
+    root: Path
+    """Folder."""
+    sbd: Path | None
+    """Folder with SBD's train.txt and val.txt; None takes SegmentationClassAug less val."""
+    labels: Path | None = None
+    """CSV of image labels; None reads Annotations/*.xml."""
+    counts: dict[Literal["train", "seed", "val", "test"], NotNegativeInt] = {}
+    """Images that each split must have; another edition stops the run."""
+
+
+class CocoSplit(Settings):
+    """One split of COCO."""
+
+    images: Path
+    """Folder below root."""
+    annotations: Path
+    """Instances JSON below root."""
+    ids: Path | None = None
+    """Text file below root, an id a line; None: all images."""
+
+
+class Coco(Used):
+    """COCO 2014: train2014, val2014, annotations/instances_{train,val}2014.json."""
+
+    kind: Literal["coco"]
+    shards: Shards = 96
+    val_shards: Shards = 40
+    root: Path
+    """Folder."""
+    splits: dict[Split, CocoSplit] = {}
+    """Empty: those of COCO 2014."""
+
+
+class Folder(Used):
+    """Pictures of one's own: a folder of images and a table of labels; masks are optional."""
+
+    kind: Literal["folder"]
+    shards: Shards = 4
+    val_shards: Shards = 2
+    root: Path = "."
+    """Folder that the other paths start at."""
+    images: Path = "images"
+    """Folder."""
+    labels: Path = "labels.csv"
+    """Table: ``id,class,class,...`` or ``id,<class names as 0/1 columns>``, with an optional column split."""
+    masks: Path | None = None
+    """Folder of PNGs with 0 for background, 1.. for the classes, 255 for "do not score"; left out: ``masks``
+    below root if that is there."""
+    classes: Annotated[list[Text], Field(min_length=1)] | Path | None = None
+    """Names in order, or a text file with a name a line; None takes the table's."""
+    splits: dict[Split, Path] = {}
+    """List files of ids; empty: the table's column split, or all images are train."""
+    inferences: Names = ["own", "own_crf"]
+    main: MainChain = MainChain(
+        classifier="own", method="adcam_n020", refiner="own", segmenter="own", inference="own_crf"
+    )
+    apc: SingleStage | None = SingleStage(
+        main="apc_own",
+        inferences=["own_320", "own_320_crf", "own_320_crf_tags"],
+        inference="own_320_crf",
+        pseudo=["own_320_crf_tags"],
+        ablation=["apc_own"],
+    )
+
+    @model_validator(mode="after")
+    def _masks(self) -> Self:
+        if "masks" not in self.model_fields_set and (pathlib.Path(self.root) / MASKS).is_dir():
+            self.masks = MASKS
+        return self
+
+
+Dataset = Annotated[Sample | Voc | Coco | Folder, Field(discriminator="kind")]
