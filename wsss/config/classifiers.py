@@ -42,6 +42,10 @@ class ConformerNetwork(Coloured):
     """Whether gradients never cross between the branches (AD-CAM's red cross)."""
     drop_path: Unit
     """Probability that a block is left out in training."""
+    mean: Channels = [0.485, 0.456, 0.406]
+    """Of R, G, B in 0..1; ImageNet's, as the published weights."""
+    std: Channels = [0.229, 0.224, 0.225]
+    """Of R, G, B in 0..1; ImageNet's, as the published weights."""
     token_head: Literal["class", "patches"] = "class"
     """What the transformer's head reads: the class token (AD-CAM), or the patch tokens (TS-CAM)."""
 
@@ -113,7 +117,9 @@ class PairNetwork(Coloured):
         """Images come normalised for the CNN, whose own keys may repeat by what."""
         for key in ("mean", "std"):
             own, shared = getattr(self.cnn, key), getattr(self, key)
-            if own not in (None, shared):
+            if shared is None:
+                setattr(self, key, own)
+            elif own not in (None, shared):
                 raise wrong(f"the pair's {shared}, or nothing", str(own), "cnn", key)
         return self
 

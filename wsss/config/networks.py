@@ -81,7 +81,7 @@ class Crf(Settings):
 class Coloured(Settings):
     """A network that images are normalised for."""
 
-    mean: Channels
-    """Of R, G, B in 0..1, subtracted from images, as the initial weights were trained."""
-    std: Channels
-    """Of R, G, B in 0..1, by which images are then divided."""
+    mean: Channels | None = None
+    """Of R, G, B in 0..1, subtracted from images; None: as timm's weights of its name were trained."""
+    std: Channels | None = None
+    """Of R, G, B in 0..1, by which images are then divided; None: likewise."""

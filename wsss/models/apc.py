@@ -7,9 +7,10 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from wsss.models.colours import without_colours
 from wsss.models.hv_bilstm import HVBiLSTM
 from wsss.models.mlp_decoder import MLPDecoder
-from wsss.models.outputs import check_images, pad_to_multiple, without_colours
+from wsss.models.outputs import check_images, pad_to_multiple
 from wsss.models.timm_transformers import create_transformer
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from torch import nn
 
 from wsss.models.cnn_classifier import CnnClassifier
+from wsss.models.colours import without_colours
 from wsss.models.conformer import conformer_base, conformer_nano, conformer_small, conformer_tiny
-from wsss.models.outputs import without_colours
 from wsss.models.pair import Pair
 from wsss.models.timm_classifier import TimmClassifier
 

@@ -1,12 +1,9 @@
 """What every classifier returns, and the padding that lets it take images of any size."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-COLOURS = ("mean", "std")  # read by the stages that prepare images
 
 
 class ClassifierOutput(NamedTuple):
@@ -53,11 +50,6 @@ class Classifier(Protocol):
 
     def head_parameters(self) -> list[nn.Parameter]:
         """Parameters of the heads, which start at random whatever the rest starts from."""
-
-
-def without_colours(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A network's settings without the colours' mean and deviation, by which images come normalised."""
-    return {key: value for key, value in settings.items() if key not in COLOURS}
 
 
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from wsss.models.attending import create_attending, run_transformer
 from wsss.models.cnn_classifier import CnnClassifier
-from wsss.models.outputs import ClassifierOutput, check_images, pad_to_multiple, without_colours
+from wsss.models.colours import without_colours
+from wsss.models.outputs import ClassifierOutput, check_images, pad_to_multiple
 
 
 class Pair(nn.Module):

@@ -20,6 +20,7 @@ from wsss.device import device
 from wsss.methods.attention import aggregate_attention, class_attention, feature_affinity, transcam
 from wsss.methods.diffusion import attended, cached_count, coneighbour_similarity, nearest_coneighbours
 from wsss.models.classifiers import build_classifier
+from wsss.models.colours import with_colours
 from wsss.models.outputs import Classifier, ClassifierOutput
 from wsss.stages.class_maps import half, size_of
 from wsss.stages.common import load_network
@@ -76,6 +77,7 @@ def run(
             which AD-CAM's ``soft`` variant reads.
         shard: Which part of the split, such as ``002of048``.
     """
+    network = with_colours(network)
     data = read_manifest(manifest)
     records = data.shard("train", shard)
     built = load_network(build_classifier(network, data.num_classes), weights, data)

@@ -13,6 +13,7 @@ from torch import Tensor
 from wsss.artefacts import Manifest, PathLike, Record, read_manifest
 from wsss.methods.cam import merge_views
 from wsss.models.apc import APCOutput
+from wsss.models.colours import with_colours
 from wsss.stages.apc_outputs import apc_outputs, on_grid
 from wsss.stages.class_maps import MAP_STRIDE, half, size_of
 from wsss.stages.shards import Recipe, make_tensors
@@ -41,6 +42,7 @@ def run(
         side: Side of the square, in pixels, that the network sees each image as.
         shard: Which part of the split ``train``, such as ``002of048``.
     """
+    network = with_colours(network)
     data = read_manifest(manifest)
     records = data.shard("train", shard)
     recipe = Recipe(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from wsss.artefacts import ArtefactError, Manifest, PathLike, Record, read_manifest
 from wsss.models.apc import APCOutput
+from wsss.models.colours import with_colours
 from wsss.stages.apc_outputs import apc_outputs, on_grid, resized
 from wsss.stages.class_maps import size_of
 from wsss.stages.predictions import Prediction, predict_shard, refined_labels
@@ -40,6 +41,7 @@ def run(
         split: ``train``, ``val`` or ``test``.
         shard: Which part of the split, such as ``002of048``.
     """
+    network = with_colours(network)
     if settings["tags"]:
         _check_tags(manifest, split)
     predict_shard(

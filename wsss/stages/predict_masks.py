@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from wsss.artefacts import Manifest, PathLike, Record, read_image
 from wsss.data.transforms import normalise, to_tensor
 from wsss.device import device
+from wsss.models.colours import with_colours
 from wsss.models.deeplabv2 import build_segmenter
 from wsss.stages.common import load_network
 from wsss.stages.predictions import Prediction, predict_shard, refined_labels
@@ -49,6 +50,7 @@ def run(
         split: ``val`` or ``test``.
         shard: Which part of the split, such as ``002of048``.
     """
+    network = with_colours(network)
     predict_shard(
         "predict_masks", label_maps, manifest, weights, labels, index, network, settings, split, shard
     )

@@ -30,6 +30,7 @@ from wsss.methods.attention import aggregate_attention
 from wsss.methods.object_attention import OnObject, attention_on_objects, token_owners
 from wsss.models.backbone_classifier import BackboneClassifier
 from wsss.models.classifiers import build_classifier
+from wsss.models.colours import with_colours
 from wsss.models.conformer import Conformer
 from wsss.models.outputs import ClassifierOutput
 from wsss.models.weights import timm_network
@@ -55,7 +56,9 @@ def run(*, weights: PathLike, history: PathLike, settings: Mapping[str, Any]) ->
         settings: ``network`` (a classifier's, or one with a ``backbone``), ``images`` (``count``, ``seed``,
             ``side``) and ``training`` (a classifier's).
     """
-    network, training, images = settings["network"], settings["training"], settings["images"]
+    network = with_colours(settings["network"])
+    settings = {**settings, "network": network}
+    training, images = settings["training"], settings["images"]
     seed_everything(images["seed"])
     classifier = _build(network)
     attend_alike(classifier)

@@ -17,6 +17,7 @@ from wsss.methods.patch_labels import patch_labels
 from wsss.methods.pooling import pool
 from wsss.methods.segmentation_loss import LOSSES
 from wsss.models.apc import APC, APCOutput, build_apc
+from wsss.models.colours import with_colours
 from wsss.stages.apc_outputs import check_side
 from wsss.stages.training_run import Product, fit, start
 from wsss.training import Schedule, seed_everything
@@ -54,6 +55,7 @@ def run(
             :func:`apc_losses`.
         seed: Of all chance.
     """
+    network = with_colours(network)
     data = read_manifest(manifest)
     seed_everything(seed)
     apc = build_apc(network, data.num_classes)

@@ -12,6 +12,7 @@ from wsss.artefacts import read_manifest
 from wsss.data.datasets import ClassificationDataset
 from wsss.files import PathLike
 from wsss.models.classifiers import build_classifier
+from wsss.models.colours import with_colours
 from wsss.stages.training_run import Product, fit, start
 from wsss.training import Schedule, seed_everything
 from wsss.training.schedule import epochs_to_iterations
@@ -28,6 +29,7 @@ def run(
     seed: int,
 ) -> None:
     """Read images and their labels, write the trained classifier and its history."""
+    network = with_colours(network)
     data = read_manifest(manifest)
     seed_everything(seed)
     classifier = build_classifier(network, data.num_classes)

@@ -14,6 +14,7 @@ from wsss.data.transforms import long_side_factor, normalise, rescale, to_tensor
 from wsss.files import PathLike
 from wsss.methods.affinity_loss import irn_losses
 from wsss.methods.void import VOID
+from wsss.models.colours import with_colours
 from wsss.models.irnet import IRNet, build_irnet
 from wsss.stages.training_run import Product, fit, label_dataset, start
 from wsss.training import Schedule, seed_everything
@@ -39,6 +40,7 @@ def run(
     Raises:
         ArtefactError: If the labels of most images that show a class leave nothing to tell apart.
     """
+    network = with_colours(network)
     data = read_manifest(manifest)
     seed_everything(seed)
     irnet = build_irnet(network)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from wsss.artefacts import read_manifest
 from wsss.files import PathLike
+from wsss.models.colours import with_colours
 from wsss.models.deeplabv2 import BY_BACKBONE, MultiScaleEncoderDecoder, build_segmenter, default_optimizer
 from wsss.stages.training_run import Product, fit, label_dataset, labels_seen, start
 from wsss.training import Schedule, seed_everything
@@ -53,6 +54,7 @@ def run(
             ``lr_step``, ``precision``.
         seed: Of all chance.
     """
+    network = with_colours(network)
     data = read_manifest(manifest)
     seed_everything(seed)
     segmenter = build_segmenter(network, data.num_classes + 1)

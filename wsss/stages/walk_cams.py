@@ -23,6 +23,7 @@ from wsss.data.transforms import long_side_factor, normalise, rescale, scaled_si
 from wsss.device import device
 from wsss.methods.affinity import random_walk
 from wsss.methods.cam import regrid, upsample_maps
+from wsss.models.colours import with_colours
 from wsss.models.irnet import IRNet, build_irnet, edge_map
 from wsss.stages.class_maps import MAP_STRIDE, check_classes, read_maps, size_of
 from wsss.stages.common import load_network
@@ -59,6 +60,7 @@ def run(
             IRN does with 512.
         shard: Which part of the split ``train``, such as ``002of048``.
     """
+    network = with_colours(network)
     data = read_manifest(manifest)
     records = data.shard("train", shard)
     with open_tensors(maps, "maps") as source:
