@@ -6,10 +6,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from wsss.commands import diff, doctor, resume, scores
+from wsss.commands import config, diff, doctor, resume, scores
+from wsss.config.errors import ConfigError
 from wsss.files import ArtefactError
 
-COMMANDS = (scores, resume, diff, doctor)
+COMMANDS = (scores, resume, diff, doctor, config)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         status: int = options.command(options)
-    except ArtefactError as error:
+    except (ArtefactError, ConfigError) as error:
         print(f"wsss: {error}", file=sys.stderr)
         return 1
     return status

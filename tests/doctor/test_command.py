@@ -114,7 +114,7 @@ def test_an_own_data_set_is_checked(place: Path, capsys: pytest.CaptureFixture[s
         "main": {**voc["main"], "inference": "single"},
     }
     (place / "mine.yaml").write_text(yaml.safe_dump({"datasets": {"mine": {**mine, **cut}}}))
-    status, text = report(capsys, "--config", "mine.yaml", "--", "mine")
+    status, text = report(capsys, "--config", "mine.yaml", "mine")
     assert status == 1 and "error    mine: files: missing folder: mine/images" in text
 
 

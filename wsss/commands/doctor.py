@@ -37,11 +37,10 @@ def add_parser(commands: Subparsers) -> None:
     doctor.add_argument(
         "--config",
         type=Path,
-        nargs="+",
-        action="extend",
+        action="append",
         default=[],
         metavar="FILE",
-        help="as for snakemake --configfile: laid over config.yaml",
+        help="as for snakemake --configfile: laid over config.yaml; may be given several times",
     )
     doctor.add_argument(
         "--profile",

@@ -20,6 +20,7 @@ from wsss.config.fields import (
     Text,
     Threshold,
     distinct,
+    in_order,
     keys_of,
 )
 from wsss.config.methods import MethodKind
@@ -111,7 +112,7 @@ class Used(Settings):
     """Of the main chain on val, a score each."""
     main: MainChain
     apc: SingleStage | None = None
-    thresholds: dict[MethodKind, Threshold] = {}
+    thresholds: Annotated[dict[MethodKind, Threshold], AfterValidator(in_order)] = {}
     """Of unrefined maps, by kind of method, in place of refiner none's."""
     compare: Comparison | None = None
 
@@ -154,7 +155,9 @@ class Voc(Used):
     """Folder with SBD's train.txt and val.txt; None takes SegmentationClassAug less val."""
     labels: Path | None = None
     """CSV of image labels; None reads Annotations/*.xml."""
-    counts: dict[Literal["train", "seed", "val", "test"], NotNegativeInt] = {}
+    counts: Annotated[
+        dict[Literal["train", "seed", "val", "test"], NotNegativeInt], AfterValidator(in_order)
+    ] = {}
     """Images that each split must have; another edition stops the run."""
 
 
@@ -177,7 +180,7 @@ class Coco(Used):
     val_shards: Shards = 40
     root: Path
     """Folder."""
-    splits: dict[Split, CocoSplit] = {}
+    splits: Annotated[dict[Split, CocoSplit], AfterValidator(in_order)] = {}
     """Empty: those of COCO 2014."""
 
 
@@ -198,7 +201,7 @@ class Folder(Used):
     below root if that is there."""
     classes: Annotated[list[Text], Field(min_length=1)] | Path | None = None
     """Names in order, or a text file with a name a line; None takes the table's."""
-    splits: dict[Split, Path] = {}
+    splits: Annotated[dict[Split, Path], AfterValidator(in_order)] = {}
     """List files of ids; empty: the table's column split, or all images are train."""
     inferences: Names = ["own", "own_crf"]
     main: MainChain = MainChain(

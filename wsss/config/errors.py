@@ -53,10 +53,12 @@ def explain(error: ValidationError, config: Any, given: Any = None) -> str:
     """
     wrong = dict(_by_path(error, config))
     wrong = {path: said for path, said in wrong.items() if _holds(given, path)} or wrong
-    first = next((path for path in wrong if wrong[path].startswith(UNKNOWN)), next(iter(wrong)))
-    alike = [path for path in wrong if path[: len(first)] == first]
-    path = max(alike, key=len)  # of several forms that are allowed there the one that was meant
-    others = len(wrong) - len(alike)
+    unknown = [path for path in wrong if wrong[path].startswith(UNKNOWN)]
+    first = unknown[0] if unknown else next(iter(wrong))
+    # of several forms that are allowed in one place the one that was meant
+    path = max((path for path in wrong if path[: len(first)] == first), key=len)
+    around = path[:-1] if unknown else first  # what lacks there may be what is misspelt
+    others = sum(other[: len(around)] != around and around[: len(other)] != other for other in wrong)
     return f"{dotted(path)}: {wrong[path]}" + (f" (and {others} more)" if others else "")
 
 

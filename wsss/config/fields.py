@@ -46,9 +46,9 @@ def distinct(values: list[Any]) -> list[Any]:
     return values
 
 
-def _sorted_keys(values: dict[str, Any]) -> dict[str, Any]:
-    """Open mappings in one order, for jobs are compared by their parameters as text."""
-    inner = {key: _sorted_keys(value) if isinstance(value, dict) else value for key, value in values.items()}
+def in_order(values: dict[str, Any]) -> dict[str, Any]:
+    """Mappings whose keys no model orders, for jobs are compared by their parameters as text."""
+    inner = {key: in_order(value) if isinstance(value, dict) else value for key, value in values.items()}
     return dict(sorted(inner.items()))
 
 
@@ -73,7 +73,7 @@ Scales = Annotated[list[Positive], Field(min_length=1), AfterValidator(distinct)
 Channels = Annotated[list[float], Field(min_length=3, max_length=3)]  # R, G, B in 0..1
 Names = Annotated[list[Name], Field(min_length=1), AfterValidator(distinct)]
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
-Arguments = Annotated[dict[str, Any], AfterValidator(_sorted_keys)]  # for timm's constructor
+Arguments = Annotated[dict[str, Any], AfterValidator(in_order)]  # for timm's constructor
 
 Precision = Literal["mixed", "full"]
 Direction = Literal["gather", "hand_on", "literal"]

@@ -58,6 +58,11 @@ def resolved(config: Mapping[str, Any], root: Path = ROOT) -> dict[str, Any]:
         raise ConfigError(explain(error, settled, given)) from None
 
 
+def without_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Resolved settings without those that the models have by default."""
+    return Configuration.model_validate(config).model_dump(exclude_defaults=True)
+
+
 def over_presets(config: Mapping[str, Any], root: Path = ROOT) -> dict[str, Any]:
     """The presets with a configuration laid over them."""
     below: dict[str, Any] = {}

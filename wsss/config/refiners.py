@@ -71,10 +71,17 @@ class Labels(Settings):
     crf: Crf
 
 
-class IrnNetwork(Coloured):
-    """IRNet's heads on a backbone that does not learn."""
+class IrnBackbone(Backbone):
+    """IRNet's backbone, which does not learn."""
 
-    backbone: Backbone
+    dilate: bool = False
+    """Whether the stages that lose their stride are dilated instead; IRN's last stage is not."""
+
+
+class IrnNetwork(Coloured):
+    """IRNet's heads on a backbone."""
+
+    backbone: IrnBackbone
     displacement: bool = False
     """Whether there is a displacement head beside the edges."""
 
