@@ -5,25 +5,39 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import t, ttest_ind
+from scipy.stats import ttest_ind
 
 from tests.diff.runs import Run
 from wsss.artefacts import write_json
-from wsss.diff.metrics import T95, Comparable, compare_scores, score, seed_noise
+from wsss.diff.metrics import Comparable, compare_scores, score, seed_noise
 from wsss.diff.pairing import find_units
 
 
 def test_noise_by_hand() -> None:
     # pooled variance (0.005 + 0.005) / 2, two runs a side: sqrt(0.005 * (1/2 + 1/2)) times t of 2 degrees
-    assert seed_noise([0.4, 0.5], [0.5, 0.6]) == pytest.approx(4.303 * math.sqrt(0.005))
+    assert seed_noise([0.4, 0.5], [0.5, 0.6]) == pytest.approx(4.302653 * math.sqrt(0.005))
     # one side's noise serves for the other: variance 0.005, sqrt(0.005 * (1/2 + 1)), t of 1 degree
-    assert seed_noise([0.4, 0.5], [0.7]) == pytest.approx(12.706 * math.sqrt(0.0075))
+    assert seed_noise([0.4, 0.5], [0.7]) == pytest.approx(12.706205 * math.sqrt(0.0075))
     assert seed_noise([0.4], [0.7]) is None
 
 
-@pytest.mark.parametrize("freedom", sorted(T95))
-def test_the_quantiles_are_those_of_student(freedom: int) -> None:
-    assert T95[freedom] == pytest.approx(t.ppf(0.975, freedom), abs=6e-4)
+@pytest.mark.parametrize(
+    ("freedom", "quantile"),
+    [
+        (1, 12.7062),
+        (2, 4.3027),
+        (3, 3.1824),
+        (4, 2.7764),
+        (5, 2.5706),
+        (8, 2.3060),
+        (9, 2.2622),
+        (30, 2.0423),
+    ],
+)
+def test_noise_takes_the_printed_quantiles_of_students_t(freedom: int, quantile: float) -> None:
+    runs = [0.4, 0.5, *[0.45] * freedom]
+    error = math.sqrt(0.005 / freedom * (1 / (freedom + 1) + 1))
+    assert seed_noise(runs[: freedom + 1], [0.5]) == pytest.approx(quantile * error, rel=2e-5)
 
 
 def test_the_verdict_is_that_of_the_t_test() -> None:

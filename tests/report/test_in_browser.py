@@ -35,6 +35,7 @@ class Visit:
         page.on("pageerror", lambda error: self.trouble.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
         page.goto(address)
+        page.locator("#cost .main-svg").first.wait_for()  # charts follow once their library is unpacked
 
     def systems(self) -> list[str]:
         """The table's systems from top to bottom."""

@@ -1,13 +1,16 @@
 """The comparison's page: what stands in it. What it does is tested in a browser, in tests/report."""
 
+import base64
 import json
 import re
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from plotly.offline import get_plotlyjs
 
 from tests.report.scene import SYSTEMS, Scene, make_scene
 from wsss.artefacts import ArtefactError, read_json, read_manifest, write_json, write_manifest
@@ -32,6 +35,13 @@ def points(figure: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_same_input_gives_the_same_bytes(scene: Scene) -> None:
     assert scene.draw().read_bytes() == scene.draw(page=scene.path("again.html")).read_bytes()
+
+
+def test_the_charts_library_is_within_at_less_than_half_its_size(scene: Scene) -> None:
+    page = scene.draw().read_text()
+    (packed,) = re.findall(r'<script type="application/zlib" id="plotly">([\w+/=]*)</script>', page)
+    assert zlib.decompress(base64.b64decode(packed)).decode() == get_plotlyjs()
+    assert len(packed) < len(get_plotlyjs()) / 2
 
 
 def test_cost_against_score(scene: Scene) -> None:

@@ -14,24 +14,6 @@ from wsss.diff.pairing import Unit
 
 SCORES = ("miou", "mean_fp", "mean_fn", "pixel_accuracy", "f1")
 SEED = re.compile(r"\bseed\d+/")
-# Student's t of a two-sided 95 % interval by degrees of freedom; between two of them the smaller one counts.
-T95 = {
-    1: 12.706,
-    2: 4.303,
-    3: 3.182,
-    4: 2.776,
-    5: 2.571,
-    6: 2.447,
-    7: 2.365,
-    8: 2.306,
-    10: 2.228,
-    12: 2.179,
-    15: 2.131,
-    20: 2.086,
-    30: 2.042,
-    60: 2.000,
-    120: 1.980,
-}
 
 
 class Comparable(StrEnum):
@@ -97,9 +79,11 @@ def seed_noise(a: Sequence[float], b: Sequence[float]) -> float | None:
     freedom = len(a) + len(b) - 2
     if freedom < 1:
         return None
+    from scipy.stats import t  # takes a second to import
+
     squares = sum(statistics.variance(runs) * (len(runs) - 1) for runs in (a, b) if len(runs) > 1)
     error = (squares / freedom * (1 / len(a) + 1 / len(b))) ** 0.5
-    return T95[max(known for known in T95 if known <= freedom)] * error
+    return float(t.ppf(0.975, freedom)) * error
 
 
 def _verdict(equal: bool, difference: float, noise: float | None) -> Comparable:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -208,10 +210,15 @@ def write_page(
         others=others,
         style=style,
         script=script,
-        plotly=get_plotlyjs(),
+        plotly=_packed(get_plotlyjs()),
     )
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _packed(script: str) -> str:
+    """A script as text that the page unpacks: compressed, in base 64."""
+    return base64.b64encode(zlib.compress(script.encode(), 9)).decode()
 
 
 def _published(table: pd.DataFrame) -> list[str]:
