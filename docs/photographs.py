@@ -1,6 +1,6 @@
 r"""Draw docs/photographs.png: what a network trained on one data set says of photographs it has never seen.
 
-    python docs/photographs.py results/msrc21 seed0/lite0_vit/adcam_n020/irn_photo/deeplab_photo \
+    python docs/photographs.py results/msrc21 seed0/own/adcam_n020/own/own \
         tests/configs/msrc21.yaml ../shared/data/coco128
 
 The photographs are chosen by a rule: those of COCO under licence 4 (CC BY 2.0) that show, by COCO's own
@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import yaml
 from PIL import Image
 
 from wsss.artefacts import Manifest, Record, read_image, read_manifest
+from wsss.config.reading import read_config
 from wsss.figures import label_overlay, picture_grid, save
 from wsss.stages.predict_masks import label_maps
 
@@ -27,7 +27,7 @@ LONG_SIDE = 320  # pixels: as large as the training photographs
 
 def main(results: str, chain: str, overlay: str, coco: str) -> None:
     """Choose, predict, draw, and print the credits."""
-    manifest, settings = read_manifest(f"{results}/manifest.jsonl"), yaml.safe_load(Path(overlay).read_text())
+    manifest, settings = read_manifest(f"{results}/manifest.jsonl"), read_config([Path(overlay)])
     segmenter = settings["segmenters"][chain.rpartition("/")[2]]
     inference = settings["inferences"][settings["datasets"][Path(results).name]["main"]["inference"]]
     chosen = choose(json.loads((Path(coco) / "instances.json").read_text()), set(manifest.classes))
