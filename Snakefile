@@ -1,7 +1,8 @@
 from snakemake.utils import min_version
 
 from wsss.config.reading import resolved
-from wsss.workflow import Plan, fingerprint
+from wsss.workflow.fingerprint import fingerprint
+from wsss.workflow.plan import Plan
 
 min_version("9.0")
 # Bash waits for the stage that SIGTERM ends, which may have a checkpoint to write; before 5.1 it would leave at once.
@@ -39,7 +40,7 @@ include: "rules/cam.smk"
 include: "rules/irn.smk"
 include: "rules/pseudo.smk"
 include: "rules/segment.smk"
-include: "rules/apc.smk"
+include: "rules/single_stage.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
 include: "rules/compare.smk"

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from wsss.device import device
 from wsss.models.apc import APC
 from wsss.models.timm_transformers import create_transformer
+from wsss.runtime.device import device
 
 CLASSES = 20
 PRODUCT_SIDES = {"cuda": (4096, 8192, 16384), "cpu": (1024, 2048)}

@@ -10,7 +10,7 @@ from common import report, timed
 from numpy.typing import NDArray
 
 from wsss.methods.labels import irn_labels
-from wsss.stages.common import parallel_map
+from wsss.runtime.process_pool import parallel_map
 
 IMAGES, HEIGHT, WIDTH = 16, 375, 500
 

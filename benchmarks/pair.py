@@ -19,9 +19,9 @@ import torch
 from common import report
 from PIL import Image
 
-from wsss.artefacts import Manifest, Record, write_manifest, write_tensors
+from wsss.artefacts.formats import Manifest, Record, write_manifest, write_tensors
 from wsss.models.classifiers import build_classifier
-from wsss.stages import extract_maps
+from wsss.stages.classify import extract_maps
 
 HEIGHT, WIDTH, PICTURES, REPEATS = 224, 320, 4, 7
 CLASSES = ("cat", "dog")

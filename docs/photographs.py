@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from wsss.artefacts import Manifest, Record, read_image, read_manifest
+from wsss.artefacts.formats import Manifest, Record, read_image, read_manifest
 from wsss.config.reading import read_config
-from wsss.figures import label_overlay, picture_grid, save
-from wsss.stages.predict_masks import label_maps
+from wsss.report.figures import label_overlay, picture_grid, save
+from wsss.stages.segment.predict_masks import label_maps
 
 LICENCE = 4
 COUNT, ROWS = 8, 2

@@ -1,4 +1,4 @@
-"""Run a rule's stage: hand its named files and parameters to ``wsss.stages.<rule>.run``.
+"""Run a rule's stage: hand its named files and parameters to ``run`` of the module that has its name.
 
 The only file that sees the ``snakemake`` object. It also sets what is no parameter of a result: threads, the
 visible GPUs, and where messages go.
@@ -37,7 +37,7 @@ def keywords(*groups: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 def set_gpus(count: int, jobs_per_gpu: int) -> None:
     """Show this process, before torch is imported, as many GPUs as the rule asked for, and no others."""
-    from wsss.gpu_pool import claim
+    from wsss.runtime.gpu_pool import claim
 
     devices = claim(count, jobs_per_gpu) if count else []
     if devices or not count:
@@ -153,7 +153,8 @@ def main(snakemake: Any) -> None:
     """Run the stage that has the rule's name."""
     # Run the code that the Snakefile took the digest of, whatever is installed.
     sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
-    from wsss.launch import follow_parent, launch, place
+    from wsss.runtime.launch import follow_parent, launch, place
+    from wsss.workflow.fingerprint import module_of
 
     here = place()
     follow_parent()
@@ -166,7 +167,7 @@ def main(snakemake: Any) -> None:
             return launch([sys.executable, *sys.argv], size, cluster_launcher(snakemake))
     set_threads(own_threads(snakemake, here.size))
     log_making(snakemake)
-    stage = importlib.import_module(f"wsss.stages.{snakemake.rule}")
+    stage = importlib.import_module(module_of(snakemake.rule))
     groups = (snakemake.input, snakemake.output, snakemake.params)
     stage.run(**keywords(*(group.items() for group in groups)))
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.faults import row_of, shows
 from tests.golden import load
+from tests.support.faults import row_of, shows
 
 LONGEST = ("test_end_to_end.py", "test_sample.py", "test_kill.py", "test_slurm.py")
 

@@ -9,30 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.tiny_run import COMPARISON, TARGETS, copy_checkout, run, tiny_run
+from tests.support.chain import FOLLOWING
+from tests.support.tiny_run import COMPARISON, TARGETS, copy_checkout, run, tiny_run
 from wsss.diff import compare
 from wsss.diff.causes import made_with
 
-BEFORE_DIFFUSION = {"generate_sample", "prepare_manifest", "train_classifier", "extract_maps"}
-FOLLOWING = {
-    "diffuse_cams",
-    "count_values",
-    "choose_threshold",
-    "make_irn_labels",
-    "train_irn",
-    "walk_cams",
-    "make_pseudo_labels",
-    "train_segmenter",
-    "predict_masks",
-    "count_seeds",
-    "count_pseudo",
-    "count_predictions",
-    "evaluate_seeds",
-    "evaluate_pseudo",
-    "evaluate_segmentation",
-    "summarise_seeds",
-    "draw_examples",
-}
 APC_AND_FOLLOWING = {
     "train_apc",
     "extract_patch_maps",

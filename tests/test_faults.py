@@ -18,15 +18,15 @@ import yaml
 from snakemake.iocontainers import Namedlist
 from torch.utils.data import DataLoader, Dataset
 
-from tests.data.build import folder_set, mask, picture
-from tests.faults import TESTS, exists, functions, program_texts, shows, table
-from tests.settings import CONFIG
-from tests.stages.builders import Data, write_maps
-from wsss.artefacts import ArtefactError, read_manifest
+from tests.support.builders import Data, write_maps
+from tests.support.datasets import folder_set, mask, picture
+from tests.support.faults import TESTS, exists, functions, program_texts, shows, table
+from tests.support.settings import CONFIG
+from wsss.artefacts.formats import ArtefactError, read_manifest
 from wsss.config.errors import ConfigError
 from wsss.config.reading import resolved
-from wsss.stages import train_classifier
-from wsss.workflow import Plan
+from wsss.stages.classify import train_classifier
+from wsss.workflow.plan import Plan
 
 ROOT = Path(__file__).parent.parent
 TINY = yaml.safe_load((ROOT / "tests/configs/tiny.yaml").read_text())["classifiers"]["tiny"]

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.small_disk import leave, small_disk
-from tests.stages.builders import folder_bytes
-from wsss.artefacts import Record, write_json, write_labels, write_tensors
-from wsss.files import Unwritten
-from wsss.stages.shards import Recipe, make_labels, make_tensors
+from tests.support.builders import folder_bytes
+from tests.support.small_disk import leave, small_disk
+from wsss.artefacts.files import Unwritten
+from wsss.artefacts.formats import Record, write_json, write_labels, write_tensors
+from wsss.artefacts.shard_writer import Recipe, make_labels, make_tensors
 
 SIZE = 2**20
 FULL = r"/{}: cannot be written \(No space left on device\); free disk space"

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from tests.tiny_run import artefacts, session_checkout, tiny_command, tiny_run
+from tests.support.tiny_run import artefacts, session_checkout, tiny_command, tiny_run
 
 pytestmark = pytest.mark.slow
 

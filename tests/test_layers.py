@@ -12,10 +12,10 @@ PACKAGE = Path(__file__).parent.parent / "wsss"
 PURE = sorted([*PACKAGE.glob("methods/**/*.py"), *PACKAGE.glob("models/**/*.py")])
 ABOVE = (
     "wsss.stages",
-    "wsss.artefacts",
-    "wsss.workflow",
+    "wsss.artefacts.formats",
+    "wsss.workflow.plan",
     "wsss.training",
-    "wsss.device",
+    "wsss.runtime.device",
     "wsss.cli",
     "wsss.commands",
     "wsss.doctor",
@@ -60,5 +60,5 @@ def test_only_what_wraps_snakemake_knows_it() -> None:
 
 
 def test_planning_imports_no_torch() -> None:
-    code = "import sys, wsss.workflow; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    code = "import sys, wsss.workflow.plan; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

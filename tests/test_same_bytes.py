@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny_run import artefacts, run_tiny, tiny_run
+from tests.support.tiny_run import artefacts, run_tiny, tiny_run
 
 pytestmark = pytest.mark.slow
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_end_to_end import BEFORE_DIFFUSION, FOLLOWING
-from tests.tiny_run import ROOT, TARGETS, run, session_checkout
+from tests.support.chain import BEFORE_DIFFUSION, FOLLOWING
+from tests.support.tiny_run import ROOT, TARGETS, run, session_checkout
 
 RECORDED = ROOT / "tests" / "golden" / "sample_metrics.json"
 DATA_SET_THRESHOLD = {"count_values", "choose_threshold"}  # its thresholds are each image's own

@@ -15,12 +15,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.slurm.cluster import Cluster, ask, obstacle, wait_until
-from tests.small_disk import leave, small_disk
-from tests.test_workflow import rules, snakemake
-from tests.tiny_run import ROOT, TARGETS, TinyRun, artefacts, command, session_checkout, tiny_run
-from wsss.artefacts import read_table
-from wsss.stages import extract_maps
+from tests.support.planning import rules, snakemake
+from tests.support.slurm_cluster import Cluster, ask, obstacle, wait_until
+from tests.support.small_disk import leave, small_disk
+from tests.support.tiny_run import ROOT, TARGETS, TinyRun, artefacts, command, session_checkout, tiny_run
+from wsss.artefacts.formats import read_table
+from wsss.stages.classify import extract_maps
 
 OBSTACLE = obstacle()
 PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())

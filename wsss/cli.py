@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from wsss.artefacts.files import ArtefactError
 from wsss.commands import config, diff, doctor, resume, scores
 from wsss.config.errors import ConfigError
-from wsss.files import ArtefactError
 
 COMMANDS = (scores, resume, diff, doctor, config)
 

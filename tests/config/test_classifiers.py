@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.settings import CONFIG, refusal, valid
+from tests.support.settings import CONFIG, refusal, valid
 
 SEEN = {"supervision": "photographs", "pixel_labels": False}
 PAIR = ("resnet50_dinov2", "network")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.settings import CONFIG
+from tests.support.settings import CONFIG
 from wsss.config.classifiers import CnnNetwork, ConformerNetwork
 from wsss.config.fields import Settings
 from wsss.config.networks import Backbone

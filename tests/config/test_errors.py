@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.settings import CONFIG, ROOT, refusal
+from tests.support.settings import CONFIG, ROOT, refusal
 from wsss.config.errors import ConfigError
 from wsss.config.reading import lay_over, read_mapping, resolved
 

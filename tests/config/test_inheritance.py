@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.settings import CONFIG
+from tests.support.settings import CONFIG
 from wsss.config.errors import ConfigError
 from wsss.config.inheritance import inherited
 from wsss.config.reading import preset_files, read_config

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.settings import CONFIG, ROOT
+from tests.support.settings import CONFIG, ROOT
 from wsss.cli import main
 from wsss.config.origins import origin_of, origins
 from wsss.config.reading import read_config

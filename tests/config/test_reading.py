@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.settings import CONFIG, ROOT
+from tests.support.settings import CONFIG, ROOT
 from wsss.config.checks import check_config
 from wsss.config.reading import lay_over, read_config, read_mapping, resolved, without_defaults
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.settings import CONFIG, valid
+from tests.support.settings import CONFIG, valid
 from wsss.config.checks import check_config
 from wsss.config.configuration import Configuration
 from wsss.config.errors import ConfigError

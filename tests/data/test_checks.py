@@ -6,17 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.build import mask, picture
-from wsss.artefacts import read_image
-from wsss.data.checks import (
-    REMEDIES,
-    Examined,
-    check_class_order,
-    check_listing,
-    data_error,
-    examine,
-    report,
-)
+from tests.support.datasets import mask, picture
+from wsss.artefacts.formats import read_image
+from wsss.data.checks import REMEDIES, Examined, check_class_order, check_listing, data_error, examine, report
 from wsss.data.records import Entry, Finding, Listing
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as rle
 
-from tests.data.build import coco_object, coco_set, real
-from wsss.artefacts import read_mask
+from tests.support.datasets import coco_object, coco_set, real
+from wsss.artefacts.formats import read_mask
 from wsss.data.coco import list_coco, read_annotations, render_mask
 from wsss.data.records import DataError
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.data.build import mask, picture
-from wsss.artefacts import Record, read_image, write_labels
+from tests.support.datasets import mask, picture
+from wsss.artefacts.files import ArtefactError
+from wsss.artefacts.formats import Record, read_image, write_labels
 from wsss.data.datasets import ClassificationDataset, LabelDataset, SquareDataset
 from wsss.data.sampler import Sample
 from wsss.data.transforms import resize_square
-from wsss.files import ArtefactError
 
 COLOURS: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
 

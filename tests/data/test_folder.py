@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.build import folder_set, mask, picture
+from tests.support.datasets import folder_set, mask, picture
 from wsss.data.folder import list_folder
 from wsss.data.image_index import ImageIndex
 from wsss.data.records import Listing

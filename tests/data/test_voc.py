@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.build import mask, real, voc_set
+from tests.support.datasets import mask, real, voc_set
 from wsss.data.records import Listing, read_ids
 from wsss.data.voc import VOC_CLASSES, list_voc, read_annotation, train_aug
 

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 from snakemake.iocontainers import Namedlist
 
-from tests.diff.runs import Run
+from tests.support.runs import Run
+from wsss.artefacts.files import digest
 from wsss.diff.causes import Equivalents, made_with
 from wsss.diff.pairing import PLACES, Unit, find_units
-from wsss.files import digest
 
 RUNNER = Path(__file__).parents[2] / "rules" / "run_stage.py"
 

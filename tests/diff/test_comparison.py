@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.diff.runs import Run
-from wsss.artefacts import write_mask, write_tensors
+from tests.support.runs import Run
+from wsss.artefacts.formats import write_mask, write_tensors
 from wsss.cli import main
 from wsss.diff import Comparison, compare
 from wsss.diff.comparison import Finding

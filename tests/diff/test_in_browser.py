@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.diff.runs import Run
-from tests.report.test_in_browser import CHROMIUM, FLAGS, playwright
+from tests.support.browser import CHROMIUM, FLAGS, playwright
+from tests.support.runs import Run
 from wsss.cli import main
 
 pytestmark = pytest.mark.skipif(

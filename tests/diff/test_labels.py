@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsss.artefacts import ArtefactError, write_labels, write_mask
+from wsss.artefacts.formats import ArtefactError, write_labels, write_mask
 from wsss.diff.findings import Worst
 from wsss.diff.labels import compare_labels, compare_masks
 from wsss.methods.metrics import confusion, scores

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
-from tests.diff.runs import Run
-from wsss.artefacts import write_json
+from tests.support.runs import Run
+from wsss.artefacts.formats import write_json
 from wsss.diff.metrics import Comparable, compare_scores, score, seed_noise
 from wsss.diff.pairing import find_units
 

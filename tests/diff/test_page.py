@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.diff.runs import Run
+from tests.support.runs import Run
 from wsss.cli import main
 
 MAPS = "seed0/small/adcam/none/maps"

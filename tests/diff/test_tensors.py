@@ -10,8 +10,8 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from tests.memory import Peak
-from wsss.artefacts import write_tensors
+from tests.support.memory import Peak
+from wsss.artefacts.formats import write_tensors
 from wsss.diff.findings import Largest, Worst
 from wsss.diff.tensors import compare_counts, compare_maps, compare_views, compare_weights, rank_correlation
 

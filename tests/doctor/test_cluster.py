@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.doctor.tools import only_tools, put_tool
+from tests.support.tools import only_tools, put_tool
 from wsss.config.reading import ROOT
 from wsss.doctor.cluster import check_cluster, evaluate, read_nodes, requests
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from tests.doctor.tools import only_tools
+from tests.support.tools import only_tools
 from wsss.cli import main
 from wsss.config.reading import lay_over, read_config
 

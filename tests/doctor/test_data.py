@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.data.build import coco_object, coco_set, folder_set, mask, picture, voc_set
-from wsss.artefacts import write_mask
+from tests.support.datasets import coco_object, coco_set, folder_set, mask, picture, voc_set
+from wsss.artefacts.formats import write_mask
 from wsss.data.checks import REMEDIES
 from wsss.data.voc import VOC_CLASSES
 from wsss.doctor import data

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.settings import CONFIG
-from tests.stages.builders import SHARD, make_data, write_weights
-from wsss.artefacts import read_tensors, write_mask
+from tests.support.builders import SHARD, make_data, write_weights
+from tests.support.settings import CONFIG
+from wsss.artefacts.formats import read_tensors, write_mask
 from wsss.doctor import disk
 from wsss.doctor.data import Facts
 from wsss.doctor.disk import Estimate, check_disk
@@ -19,7 +19,8 @@ from wsss.doctor.plans import Network
 from wsss.doctor.sizes import attention_bytes, cam_bytes, label_bytes, map_bytes, strides
 from wsss.doctor.verdict import ERROR, OK, WARNING
 from wsss.models.classifiers import build_classifier
-from wsss.stages import diffuse_cams, extract_maps
+from wsss.stages.cam import diffuse_cams
+from wsss.stages.classify import extract_maps
 
 NAMES = ["conformer_small", "conformer_nano", "resnet50", "vit_tiny", "resnet50_dinov2"]
 VOC = Facts({"train": 10582, "seed": 1464, "val": 1449, "test": 0}, [(375, 500)], 1.5)

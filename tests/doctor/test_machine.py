@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.doctor.tools import only_tools, put_tool
+from tests.support.tools import only_tools, put_tool
 from wsss.doctor import machine
 from wsss.doctor.machine import check_driver, check_gpus, check_packages, check_python, torch_cuda
 from wsss.doctor.verdict import ERROR, OK, WARNING

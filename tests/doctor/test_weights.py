@@ -9,13 +9,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.settings import CONFIG
-from tests.test_workflow import snakemake
+from tests.support.planning import snakemake
+from tests.support.settings import CONFIG
+from wsss.artefacts.files import digest
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict
 from wsss.doctor.weights import check_weights
-from wsss.files import digest
-from wsss.initial_files import fault, in_hub_cache
-from wsss.workflow import ConfigError, Plan
+from wsss.pretrained.files import fault, in_hub_cache
+from wsss.workflow.plan import ConfigError, Plan
 
 SMALL = "weights/Conformer_small_patch16.pth"
 

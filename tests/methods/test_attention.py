@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tests.golden import assert_close_to_golden
-from tests.memory import Peak
+from tests.support.memory import Peak
 from wsss.methods import attention as attention_module
 from wsss.methods.attention import aggregate_attention, class_attention, feature_affinity, transcam
 

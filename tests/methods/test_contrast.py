@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from tests.memory import Peak
+from tests.support.memory import Peak
 from wsss.methods.contrast import patch_contrast
 
 # one image, three patches, one class: two high patches at right angles, a low one opposite to the first

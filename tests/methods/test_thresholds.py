@@ -4,15 +4,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from wsss.methods.thresholds import (
-    BINS,
-    RULES,
-    STEPS,
-    half_maximum,
-    otsu,
-    threshold_by,
-    value_histogram,
-)
+from wsss.methods.thresholds import BINS, RULES, STEPS, half_maximum, otsu, threshold_by, value_histogram
 
 
 def histogram_of(values: object) -> np.ndarray:

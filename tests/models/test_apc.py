@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsss.initial_weights import load_initial
 from wsss.models.apc import APC, build_apc
+from wsss.pretrained.initial_weights import load_initial
 
 MODEL = "vit_tiny_patch16_224"
 TINY = {"embed_dim": 32, "depth": 4, "num_heads": 2, "patch_size": 8, "img_size": 32}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.golden import FOLDER, assert_close_to_golden
 from tests.golden.fill import fill
-from tests.memory import Peak
+from tests.support.memory import Peak
 from wsss.methods.attention import class_attention
 from wsss.models.conformer import (
     Conformer,
@@ -20,7 +20,7 @@ from wsss.models.conformer import (
     conformer_small,
     conformer_tiny,
 )
-from wsss.models.weights import load_pretrained
+from wsss.pretrained.state_dicts import load_pretrained
 
 Golden = Callable[[str], dict[str, np.ndarray]]
 TOL64 = {"float64": 1e-9, "float32": 2e-7}  # by the precision in which the golden array is stored

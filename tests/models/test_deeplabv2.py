@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tests.golden import FOLDER, assert_close_to_golden, fill
-from tests.settings import CONFIG
+from tests.support.settings import CONFIG
 from wsss.models.deeplabv2 import (
     MODELS,
     MultiScaleEncoderDecoder,

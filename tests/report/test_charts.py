@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tests.settings import CONFIG
+from tests.support.settings import CONFIG
 from wsss.config.systems import system_of
 from wsss.report.charts import curve_chart, looks
 

@@ -1,27 +1,16 @@
 """The comparison's page in a real browser, opened from disk."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.report.scene import SYSTEMS, make_scene
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
+from tests.support.browser import CHROMIUM, FLAGS, playwright
+from tests.support.compared import SYSTEMS, make_scene
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no chromium is installed (apt-get install chromium)"
 )
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 
 class Visit:

@@ -7,7 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
-from wsss.artefacts import palette
+from wsss.artefacts.formats import palette
 from wsss.report.pictures import (
     HEAT_ALPHA,
     HEAT_SIDE,

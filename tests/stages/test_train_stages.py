@@ -9,7 +9,7 @@ import pytest
 import timm
 import torch
 
-from tests.stages.trainings import (
+from tests.support.trainings import (
     CLASSIFIER_TRAINING,
     COLOURS,
     DEEPLAB,
@@ -23,7 +23,8 @@ from tests.stages.trainings import (
     refine,
     segment,
 )
-from wsss.artefacts import (
+from wsss.artefacts.files import ArtefactError, digest
+from wsss.artefacts.formats import (
     label_path,
     open_tensors,
     read_label_index,
@@ -35,11 +36,10 @@ from wsss.artefacts import (
     write_manifest,
     write_tensors,
 )
-from wsss.files import ArtefactError, digest
 from wsss.models.classifiers import build_classifier
 from wsss.models.deeplabv2 import build_segmenter
 from wsss.models.irnet import build_irnet
-from wsss.stages import train_classifier
+from wsss.stages.classify import train_classifier
 from wsss.training import TrainingError
 from wsss.training.engine import _optimizer
 

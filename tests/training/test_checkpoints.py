@@ -14,11 +14,21 @@ from typing import Any
 import pytest
 from torch import Tensor, nn
 
-from tests.test_training import SHORT, Points, _Killed, fit, groups, killer, state_bytes, toy, toy_losses
-from tests.training.processes import FORK
-from wsss.files import ArtefactError
-from wsss.stages import training_run
+from tests.support.toy_training import (
+    SHORT,
+    Killed,
+    Points,
+    fit,
+    groups,
+    killer,
+    state_bytes,
+    toy,
+    toy_losses,
+)
+from tests.support.training_processes import FORK
+from wsss.artefacts.files import ArtefactError
 from wsss.training import Schedule, checkpoints
+from wsss.training import run as training_run
 from wsss.training.checkpoints import newest_whole
 
 
@@ -36,7 +46,7 @@ def test_a_long_iteration_is_saved_by_the_clock_without_changing_a_byte(
     whole = fit(tmp_path / "whole", rarely)
     assert names(tmp_path / "whole") == ["iteration-00000012"]
     monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
-    with pytest.raises(_Killed):
+    with pytest.raises(Killed):
         fit(tmp_path / "killed", rarely, losses=killer(11))
     assert names(tmp_path / "killed") == ["iteration-00000004", "iteration-00000005"]
     assert state_bytes(fit(tmp_path / "killed", rarely)) == state_bytes(whole)
@@ -115,7 +125,7 @@ def test_a_checkpoint_of_another_config_input_or_code_is_never_resumed(
 ) -> None:
     for name in ("manifest", "labels"):
         (tmp_path / name).write_text(name)
-    with pytest.raises(_Killed):
+    with pytest.raises(Killed):
         train(tmp_path, losses=killer(13), training={"lr": 0.1})
     passes: list[int] = []
 
@@ -178,7 +188,7 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error_that_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was saved before stays."""
-    with pytest.raises(_Killed):
+    with pytest.raises(Killed):
         fit(tmp_path, SHORT, losses=killer(7))
 
     def full(path: Path) -> None:

@@ -17,9 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tests.stages.builders import APC
-from tests.stages.test_train_apc import TRAINING
-from tests.stages.trainings import (
+from tests.support.apc_training import TRAINING
+from tests.support.builders import APC
+from tests.support.toy_training import Points, fit, groups, toy, toy_losses
+from tests.support.training_processes import FORK, steps_done
+from tests.support.trainings import (
     CLASSIFIER_TRAINING,
     IRN,
     IRN_TRAINING,
@@ -31,12 +33,10 @@ from tests.stages.trainings import (
     refine,
     segment,
 )
-from tests.test_training import Points, fit, groups, toy, toy_losses
-from tests.training.processes import FORK, steps_done
-from wsss import launch
-from wsss.artefacts import open_tensors, read_table
+from wsss.artefacts.formats import open_tensors, read_table
 from wsss.data.sampler import BatchShare, PositionSampler
-from wsss.stages import train_apc
+from wsss.runtime import launch
+from wsss.stages.single_stage import train_apc
 from wsss.training import Schedule, train
 from wsss.training.checkpoints import newest_whole
 from wsss.training.distributed import PATIENCE, as_one, joined

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.stages.builders import APC
-from tests.stages.test_train_apc import TRAINING as APC_TRAINING
-from tests.stages.trainings import (
+from tests.support.apc_training import TRAINING as APC_TRAINING
+from tests.support.builders import APC
+from tests.support.training_processes import run_and_signal, steps_done
+from tests.support.trainings import (
     CLASSIFIER_TRAINING,
     IRN,
     IRN_TRAINING,
@@ -25,8 +26,7 @@ from tests.stages.trainings import (
     refine,
     segment,
 )
-from tests.training.processes import run_and_signal, steps_done
-from wsss.stages import train_apc
+from wsss.stages.single_stage import train_apc
 from wsss.training import STOPPED
 
 

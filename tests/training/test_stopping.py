@@ -18,9 +18,9 @@ import pytest
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from tests.test_training import fit, state_bytes, toy_losses
-from tests.training.processes import FORK
-from wsss.files import atomic_file
+from tests.support.toy_training import fit, state_bytes, toy_losses
+from tests.support.training_processes import FORK
+from wsss.artefacts.files import atomic_file
 from wsss.training import STOPPED, Schedule, Stopped, engine
 from wsss.training.stopping import obey_parent_only, sigterm_noted
 

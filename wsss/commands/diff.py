@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsss.files import ArtefactError
+from wsss.artefacts.files import ArtefactError
 
 if TYPE_CHECKING:
     from wsss.commands import Subparsers

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from wsss.files import ArtefactError
+from wsss.artefacts.files import ArtefactError
 
 if TYPE_CHECKING:
     from wsss.commands import Subparsers

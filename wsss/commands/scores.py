@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wsss.artefacts import ArtefactError, read_json
+from wsss.artefacts.formats import ArtefactError, read_json
 
 if TYPE_CHECKING:
     from wsss.commands import Subparsers

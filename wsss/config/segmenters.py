@@ -6,17 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from wsss.config.fields import (
-    Count,
-    NotNegative,
-    Pixels,
-    Positive,
-    Precision,
-    Range,
-    Scales,
-    Settings,
-    Unit,
-)
+from wsss.config.fields import Count, NotNegative, Pixels, Positive, Precision, Range, Scales, Settings, Unit
 from wsss.config.networks import Backbone, Coloured, Crf, Initial
 
 

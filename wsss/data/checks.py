@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss.artefacts import read_image, read_mask
+from wsss.artefacts.files import ArtefactError
+from wsss.artefacts.formats import read_image, read_mask
 from wsss.data.records import DataError, Entry, Finding, Listing
-from wsss.files import ArtefactError
 from wsss.methods.void import VOID
 
 MAX_CLASSES = 254  # 0 is the background, 255 the ignored pixel, and label maps have 8 bits

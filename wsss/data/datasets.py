@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from wsss.artefacts import Record, read_image, read_label
+from wsss.artefacts.formats import Record, read_image, read_label
 from wsss.data.sampler import Sample
 from wsss.data.transforms import (
     Pixels,

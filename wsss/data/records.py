@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from wsss.files import ArtefactError
+from wsss.artefacts.files import ArtefactError
 
 SPLITS = ("train", "val", "test")
 

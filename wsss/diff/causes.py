@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from wsss.artefacts import digest, form_of, open_tensors, read_label_index
+from wsss.artefacts.formats import digest, form_of, open_tensors, read_label_index
 from wsss.diff.findings import Change
 from wsss.diff.pairing import SHARD, Parts, Unit, within
 from wsss.diff.values import changes

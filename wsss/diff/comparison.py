@@ -6,7 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from wsss.artefacts import ArtefactError, Manifest, form_of, label_path, read_label_index, read_manifest
+from wsss.artefacts.formats import (
+    ArtefactError,
+    Manifest,
+    form_of,
+    label_path,
+    read_label_index,
+    read_manifest,
+)
 from wsss.diff.causes import Cause, Equivalents, find_cause, other_making
 from wsss.diff.findings import AGREEING, Change, Difference, Verdict
 from wsss.diff.labels import compare_labels, compare_masks

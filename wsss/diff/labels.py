@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss.artefacts import Labels, label_path, read_label_index, read_mask
+from wsss.artefacts.formats import Labels, label_path, read_label_index, read_mask
 from wsss.diff.findings import Difference, Largest, Unpaired, Worst, percent, worst_images
 from wsss.diff.pairing import Parts, shard_pairs
 from wsss.methods.void import VOID

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wsss.artefacts import ArtefactError, read_json
+from wsss.artefacts.formats import ArtefactError, read_json
 from wsss.diff.pairing import Unit
 
 SCORES = ("miou", "mean_fp", "mean_fn", "pixel_accuracy", "f1")

@@ -10,14 +10,14 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss.artefacts import Labels, Manifest, Record, palette, read_image, read_mask
+from wsss.artefacts.files import PathLike, atomic_file
+from wsss.artefacts.formats import Labels, Manifest, Record, palette, read_image, read_mask
 from wsss.diff.comparison import Comparison, Finding, read_manifest_in
 from wsss.diff.findings import Worst, percent, size
 from wsss.diff.labels import label_files, label_name
 from wsss.diff.pairing import Parts, within
 from wsss.diff.tensors import both, shared_maps
 from wsss.diff.text import SCORES, STAGES, score_row, sentences, shown_scores, stage_row, stage_rows
-from wsss.files import PathLike, atomic_file
 from wsss.methods.void import VOID
 from wsss.report.pictures import heat_uri, label_uri, photo_uri
 

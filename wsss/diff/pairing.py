@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, TypeAlias
 
-from wsss.artefacts import ArtefactError, open_tensors
+from wsss.artefacts.formats import ArtefactError, open_tensors
 
 # An artefact's files by the name of their shard, or by "" where it is one file.
 Parts: TypeAlias = Mapping[str, Path]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wsss.artefacts import ArtefactError, TensorShard, open_tensors
+from wsss.artefacts.formats import ArtefactError, TensorShard, open_tensors
 from wsss.diff.findings import Difference, Largest, Unpaired, number, percent, size, worst_images
 from wsss.diff.pairing import Parts, shard_pairs
 

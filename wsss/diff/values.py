@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from wsss.artefacts import ArtefactError, Manifest, Record, read_json, read_manifest, read_table
+from wsss.artefacts.formats import ArtefactError, Manifest, Record, read_json, read_manifest, read_table
 from wsss.diff.findings import Change, Difference, number, several, size
 from wsss.diff.pairing import Parts
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from wsss.artefacts.files import ArtefactError
 from wsss.data.checks import REMEDIES, Examined, check_class_order, check_listing, examine
 from wsss.data.coco import check_paths, coco_splits
 from wsss.data.image_index import EXTENSIONS
 from wsss.data.listings import LISTINGS
 from wsss.data.records import Entry, Finding, Listing
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict
-from wsss.files import ArtefactError
 from wsss.methods.void import VOID
 
 # The lines of the report, and the kinds of finding that each tells.

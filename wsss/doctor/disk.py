@@ -20,7 +20,7 @@ from wsss.doctor.data import Facts
 from wsss.doctor.plans import Network, all_systems, main_systems, networks
 from wsss.doctor.sizes import Size, attention_bytes, cam_bytes, label_bytes, map_bytes
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict, gigabytes
-from wsss.initial_files import locate, starts
+from wsss.pretrained.files import locate, starts
 
 TIMM_NETWORK = 350e6  # bytes; ViT-B/16 in float32
 RANDOM_NETWORK = 100e6  # bytes of a network that starts from random numbers: unknown without building it

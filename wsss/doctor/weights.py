@@ -9,7 +9,7 @@ from typing import Any
 from wsss.config.systems import Config
 from wsss.doctor.plans import all_systems, main_systems, networks
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict, gigabytes, listed
-from wsss.initial_files import (
+from wsss.pretrained.files import (
     Start,
     backbone_name,
     fault,

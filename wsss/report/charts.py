@@ -12,8 +12,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.utils import PlotlyJSONEncoder
 
-from wsss.figure_style import COLOURS
-from wsss.figures import CURVES
+from wsss.report.figure_style import COLOURS
+from wsss.report.figures import CURVES
 from wsss.report.statements import STAGE_NAMES, capital, left_out, measured, runs
 
 MORE_COLOURS = ("#332288", "#882255", "#999933", "#44AA99", "#8B4513", "#666666")
@@ -160,7 +160,8 @@ def curve_chart(table: pd.DataFrame, curves: Mapping[str, pd.DataFrame]) -> Char
 
     Args:
         table: The comparison.
-        curves: By system, a row a threshold with the columns of :data:`wsss.figures.CURVES`, means over runs.
+        curves: By system, a row a threshold with the columns of :data:`~wsss.report.figures.CURVES`, means
+            over runs.
     """
     look = looks(table)
     figures, notes = {}, {}

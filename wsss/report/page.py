@@ -12,7 +12,7 @@ import jinja2
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
-from wsss.files import PathLike, atomic_file
+from wsss.artefacts.files import PathLike, atomic_file
 from wsss.report.charts import Chart, looks
 from wsss.report.statements import COSTS, MISSING, STAGE_NAMES, measured, runs
 

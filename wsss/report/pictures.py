@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsss.artefacts import palette
-from wsss.figures import HEAT_COLOURS, Picture
+from wsss.artefacts.formats import palette
 from wsss.methods.void import VOID
+from wsss.report.figures import HEAT_COLOURS, Picture
 
 PHOTO_SIDE = 192  # pixels, longest side at which pictures are embedded
 HEAT_SIDE = 96  # class maps are smooth and are enlarged by the browser

@@ -14,7 +14,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from wsss.files import ArtefactError, atomic_file, digest
+from wsss.artefacts.files import ArtefactError, atomic_file, digest
 from wsss.training.stopping import Request
 
 KEPT = 2  # the newest, and the one before should the newest turn out damaged

@@ -25,8 +25,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.data import Sampler
 
 from wsss.data.sampler import BatchShare, PositionSampler, Sample
-from wsss.launch import place
 from wsss.methods.whole_batch import whole_batch
+from wsss.runtime.launch import place
 from wsss.training.hooks import TrainingError
 
 # For another process: more than the slowest step, or than reading all images.

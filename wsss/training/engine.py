@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.utils.data import DataLoader, Dataset
 
-from wsss.artefacts import write_table
+from wsss.artefacts.formats import write_table
 from wsss.data.sampler import PositionSampler
-from wsss.device import device
+from wsss.runtime.device import device
 from wsss.training.checkpoints import Checkpoint, WholeCheckpoints, newest_whole
 from wsss.training.distributed import agree, as_one, joined, own_part, share_of, shared
 from wsss.training.hooks import AtIteration, History, Progress, Reseed, Restart, TrainingError
@@ -76,8 +76,8 @@ def train(
 ) -> nn.Module:
     """Train a network in place, resuming from the newest whole checkpoint in ``work``.
 
-    Where :func:`wsss.launch.launch` started several processes, each calls this function; they share the
-    batches, and the first one writes.
+    Where :func:`~wsss.runtime.launch.launch` started several processes, each calls this function; they share
+    the batches, and the first one writes.
 
     Args:
         network: Holds its initial weights.

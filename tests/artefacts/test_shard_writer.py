@@ -1,0 +1,334 @@
+"""Shards that are killed go on with the images that are missing, and end with the undisturbed run's bytes."""
+
+import importlib
+import inspect
+import itertools
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.support.builders import APC, SHARD, STATISTICS, folder_bytes, make_data, write_maps, write_weights
+from tests.support.memory import Peak
+from tests.support.processes import ended, fork, killed_at
+from wsss.artefacts import shard_writer as shards
+from wsss.artefacts.formats import Record, read_label_index, read_tensors
+from wsss.artefacts.shard_writer import Recipe, make_labels, make_tensors
+from wsss.models.apc import build_apc
+from wsss.models.classifiers import build_classifier
+from wsss.models.deeplabv2 import build_segmenter
+from wsss.models.irnet import build_irnet
+
+Tensors = dict[str, dict[str, torch.Tensor]]
+
+# ------------------------------------------------------------------------------------ without any network
+
+RECORDS = [Record(name, "", None, 4, 6, (), ()) for name in ("a", "b/c", "d")]
+FORMS = ("views", "attention")
+
+
+def recipe(folder: Path, steps: int = 1, stage: str = "walk_cams", input_text: str = "input") -> Recipe:
+    source = folder / f"{input_text}.txt"
+    if not source.exists():  # never while another process reads it
+        source.write_text(input_text)
+    return Recipe(stage, "testing", {"steps": steps}, {"made": steps}, {"input": source})
+
+
+def some_tensors(units: Sequence[int]) -> Iterator[Tensors]:
+    for unit in units:
+        yield {form: {f"{unit}/{form}": torch.full((unit + 1,), unit)} for form in FORMS}
+
+
+def some_labels(records: Sequence[Record]) -> Iterator[tuple[str, np.ndarray]]:
+    for record in records:
+        yield record.id, np.full((record.height, record.width), RECORDS.index(record), np.uint8)
+
+
+def run_tensors(
+    out: Path, make: Callable[[Sequence[int]], Iterator[Tensors]] = some_tensors, **how: Any
+) -> None:
+    make_tensors({form: out / form for form in FORMS}, range(3), make, recipe(out.parent, **how))
+
+
+def run_labels(
+    out: Path, make: Callable[[Sequence[Record]], Iterator[Any]] = some_labels, **how: Any
+) -> None:
+    make_labels(out / "labels", out / "labels.jsonl", RECORDS, make, recipe(out.parent, **how))
+
+
+TOYS = [(run_tensors, some_tensors), (run_labels, some_labels)]
+
+
+def test_the_shard_holds_what_was_made(tmp_path: Path) -> None:
+    run_tensors(tmp_path / "out")
+    for form in FORMS:
+        found = read_tensors(tmp_path / "out" / form, form)
+        assert {name: tensor.tolist() for name, tensor in found.items()} == {
+            f"{unit}/{form}": [unit] * (unit + 1) for unit in range(3)
+        }
+    run_labels(tmp_path / "out")
+    assert read_label_index(tmp_path / "out" / "labels.jsonl").ids == ("a", "b/c", "d")
+    assert sorted(os.listdir(tmp_path / "out")) == ["attention", "labels", "labels.jsonl", "views"]
+
+
+def whole_or_absent(found: Mapping[str, bytes], whole: Mapping[str, bytes]) -> bool:
+    """Of the artefacts, the label maps of a folder count as one."""
+    there = {name for name in whole if name in found}
+    maps = {name for name in whole if name.startswith("labels/")}
+    return all(found[name] == whole[name] for name in there) and maps & there in (maps, set())
+
+
+@pytest.mark.parametrize(("run", "make"), TOYS)
+def test_killed_anywhere_it_ends_with_the_same_bytes(
+    tmp_path: Path, run: Callable[..., None], make: Callable[..., Any]
+) -> None:
+    run(tmp_path / "undisturbed")
+    whole = folder_bytes(tmp_path / "undisturbed")
+    for step in itertools.count():
+        out = tmp_path / str(step)
+        if not killed_at(step, partial(run, out)):
+            break
+        assert whole_or_absent(folder_bytes(out), whole)
+        run(out)
+        assert folder_bytes(out) == whole
+    assert step > 12
+
+
+@pytest.mark.parametrize(("run", "make"), TOYS)
+def test_only_what_is_missing_is_made(
+    tmp_path: Path, run: Callable[..., None], make: Callable[..., Any]
+) -> None:
+    made: list[int] = []
+
+    def counted(units: Sequence[Any]) -> Iterator[Any]:
+        made.append(len(units))
+        return make(units)
+
+    def failing(units: Sequence[Any]) -> Iterator[Any]:
+        yield from make(units[:2])
+        raise KeyError("network")
+
+    with pytest.raises(KeyError):
+        run(tmp_path / "out", failing)
+    run(tmp_path / "out", counted, steps=2)
+    assert made == [3]  # other settings: another shard's parts, which its success removes
+    with pytest.raises(KeyError):
+        run(tmp_path / "out", failing)
+    run(tmp_path / "out", counted)
+    assert made == [3, 1]
+
+
+@pytest.mark.parametrize(("run", "make"), TOYS)
+def test_a_damaged_part_is_made_again(
+    tmp_path: Path, run: Callable[..., None], make: Callable[..., Any]
+) -> None:
+    run(tmp_path / "undisturbed")
+    assert killed_at(2, lambda: run(tmp_path / "out"), "replace")
+    parts = [path for path in (tmp_path / "out").rglob("*") if path.suffix in (".png", ".safetensors")]
+    assert len(parts) == 2
+    for part in parts:
+        part.write_bytes(part.read_bytes()[:-3])
+    run(tmp_path / "out")
+    assert folder_bytes(tmp_path / "out") == folder_bytes(tmp_path / "undisturbed")
+
+
+def test_other_settings_inputs_or_code_take_nothing_over(tmp_path: Path) -> None:
+    def failing(units: Sequence[int]) -> Iterator[Tensors]:
+        yield from some_tensors(units[:1])
+        raise KeyError("network")
+
+    def folders(input_text: str = "input", **how: Any) -> set[str]:
+        with pytest.raises(KeyError):
+            run_tensors(tmp_path / "out", failing, input_text=input_text, **how)
+        return set(os.listdir(tmp_path / "out"))
+
+    first = folders()
+    assert folders() == first and len(first) == 1
+    assert len(folders(steps=2)) == 2
+    assert len(folders(stage="diffuse_cams")) == 3
+    assert len(folders(input_text="other")) == 4
+
+
+@pytest.mark.parametrize(("run", "make"), TOYS)
+def test_overtaken_by_another_process_it_still_succeeds(
+    tmp_path: Path, run: Callable[..., None], make: Callable[..., Any]
+) -> None:
+    """The other one finishes, and removes the parts, between two of this one's images."""
+    run(tmp_path / "undisturbed")
+    overtakes = iter(range(2))
+
+    def slow(units: Sequence[Any]) -> Iterator[Any]:
+        for number, result in enumerate(make(units)):
+            yield result
+            if number == 1 and next(overtakes, None) is not None:
+                run(tmp_path / "out")
+
+    run(tmp_path / "out", slow)
+    assert next(overtakes, None) is None
+    assert folder_bytes(tmp_path / "out") == folder_bytes(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize(("run", "make"), TOYS)
+def test_two_processes_that_make_one_shard_both_succeed(
+    tmp_path: Path, run: Callable[..., None], make: Callable[..., Any]
+) -> None:
+    def slow(units: Sequence[Any]) -> Iterator[Any]:
+        for result in make(units):
+            time.sleep(0.002)
+            yield result
+
+    run(tmp_path / "undisturbed")
+    for _ in range(3):
+        children = [fork(lambda: run(tmp_path / "out", slow)) for _ in range(2)]
+        assert [ended(child) for child in children] == [0, 0]
+        assert folder_bytes(tmp_path / "out") == folder_bytes(tmp_path / "undisturbed")
+
+
+def test_a_shard_without_images_is_written(tmp_path: Path) -> None:
+    make_tensors({"maps": tmp_path / "maps"}, [], lambda units: pytest.fail("computed"), recipe(tmp_path))
+    assert read_tensors(tmp_path / "maps", "maps") == {}
+
+
+def test_one_units_tensors_are_held_at_a_time(tmp_path: Path) -> None:
+    def large(units: Sequence[int]) -> Iterator[Tensors]:
+        for unit in units:
+            yield {"maps": {str(unit): torch.full((2**18,), unit)}}
+
+    with Peak() as peak:
+        make_tensors({"maps": tmp_path / "maps"}, range(6), large, recipe(tmp_path))
+    assert (tmp_path / "maps").stat().st_size > 6 * 2**21
+    assert peak.bytes <= 2 * 2**21  # the one being written and the next
+
+
+# ---------------------------------------------------------------------------------------------- the stages
+
+CLASSIFIER = {"kind": "conformer", "variant": "nano", "output_stride": 4, **STATISTICS}
+BACKBONE = {"model": "resnet18", "arguments": {"channels": [8, 8, 16, 16]}}
+IRNET = {"backbone": {**BACKBONE, "output_stride": 16}, "displacement": False, **STATISTICS}
+SEGMENTER = {
+    "backbone": {**BACKBONE, "output_stride": 8},
+    "rates": [1, 2],
+    "multi_scale": [0.5],
+    "loss": "cross_entropy",
+    **STATISTICS,
+}
+CRF = {"iterations": 1}
+PARAMS: dict[str, dict[str, Any]] = {
+    "extract_maps": {
+        "network": CLASSIFIER,
+        "views": {"scales": [1.0, 0.5], "mirror": True, "cached_neighbours": 60, "attention_steps": 1},
+    },
+    "extract_patch_maps": {"network": APC, "side": 48},
+    "diffuse_cams": {"settings": {"kind": "adcam", "neighbours": 20, "steps": 2}},
+    "walk_cams": {"network": IRNET, "walk": {"radius": 3, "beta": 10, "log2_steps": 2}},
+    "make_irn_labels": {
+        "settings": {"foreground": 0.3, "background": 0.05, "gt_prob": 0.7, "crf": CRF},
+    },
+    "make_pseudo_labels": {"settings": {"threshold": 0.25, "crf": CRF}},
+    "predict_masks": {
+        "network": SEGMENTER,
+        "settings": {"scales": [1.0], "mirror": False, "crf": None},
+        "split": "val",
+    },
+    "predict_apc_masks": {
+        "network": APC,
+        "settings": {"side": 48, "tags": False, "crf": None, "source": "decoder"},
+        "split": "val",
+    },
+}
+INPUTS = {
+    "extract_maps": {"weights": "classifier"},
+    "extract_patch_maps": {"weights": "apc"},
+    "diffuse_cams": {"cams": "cams", "attention": "attention"},
+    "walk_cams": {"maps": "maps", "weights": "irn"},
+    "make_irn_labels": {"maps": "maps"},
+    "make_pseudo_labels": {"maps": "maps"},
+    "predict_masks": {"weights": "segmenter"},
+    "predict_apc_masks": {"weights": "apc"},
+}
+OUTPUTS = {
+    "extract_maps": ("cams", "attention"),
+    "extract_patch_maps": ("maps",),
+    "diffuse_cams": ("maps",),
+    "walk_cams": ("walked",),
+    "make_irn_labels": ("labels", "index"),
+    "make_pseudo_labels": ("labels", "index"),
+    "predict_masks": ("labels", "index"),
+    "predict_apc_masks": ("labels", "index"),
+}
+STAGES = sorted(PARAMS)
+
+
+def module(stage: str) -> Any:
+    return importlib.import_module(f"wsss.stages.{stage}")
+
+
+def run_stage(stage: str, inputs: Path, out: Path) -> None:
+    files = {name: inputs / file for name, file in INPUTS[stage].items()}
+    outputs = {name: out / name for name in OUTPUTS[stage]}
+    manifest = inputs / "manifest.jsonl"
+    module(stage).run(manifest=manifest, **files, **outputs, **PARAMS[stage], shard=SHARD)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What every stage reads."""
+    data = make_data(tmp_path_factory.mktemp("inputs"))
+    torch.manual_seed(0)
+    networks = {
+        "classifier": build_classifier(CLASSIFIER, 3),
+        "irn": build_irnet(IRNET),
+        "segmenter": build_segmenter(SEGMENTER, 4),
+        "apc": build_apc(APC, 3),
+    }
+    for name, network in networks.items():
+        write_weights(data.path(name), network)
+    write_maps(data, data.path("maps"))
+    run_stage("extract_maps", data.folder, data.folder)
+    return data.folder
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_stage_goes_on_and_ends_with_the_same_bytes(
+    tmp_path: Path, inputs: Path, stage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_stage(stage, inputs, tmp_path / "undisturbed")
+    assert killed_at(3, lambda: run_stage(stage, inputs, tmp_path / "out"), "replace")
+    assert not any((tmp_path / "out" / name).exists() for name in OUTPUTS[stage])
+    with caplog.at_level(logging.INFO):
+        run_stage(stage, inputs, tmp_path / "out")
+    done = "1 of 5" if stage == "extract_maps" else "3 of 4"  # each of whose parts is two files
+    assert f"{done} parts are there already" in caplog.text
+    assert folder_bytes(tmp_path / "out") == folder_bytes(tmp_path / "undisturbed")
+
+
+class _Seen(Exception):
+    """The recipe of a stage that is stopped before it works."""
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_everything_that_shapes_a_shard_names_its_work_folder(
+    tmp_path: Path, inputs: Path, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(artefact: object, parts: object, units: object, make: object, how: Recipe) -> None:
+        raise _Seen(how)
+
+    monkeypatch.setattr(shards, "_make", stop)
+    with pytest.raises(_Seen) as seen:
+        run_stage(stage, inputs, tmp_path)
+    how: Recipe = seen.value.args[0]
+    files = {"manifest", *INPUTS[stage]}
+    optional = {"threshold"}  # a file that stages read where a rule on the whole data set makes it
+    assert how.stage == stage
+    assert set(how.inputs) == files
+    assert set(how.settings) == set(inspect.signature(module(stage).run).parameters) - files - {
+        *OUTPUTS[stage],
+        *optional,
+    }

@@ -1,0 +1,267 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.support.builders import SHARD, Data, make_data, random_attention
+from wsss.artefacts.formats import ArtefactError, open_tensors, read_tensors, write_tensors
+from wsss.methods.cam import merge_views, normalise
+from wsss.methods.diffusion import (
+    attended,
+    coneighbour_similarity,
+    diffuse,
+    nearest_coneighbours,
+    refine_attention,
+)
+from wsss.stages.cam import diffuse_cams
+
+SCALES = [1.0, 0.5]
+VIEWS = [(scale, flip) for scale in SCALES for flip in (False, True)]
+STRIDE = 4
+CACHED = 60  # more than the 50 of the method, fewer than the 130 tokens of the first view
+
+
+class Stored:
+    """Views of random maps and attention, as ``extract_maps`` writes them, and their dense originals."""
+
+    def __init__(
+        self, data: Data, attention: bool = True, similarity: bool = True, direction: str = "gather"
+    ) -> None:
+        self.data = data
+        self.cams: dict[tuple[str, int], Tensor] = {}
+        self.matrices: dict[tuple[str, int], Tensor] = {}
+        self.tokens: dict[tuple[str, int], Tensor] = {}
+        self.semantic: dict[tuple[str, int], Tensor] = {}
+        self.gathered: dict[tuple[str, int], Tensor] = {}
+        maps: dict[str, Tensor] = {}
+        lists: dict[str, Tensor] = {}
+        generator = torch.Generator().manual_seed(1)
+        for record in data.records:
+            maps[f"{record.id}/classes"] = torch.tensor(record.classes, dtype=torch.int64)
+            for view, (scale, _) in enumerate(VIEWS if record.classes else []):
+                grid = [-(-round(side * scale) // STRIDE) for side in (record.height, record.width)]
+                cam = torch.randn(len(record.classes), *grid, generator=generator).half()
+                key, matrix = (record.id, view), random_attention(grid[0] * grid[1], view)
+                self.cams[key], self.matrices[key] = cam.float().relu(), matrix
+                maps[f"{record.id}/cam{view}"] = cam
+                if attention:
+                    stack = attended(self.cams[key].flatten(1), matrix, 2, direction=direction)
+                    maps[f"{record.id}/attended{view}"] = stack.unflatten(2, grid).half()
+                    for name, kept in (("tokens", self.semantic), ("transcam", self.gathered)):
+                        kept[key] = torch.randn(cam.shape, generator=generator).half()
+                        maps[f"{record.id}/{name}{view}"] = kept[key]
+                    index, values = nearest_coneighbours(matrix, CACHED)
+                    self.tokens[key] = torch.rand(len(matrix), generator=generator).half()
+                    lists[f"{record.id}/neighbours{view}"] = index.to(torch.uint16)
+                    lists[f"{record.id}/values{view}"] = values.half()
+                    lists[f"{record.id}/token{view}"] = self.tokens[key]
+                    if similarity:
+                        close = coneighbour_similarity(matrix).gather(1, index)
+                        lists[f"{record.id}/similarities{view}"] = close.half()
+        params = {"scales": SCALES, "mirror": True, "stride": STRIDE, "attention_direction": direction}
+        write_tensors(data.path("cams.safetensors"), "views", maps, params)
+        write_tensors(data.path("attention.safetensors"), "attention", lists, params)
+
+    def run(self, name: str = "maps.safetensors", **settings: Any) -> dict[str, Tensor]:
+        diffuse_cams.run(
+            manifest=self.data.manifest,
+            cams=self.data.path("cams.safetensors"),
+            attention=self.data.path("attention.safetensors"),
+            maps=self.data.path(name),
+            settings=settings,
+            shard=SHARD,
+        )
+        return read_tensors(self.data.path(name), "maps")
+
+    def merged(self, views: dict[tuple[str, int], Tensor]) -> dict[str, Tensor]:
+        """The dense computation's maps, merged over the views."""
+        result = {}
+        for record in self.data.records:
+            if record.classes:
+                size = (record.height, record.width)
+                sizes = [(round(size[0] * scale), round(size[1] * scale)) for scale, _ in VIEWS]
+                maps = [
+                    views[record.id, view].reshape_as(self.cams[record.id, view])
+                    for view in range(len(VIEWS))
+                ]
+                result[record.id] = merge_views(maps, sizes, [flip for _, flip in VIEWS], size, stride=STRIDE)
+        return result
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Stored:
+    return Stored(make_data(tmp_path))
+
+
+def assert_maps(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float = 2e-3) -> None:
+    for image, maps in expected.items():
+        assert found[f"{image}/maps"].dtype == torch.float16
+        torch.testing.assert_close(found[f"{image}/maps"].float(), maps, rtol=0, atol=tolerance)
+
+
+def test_cam_is_the_merged_activation(stored: Stored) -> None:
+    assert_maps(stored.run(kind="cam"), stored.merged(stored.cams))
+
+
+def test_maps_are_a_quarter_of_the_image_and_at_most_one(stored: Stored) -> None:
+    found = stored.run(kind="adcam", neighbours=50, steps=2)
+    for record in stored.data.records:
+        maps = found[f"{record.id}/maps"]
+        assert maps.shape == (len(record.classes), -(-record.height // 4), -(-record.width // 4))
+        assert found[f"{record.id}/classes"].tolist() == list(record.classes)
+        assert not len(maps) or 0.99 < maps.max() <= 1
+
+
+@pytest.mark.parametrize("neighbours", [1, 50, CACHED, 0.3])
+@pytest.mark.parametrize("steps", [0, 1, 2, 5])
+def test_adcam_from_the_cache_is_the_dense_one(stored: Stored, neighbours: float, steps: int) -> None:
+    dense = {
+        key: diffuse(cam.flatten(1), refine_attention(stored.matrices[key], neighbours), steps)
+        for key, cam in stored.cams.items()
+    }
+    assert_maps(stored.run(kind="adcam", neighbours=neighbours, steps=steps), stored.merged(dense))
+
+
+def test_soft_weighs_by_the_similarity(stored: Stored) -> None:
+    dense = {
+        key: diffuse(cam.flatten(1), refine_attention(stored.matrices[key], 20, soft=True), 2)
+        for key, cam in stored.cams.items()
+    }
+    assert_maps(stored.run(kind="adcam", neighbours=20, steps=2, soft=True), stored.merged(dense))
+
+
+@pytest.mark.parametrize("direction", ["gather", "hand_on", "literal"])
+def test_adcam_takes_its_direction(stored: Stored, direction: str) -> None:
+    dense = {
+        key: diffuse(cam.flatten(1), refine_attention(stored.matrices[key], 20), 2, direction=direction)
+        for key, cam in stored.cams.items()
+    }
+    found = stored.run(kind="adcam", neighbours=20, steps=2, direction=direction)
+    assert_maps(found, stored.merged(dense))
+    if direction == "gather":
+        assert_maps(stored.run(kind="adcam", neighbours=20, steps=2), stored.merged(dense))
+
+
+@pytest.mark.parametrize("direction", ["gather", "hand_on", "literal"])
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_attention_diffusion_uses_the_whole_matrix(tmp_path: Path, steps: int, direction: str) -> None:
+    stored = Stored(make_data(tmp_path), direction=direction)
+    dense = {
+        key: diffuse(cam.flatten(1), stored.matrices[key], steps, direction=direction)
+        for key, cam in stored.cams.items()
+    }
+    found = stored.run(kind="attention_diffusion", steps=steps, direction=direction)
+    assert_maps(found, stored.merged(dense))
+
+
+def test_cam_attention_multiplies_by_the_class_attention(stored: Stored) -> None:
+    dense = {key: cam.flatten(1) * stored.tokens[key].float() for key, cam in stored.cams.items()}
+    assert_maps(stored.run(kind="cam_attention"), stored.merged(dense))
+
+
+def test_tscam_takes_the_class_maps_where_they_are_the_tokens(stored: Stored) -> None:
+    with open_tensors(stored.data.path("cams.safetensors"), "views") as views:
+        kept = {name: views.get(name) for name in views.keys() if "/tokens" not in name}  # noqa: SIM118
+        params = {**views.params, "token_maps": "cam"}
+    write_tensors(stored.data.path("cams.safetensors"), "views", kept, params)
+    found, expected = stored.run(kind="tscam"), stored.run(kind="cam_attention")
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    before = stored.run(kind="tscam", normalise_views="before")
+    other = stored.run(kind="cam_attention", normalise_views="before")
+    assert all(torch.equal(before[name], value) for name, value in other.items())
+
+
+def test_tscam_multiplies_the_tokens_maps_by_the_class_attention(stored: Stored) -> None:
+    dense = {
+        key: maps.float().relu().flatten(1) * stored.tokens[key].float()
+        for key, maps in stored.semantic.items()
+    }
+    assert_maps(stored.run(kind="tscam"), stored.merged(dense))
+
+
+def test_transcam_drops_what_is_negative_after_gathering(stored: Stored) -> None:
+    dense = {key: maps.float().relu() for key, maps in stored.gathered.items()}
+    assert_maps(stored.run(kind="transcam"), stored.merged(dense))
+
+
+def test_views_may_be_normalised_after_the_method(stored: Stored) -> None:
+    each = {
+        key: normalise(diffuse(cam.flatten(1), refine_attention(stored.matrices[key], 20), 2))
+        for key, cam in stored.cams.items()
+    }
+    settings = {"kind": "adcam", "neighbours": 20, "steps": 2, "normalise_views": "after"}
+    assert_maps(stored.run(**settings), stored.merged(each))
+
+
+@pytest.mark.parametrize(
+    "kind", ["cam", "cam_attention", "tscam", "transcam", "attention_diffusion", "adcam"]
+)
+def test_views_may_be_normalised_before_the_method(stored: Stored, kind: str) -> None:
+    """Each view's own map is divided by its maximum, then it goes through the method (Eq. 2, 7 and 8)."""
+
+    def made(key: tuple[str, int]) -> Tensor:
+        source = stored.semantic[key].float().relu() if kind == "tscam" else stored.cams[key]
+        peak = source.amax((1, 2), keepdim=True)
+        if kind == "transcam":  # the raw maps divided, then gathered
+            return stored.gathered[key].float().relu() / peak
+        maps = (source / peak).flatten(1)
+        if kind == "adcam":
+            return diffuse(maps, refine_attention(stored.matrices[key], 20), 2)
+        if kind == "attention_diffusion":
+            return diffuse(maps, stored.matrices[key], 2)
+        return maps if kind == "cam" else maps * stored.tokens[key].float()
+
+    expected = stored.merged({key: made(key) for key in stored.cams})
+    assert_maps(stored.run(kind=kind, neighbours=20, steps=2, normalise_views="before"), expected)
+    never = stored.run(kind=kind, neighbours=20, steps=2, normalise_views="never")
+    assert not torch.equal(never["img0/maps"], expected["img0"].half())
+
+
+def test_same_input_gives_the_same_bytes(stored: Stored) -> None:
+    for name in ("first", "second"):
+        stored.run(name, kind="adcam", neighbours=20, steps=2)
+    assert stored.data.path("first").read_bytes() == stored.data.path("second").read_bytes()
+
+
+def test_more_neighbours_than_stored_are_refused(stored: Stored) -> None:
+    with pytest.raises(ArtefactError, match=r"attention\.safetensors: 61 co-neighbours .* 60 are stored"):
+        stored.run(kind="adcam", neighbours=CACHED + 1, steps=2)
+
+
+def test_more_steps_than_stored_are_refused(stored: Stored) -> None:
+    with pytest.raises(ArtefactError, match=r"cams\.safetensors: .*3 steps is asked for, 2 are stored"):
+        stored.run(kind="attention_diffusion", steps=3)
+
+
+def test_another_direction_than_the_stored_one_is_refused(stored: Stored) -> None:
+    message = r"cams\.safetensors: .*direction 'hand_on' is asked for, 'gather' is stored"
+    with pytest.raises(ArtefactError, match=message):
+        stored.run(kind="attention_diffusion", steps=1, direction="hand_on")
+
+
+@pytest.mark.parametrize("kind", ["cam_attention", "tscam", "transcam", "attention_diffusion", "adcam"])
+def test_a_network_without_attention_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    stored = Stored(make_data(tmp_path), attention=False)
+    with pytest.raises(ArtefactError, match=r"(cams|attention)\.safetensors: no 'img0/.*attention"):
+        stored.run(kind=kind, neighbours=20, steps=1)
+    assert not stored.data.path("maps.safetensors").exists()
+
+
+def test_a_network_without_attention_has_class_maps(tmp_path: Path) -> None:
+    stored = Stored(make_data(tmp_path), attention=False)
+    assert_maps(stored.run(kind="cam"), stored.merged(stored.cams))
+
+
+def test_soft_without_similarities_is_refused(tmp_path: Path) -> None:
+    stored = Stored(make_data(tmp_path), similarity=False)
+    with pytest.raises(ArtefactError, match="similarities0"):
+        stored.run(kind="adcam", neighbours=20, steps=1, soft=True)
+
+
+def test_other_classes_than_the_manifest_are_refused(tmp_path: Path) -> None:
+    stored = Stored(make_data(tmp_path))
+    make_data(tmp_path, classes=((1,), (1, 2), (), (2,)))
+    with pytest.raises(ArtefactError, match=r"cams\.safetensors: image 'img0': expected classes \[1\]"):
+        stored.run(kind="cam")

@@ -1,0 +1,357 @@
+"""The comparison's table: a row a system, its scores over the runs and its costs."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.support.compared import JOBS, SYSTEMS, Scene, document, make_scene, write_benchmark
+from tests.support.settings import CONFIG
+from wsss.artefacts.formats import ArtefactError, read_json, write_json
+from wsss.config.systems import System, system_of
+from wsss.data.published import published_system
+from wsss.evaluation.costs import Cost, add
+from wsss.stages.compare.compare import _facts
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return make_scene(tmp_path)
+
+
+def minutes(*rules: str, parts: int = 1) -> float:
+    return parts * sum(JOBS[rule][0] for rule in rules) / 60
+
+
+def test_a_row_a_system_in_their_order(scene: Scene) -> None:
+    assert list(scene.compare()["system"]) == [system.name for system in SYSTEMS]
+
+
+def test_scores_of_one_run_have_no_deviation(scene: Scene) -> None:
+    row = scene.compare().loc["AD-CAM + IRNet"]
+    assert row["seed_miou"] == pytest.approx(0.55)
+    assert row["pseudo_miou"] == pytest.approx(0.65)
+    assert row["segmentation_miou"] == pytest.approx(0.63)
+    assert row["segmentation_fp"] == pytest.approx(0.6 - 0.63 / 2)
+    assert row["segmentation_iou_owl"] == pytest.approx(0.60)
+    assert pd.isna(row["seed_miou_deviation"])
+    assert (row["seed_threshold"], row["seed_fixed_threshold"]) == (0.3, 0.25)
+    assert row["seed_fixed_miou"] == pytest.approx(0.5)
+
+
+def test_mean_and_sample_deviation_over_runs(tmp_path: Path) -> None:
+    row = make_scene(tmp_path, runs=(3, 1, 2)).compare().loc["CAM"]  # 0.3, 0.4, 0.5
+    assert row["seed_miou"] == pytest.approx(0.4)
+    assert row["seed_miou_deviation"] == pytest.approx(0.1)
+    assert row["runs"] == "3 1 2"
+
+
+def test_the_table_says_what_was_measured(scene: Scene) -> None:
+    row = scene.compare().loc["APC"]
+    assert (row["seed_split"], row["seed_images"]) == ("seed", 8)
+    assert row["seed_rule"].startswith("threshold: highest mIoU of the sweep, chosen on this very truth")
+    assert row["pseudo_rule"] == "inference tagged (no CRF)"
+    assert row["segmentation_split"] == "val"
+    assert row["segmentation_rule"] == "inference big (side 48, no CRF)"
+
+
+def test_a_row_of_another_inference_has_its_own_score_and_speed(scene: Scene) -> None:
+    path = next(path for path in scene.files["segmentation"] if "/apc/" in str(path))
+    other = {**document(0, 0.4, "predictions at another side", "val"), "side": 96, "crf": {"iterations": 10}}
+    found = read_json(path)
+    write_json(path, {**found, "inferences": {**found["inferences"], "wide": other}})
+    write_benchmark(scene.path("benchmarks/predict_apc_masks/toy/seed0/apc/val/wide/000of001.tsv"), 4, 900)
+    wide = {**vars(SYSTEMS[3]), "name": "APC wide", "inference": "wide"}
+    table = scene.compare(systems=[vars(SYSTEMS[3]), wide])
+    assert list(table["segmentation_miou"]) == pytest.approx([0.68, 0.4])
+    assert table.loc["APC wide", "segmentation_iou_cat"] == pytest.approx(0.39)
+    assert table.loc["APC wide", "segmentation_rule"] == "inference wide (side 96, dense CRF)"
+    assert table.loc["APC wide", "images_per_second"] == pytest.approx(8 / 4)
+    shared = ["seed_miou", "pseudo_miou", "train_minutes", "parameters"]
+    assert table.loc["APC wide", shared].equals(table.loc["APC", shared])
+
+
+def test_a_chain_s_table_says_by_which_threshold_and_inference(scene: Scene) -> None:
+    path = next(path for path in scene.files["segmentation"] if "deeplab" in str(path))
+    settings = {"scales": [1.0, 1.5], "mirror": True, "crf": {"iterations": 10}}
+    write_json(path, {**read_json(path), **settings})
+    row = scene.compare().loc["AD-CAM + IRNet"]
+    assert row["pseudo_rule"] == "threshold 0.25, fixed"
+    assert row["segmentation_rule"] == "inference crf (side 48, scales 1 1.5, mirrored, dense CRF)"
+
+
+def test_a_rule_s_scores_have_columns_and_its_name_a_place(scene: Scene) -> None:
+    own = {"miou": 0.45, "threshold": 0.31, "threshold_rule": "otsu", "threshold_chosen": "by rule otsu"}
+    for path in scene.files["seeds"]:
+        write_json(path, {**read_json(path), "fixed": own, "rules": {"otsu": own}})
+    for path in scene.files["pseudo"]:
+        if "patches" not in str(path) and "/apc/" not in str(path):
+            write_json(path, {**read_json(path), **own, "threshold": None})
+    row = scene.compare().loc["AD-CAM + IRNet"]
+    assert (row["seed_fixed_rule"], row["seed_fixed_threshold"]) == ("otsu", 0.31)
+    assert (row["seed_fixed_miou"], row["seed_otsu_miou"]) == (0.45, 0.45)
+    assert row["pseudo_rule"] == "threshold by rule otsu"
+    assert ">at 0.31 by otsu<" in scene.draw().read_text()
+    for path in scene.files["seeds"]:
+        write_json(path, {**read_json(path), "fixed": {**own, "threshold_deviation": 0.1}})
+    assert scene.compare().loc["AD-CAM + IRNet", "seed_fixed_threshold_deviation"] == 0.1
+    assert ">mean 0.31 by otsu<" in scene.draw().read_text()
+
+
+def test_parameters_leave_out_statistics_and_count_the_whole_chain(scene: Scene) -> None:
+    table = scene.compare()
+    assert table.loc["CAM", "parameters"] == 107
+    assert table.loc["AD-CAM + IRNet", "parameters"] == 3 * 107
+    assert table.loc["AD-CAM + IRNet", "parameters_predicting"] == 107
+    assert pd.isna(table.loc["CAM", "parameters_predicting"])
+
+
+def test_minutes_are_those_of_the_chain_s_own_jobs(scene: Scene) -> None:
+    table = scene.compare()
+    chain = ("train_classifier", "train_irn", "train_segmenter")
+    assert table.loc["CAM", "train_minutes"] == pytest.approx(minutes("train_classifier"))
+    assert table.loc["AD-CAM + IRNet", "train_minutes"] == pytest.approx(minutes(*chain))
+    assert table.loc["APC", "train_minutes"] == pytest.approx(minutes("train_apc"))
+    plain = ("extract_maps", "diffuse_cams", "make_pseudo_labels")
+    refined = (*plain, "make_irn_labels", "walk_cams")
+    assert table.loc["CAM", "label_minutes"] == pytest.approx(minutes(*plain, parts=2))
+    assert table.loc["AD-CAM + IRNet", "label_minutes"] == pytest.approx(minutes(*refined, parts=2))
+    assert pd.isna(table.loc["APC", "label_minutes"])
+
+
+def test_speed_and_memory(scene: Scene) -> None:
+    table = scene.compare()
+    assert table.loc["AD-CAM + IRNet", "images_per_second"] == pytest.approx(8 / 3)
+    assert table.loc["APC", "images_per_second"] == pytest.approx(8 / 1.5)
+    assert pd.isna(table.loc["CAM", "images_per_second"])
+    assert list(table["peak_memory_mb"]) == [100, 100, 300, 400]
+
+
+@pytest.mark.parametrize(
+    ("lost", "column"),
+    [
+        ("train_irn/toy/seed0/small/adcam/irn.tsv", "train_minutes"),
+        ("walk_cams/toy/seed0/small/adcam/irn/001of002.tsv", "label_minutes"),
+        ("predict_masks/toy/seed0/small/adcam/irn/deeplab/val/crf/000of001.tsv", "images_per_second"),
+    ],
+)
+def test_what_no_benchmark_tells_is_empty_and_not_guessed(scene: Scene, lost: str, column: str) -> None:
+    scene.path(f"benchmarks/{lost}").unlink()
+    row = scene.compare().loc["AD-CAM + IRNet"]
+    assert pd.isna(row[column])
+    assert pd.isna(row["peak_memory_mb"])
+    others = {"train_minutes", "label_minutes", "images_per_second"} - {column}
+    assert row[sorted(others)].notna().all()
+
+
+def test_a_job_too_short_for_its_memory_keeps_its_time(scene: Scene) -> None:
+    write_benchmark(scene.path("benchmarks/train_apc/toy/seed0/apc.tsv"), 30, "NA")
+    row = scene.compare().loc["APC"]
+    assert row["train_minutes"] == pytest.approx(0.5)
+    assert pd.isna(row["peak_memory_mb"])
+
+
+def test_another_table_than_a_benchmark_is_refused(scene: Scene) -> None:
+    scene.path("benchmarks/train_apc/toy/seed0/apc.tsv").write_text("a\tb\n1\t2\n")
+    with pytest.raises(ArtefactError, match="expected a benchmark table with columns s and max_rss"):
+        scene.compare()
+
+
+def test_costs_add_up_only_where_all_are_known() -> None:
+    assert add([Cost(1, 10), Cost(2, 30)]) == Cost(3, 30)
+    assert add([Cost(1, 10), None]) is None
+    assert add([]) is None
+    assert add([Cost(1, None), Cost(2, 30)]) == Cost(3, None)
+
+
+def test_a_chain_on_apc_s_patches_counts_its_training(scene: Scene) -> None:
+    fields = {
+        **vars(SYSTEMS[3]),
+        "name": "APC + DeepLab",
+        "apc": None,
+        "pseudo": None,
+        "segmenter": "deeplab",
+    }
+    for shard in ("000of002", "001of002"):
+        write_benchmark(scene.path(f"benchmarks/extract_patch_maps/toy/seed0/apc/{shard}.tsv"), 12, 20)
+    write_benchmark(scene.path("benchmarks/train_segmenter/toy/seed0/apc/patches/none/deeplab.tsv"), 90, 1)
+    row = scene.compare(systems=[fields], pseudo=[]).loc["APC + DeepLab"]
+    assert row["train_minutes"] == pytest.approx(minutes("train_apc", "train_segmenter"))
+    assert row["label_minutes"] == pytest.approx(24 / 60)
+
+
+def test_order_of_the_files_does_not_matter(scene: Scene) -> None:
+    first = scene.compare()
+    turned = {name: paths[::-1] for name, paths in scene.some(("seeds", "pseudo", "weights")).items()}
+    pd.testing.assert_frame_equal(scene.compare(**turned), first)
+
+
+def test_without_files_scores_are_empty(scene: Scene) -> None:
+    row = scene.compare(seeds=[], pseudo=[], segmentation=[], weights=[]).loc["APC"]
+    empty = ["seed_miou", "pseudo_miou", "segmentation_miou", "parameters", "supervision", "pixel_labels"]
+    assert row[empty].isna().all()
+    assert row["train_minutes"] == pytest.approx(2)
+
+
+def test_a_run_without_its_file_is_an_error(tmp_path: Path) -> None:
+    scene = make_scene(tmp_path, runs=(0, 1))
+    kept = [path for path in scene.files["seeds"] if "seed1/apc/" not in str(path)]
+    with pytest.raises(
+        ArtefactError, match=r"apc/patches/none/seed_miou.json: .* runs \[0, 1\], none of \[1\]"
+    ):
+        scene.compare(seeds=kept)
+
+
+def test_two_systems_of_one_name_are_refused(scene: Scene) -> None:
+    with pytest.raises(ValueError, match=r"expected different names, found \['CAM'\]"):
+        scene.compare(systems=[vars(SYSTEMS[0]), vars(SYSTEMS[0])])
+
+
+def test_pixel_labels_of_any_stage_count(scene: Scene) -> None:
+    path = next(path for path in scene.files["segmentation"] if "deeplab" in str(path))
+    seen = {"segmenter": "pixel labels of others", "classifier": "image labels"}
+    write_json(path, {**read_json(path), "pixel_labels_used": True, "initial_supervision": seen})
+    table = scene.compare()
+    assert bool(table.loc["AD-CAM + IRNet", "pixel_labels"]) is True
+    assert bool(table.loc["AD-CAM", "pixel_labels"]) is False
+    assert table.loc["AD-CAM + IRNet", "supervision"] == (
+        "classifier: image labels; segmenter: pixel labels of others"
+    )
+
+
+def test_an_upper_bound_is_said(scene: Scene) -> None:
+    assert scene.compare()["training_supervision"].isna().all()
+    assert "trained on pixel labels" not in scene.draw().read_text()
+    path = next(path for path in scene.files["segmentation"] if "deeplab" in str(path))
+    taught = {"segmenter": "true masks of the training images, 3 of 4"}
+    write_json(path, {**read_json(path), "pixel_labels_used": True, "training_supervision": taught})
+    table = scene.compare()
+    assert table.loc["AD-CAM + IRNet", "training_supervision"] == f"segmenter: {taught['segmenter']}"
+    page = scene.draw().read_text()
+    assert "trained on pixel labels" in page
+    assert "segmenter: true masks of the training images, 3 of 4" in page
+
+
+def test_published_figures_stand_beside_voc_alone(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert scene.compare()["published_as"].isna().all()
+    seen: list[tuple[str, dict[str, Any]]] = []
+
+    def published(kind: str, facts: dict[str, Any]) -> dict[str, Any] | None:
+        seen.append((kind, facts))
+        return (
+            {"name": "AD-CAM", "source": "Table 3", "seed": {"miou": 0.635}} if facts.get("method") else None
+        )
+
+    monkeypatch.setattr("wsss.stages.compare.compare.published_system", published)
+    table = scene.compare(kind="voc")
+    assert table.loc["AD-CAM", "published_seed_miou"] == 0.635
+    assert pd.isna(table.loc["APC", "published_seed_miou"])
+    assert [kind for kind, _ in seen] == ["voc"] * 4
+    assert seen[2][1] == {
+        "method": {"kind": "adcam", "direction": "gather", "soft": False},
+        "affinity": "attention",
+        "refined": True,
+        "pixel_labels": False,
+        "network": {"kind": "conformer"},
+    }
+    assert seen[3][1]["side"] == 48
+
+
+def facts_of(system: System) -> dict[str, Any]:
+    """What the comparison would find out about a configured system from its files."""
+    inference = CONFIG["apc_inferences" if system.apc else "inferences"][system.inference]
+    views = {} if system.apc else CONFIG["classifiers"][system.classifier]["views"]
+    maps = {"settings": CONFIG["methods"][system.method], "views": views}
+    seed = {"maps": maps, "pixel_labels_used": False}
+    documents = {
+        "seed": [seed],
+        "pseudo": [],
+        "segmentation": [{**inference, "pixel_labels_used": False}] if system.segments else [],
+    }
+    role, section = ("apc", "apc") if system.apc else ("classifier", "classifiers")
+    return _facts(system, documents, {role: CONFIG[section][system.classifier]})
+
+
+@pytest.mark.parametrize(
+    ("dataset", "expected"),
+    [
+        (
+            "voc",
+            {
+                "CAM ResNet-50": "CAM, ResNet-50",
+                "CAM ResNet-50 + IRNet": "CAM, ResNet-50 + IRNet",
+                "CAM": "CAM, Conformer-S",
+                "CAM + IRNet": "CAM, Conformer-S + IRNet",
+                "CAM x attention": "TS-CAM, Conformer-S",
+                "TransCAM + IRNet": "TransCAM, Conformer-S",
+                "Att-Diffu": "Att-Diffu",
+                "AD-CAM": "AD-CAM",
+                "AD-CAM + IRNet": "AD-CAM + IRNet",
+                "AD-CAM*": "AD-CAM without stop-gradient",
+                "APC": "APC",
+                "APC average pooling": "APC, average pooling",
+                "APC max pooling": "APC, maximum pooling",
+                "APC top-K pooling": "APC, top-K pooling",
+                "APC without contrast": "APC without contrast",
+                "APC max pooling without contrast": "APC, maximum pooling without contrast",
+                "APC alpha 0.10": "APC, alpha 0.10",
+                "APC alpha 0.15": "APC, alpha 0.15",
+                "APC alpha 0.25": "APC, alpha 0.25",
+                "APC beta 0.05": "APC, beta 0.05",
+                "APC beta 0.08": "APC, beta 0.08",
+                "APC beta 0.12": "APC, beta 0.12",
+                "APC side 640": "APC, inference at 640",
+                "APC side 800": "APC, inference at 800",
+                "APC side 1120": "APC, inference at 1120",
+            },
+        ),
+        ("coco", {"APC": "APC"}),
+        ("sample", {}),
+    ],
+)
+def test_configured_systems_stand_beside_their_own_figures(dataset: str, expected: dict[str, str]) -> None:
+    settings = CONFIG["datasets"][dataset]
+    systems = [system_of(entry, settings) for entry in settings["compare"]["systems"]]
+    found = {system.name: published_system(dataset, facts_of(system)) for system in systems}
+    assert {name: entry["name"] for name, entry in found.items() if entry} == expected
+
+
+@pytest.mark.parametrize("method", ["adcam_k10", "adcam_t8"])
+def test_another_k_or_t_than_the_paper_s_has_no_figure(method: str) -> None:
+    system = System("other", "conformer_small", method, "none", None, None, "multi_crf", None)
+    assert published_system("voc", facts_of(system)) is None
+
+
+def test_a_score_of_nothing_stays_empty(scene: Scene) -> None:
+    path = scene.files["seeds"][0]
+    nothing = document(0, 0.5, "class maps", "seed", fixed={"miou": None, "threshold": 0.25}, threshold=0.0)
+    write_json(path, {**nothing, "miou": None, "threshold_chosen": "highest mIoU"})
+    row = scene.compare().loc["CAM"]
+    assert row[["seed_miou", "seed_fixed_miou"]].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("method", "affinity", "shown"),
+    [
+        ("adcam", None, True),
+        ("adcam_hand_on", None, True),
+        ("adcam_literal", None, False),
+        ("adcam_soft", None, False),
+        ("adcam", {"kind": "attention"}, True),
+        ("adcam", {"kind": "features", "beta": 1.2, "gamma": 3.0}, False),
+        ("attention_diffusion", {"kind": "features", "beta": 1.2, "gamma": 3.0}, False),
+        ("attention_diffusion", None, True),
+    ],
+)
+def test_other_readings_stand_beside_no_figure(
+    method: str, affinity: dict[str, Any] | None, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = CONFIG["classifiers"]["conformer_small"]["views"]
+    kept = {key: value for key, value in views.items() if key != "affinity"}
+    monkeypatch.setitem(CONFIG["classifiers"]["conformer_small"], "views", kept)
+    if affinity:
+        kept["affinity"] = affinity
+    entry = {"name": "x", "classifier": "conformer_small", "method": method, "refiner": "none"}
+    system = system_of({**entry, "segmenter": None}, CONFIG["datasets"]["voc"])
+    assert (published_system("voc", facts_of(system)) is not None) is shown

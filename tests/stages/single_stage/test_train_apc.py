@@ -1,0 +1,334 @@
+"""Training the single-stage network on a handful of small generated images."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.support.apc_training import TRAINING
+from tests.support.builders import APC, CLASSES, Data, make_data
+from wsss.artefacts.files import digest
+from wsss.artefacts.formats import open_tensors, read_table, read_tensors, write_tensors
+from wsss.models.apc import APCOutput, build_apc
+from wsss.stages.single_stage import train_apc
+
+RANDOM = {"supervision": "none", "pixel_labels": False}
+PAMR = {"iterations": 2, "dilations": [1, 2]}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Data:
+    """Four images of odd sizes, one of which shows no class."""
+    return make_data(tmp_path)
+
+
+def train(
+    folder: Path, data: Data, seed: int = 1, initial: Any = RANDOM, network: Any = APC, **changes: Any
+) -> Path:
+    train_apc.run(
+        manifest=data.manifest,
+        weights=folder / "weights.safetensors",
+        history=folder / "history.csv",
+        network=network,
+        initial=initial,
+        training={**TRAINING, **changes},
+        seed=seed,
+    )
+    return folder
+
+
+def trained(folder: Path) -> dict[str, Tensor]:
+    return read_tensors(folder / "weights.safetensors", "weights")
+
+
+# ------------------------------------------------------------------------------------------------- the stage
+
+
+def test_weights_fit_the_network_and_tell_what_made_them(tmp_path: Path, data: Data) -> None:
+    out = train(tmp_path / "out", data)
+    build_apc(APC, len(CLASSES)).load_state_dict(trained(out))
+    with open_tensors(out / "weights.safetensors", "weights") as shard:
+        assert shard.params == {
+            "network": APC,
+            "initial": RANDOM,
+            "training": TRAINING,
+            "seed": 1,
+            "classes": list(CLASSES),
+        }
+        assert shard.inputs == {"manifest": digest(data.manifest)}
+    assert sorted(path.name for path in out.iterdir()) == ["events", "history.csv", "weights.safetensors"]
+
+
+@pytest.mark.parametrize("pamr", [None, PAMR], ids=["nearest", "pamr"])
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, data: Data, pamr: Any) -> None:
+    settings = {"segmentation": {"balanced": True, "pamr": pamr}}
+    first, second = (train(tmp_path / name, data, **settings) for name in "ab")
+    for name in ("weights.safetensors", "history.csv"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    other = train(tmp_path / "c", data, seed=2, **settings)
+    assert (first / "history.csv").read_bytes() != (other / "history.csv").read_bytes()
+
+
+def test_history(tmp_path: Path, data: Data) -> None:
+    history = read_table(train(tmp_path / "out", data) / "history.csv")
+    losses = ["mce_loss", "pce_loss", "seg_loss"]
+    rates = ["encoder_lr", "patch_classifier_lr", "head_lr"]
+    assert list(history) == ["iteration", "loss", *losses, *rates]
+    np.testing.assert_allclose(history["loss"], history[losses].sum(axis=1), rtol=1e-6)
+    assert (history["seg_loss"] > 0).tolist() == [False, False, True, True, True]
+    assert history["pce_loss"].max() > 0
+    assert history["encoder_lr"].tolist() == [0, 0, 1e-3, 1e-3, 1e-3]
+    assert (
+        history["head_lr"].tolist()
+        == history["patch_classifier_lr"].tolist()
+        == [1e-2, 1e-2, 1e-3, 1e-3, 1e-3]
+    )
+
+
+def test_the_warm_up_trains_all_but_encoder_and_decoder(tmp_path: Path, data: Data) -> None:
+    torch.manual_seed(5)
+    start = build_apc(APC, len(CLASSES)).encoder.state_dict()
+    write_tensors(tmp_path / "start.safetensors", "weights", start)
+    initial = {**RANDOM, "file": str(tmp_path / "start.safetensors")}
+    one = trained(train(tmp_path / "one", data, initial=initial, epochs=1))
+    two = trained(train(tmp_path / "two", data, initial=initial, epochs=2))
+    later = trained(train(tmp_path / "later", data, initial=initial, epochs=3))
+    still = {name for name in one if torch.equal(one[name], two[name])}
+    assert {name.split(".")[0] for name in still} == {"encoder", "decoder"}
+    assert {name for name in one if name.startswith(("encoder.", "decoder."))} == still
+    assert all(torch.equal(one[f"encoder.{name}"], value) for name, value in start.items())
+    moved = {name.split(".")[0] for name in later if not torch.equal(later[name], two[name])}
+    assert moved == {"encoder", "decoder", "hv_bilstm", "patch_classifier"}
+
+
+def start_of(folder: Path) -> dict[str, Any]:
+    """Random weights of the encoder in a file, as ``initial``."""
+    torch.manual_seed(5)
+    write_tensors(folder / "start.safetensors", "weights", build_apc(APC, len(CLASSES)).encoder.state_dict())
+    return {**RANDOM, "file": str(folder / "start.safetensors")}
+
+
+def test_only_the_last_blocks_and_the_final_norm_learn(tmp_path: Path, data: Data) -> None:
+    initial = start_of(tmp_path)
+    start = read_tensors(tmp_path / "start.safetensors", "weights")
+    weights = trained(train(tmp_path / "out", data, initial=initial, learns=1, freeze=False))
+    moved = {name for name, value in start.items() if not torch.equal(weights[f"encoder.{name}"], value)}
+    assert {name.partition(".")[0] for name in moved} == {"blocks", "norm"}
+    assert moved == {name for name in start if name.startswith(("blocks.1.", "norm."))}
+    everything = train(tmp_path / "all", data, learns="all")
+    assert (everything / "history.csv").read_bytes() == (
+        train(tmp_path / "un", data) / "history.csv"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_more_blocks_than_there_are_end_the_training_before_it_starts(
+    tmp_path: Path, data: Data, freeze: bool
+) -> None:
+    with pytest.raises(ValueError, match="learns: expected at most the encoder's 2 blocks, found 3"):
+        train_apc.Phases(build_apc(APC, 2), {**TRAINING, "learns": 3, "freeze": freeze}, 5, 2)
+    with pytest.raises(ValueError, match="learns: expected at most"):
+        train(tmp_path / "more", data, learns=3, freeze=freeze)
+    assert not list((tmp_path / "more").rglob("*.pth"))
+
+
+def test_a_new_adam_takes_a_first_step_after_the_warm_up(tmp_path: Path, data: Data) -> None:
+    """Its first step has the rate's length whatever the gradient's; the old one's depends on its memory."""
+    two = trained(train(tmp_path / "two", data, epochs=2))
+    lengths = {}
+    for new_adam in (True, False):
+        three = trained(train(tmp_path / str(new_adam), data, epochs=3, new_adam=new_adam))
+        step = (three["patch_classifier.weight"] - two["patch_classifier.weight"]).abs()
+        lengths[new_adam] = (step / 1e-3).flatten()  # the rate after the warm-up
+    torch.testing.assert_close(lengths[True], torch.ones_like(lengths[True]), rtol=0.01, atol=0)
+    assert (lengths[False] < 0.9).any()
+
+
+PCM = {"learns": 1, "new_adam": True, "patch_decay": 0.02}
+PCM_NETWORK = {**APC, "lstm_dropout": 0.2, "classifier_dropout": 0.2, "lstm_initial": "keras"}
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in between may catch it."""
+
+
+# Two passes an iteration: killed in the first, in the warm-up, at its very end, between the two passes after
+# it, and later.
+@pytest.mark.parametrize("passes", [1, 3, 4, 5, 7])
+@pytest.mark.parametrize("changes", [{}, PCM], ids=["plain", "new Adam"])
+def test_a_killed_training_resumes_to_the_uninterrupted_bytes(
+    tmp_path: Path, data: Data, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], passes: int
+) -> None:
+    network = PCM_NETWORK if changes else APC
+    whole = train(tmp_path / "whole", data, network=network, **changes)
+    seen: list[bool] = []
+    original = train_apc.apc_losses
+
+    def losses(output: APCOutput, *others: Any) -> dict[str, Tensor]:
+        if len(seen) == passes:
+            raise Killed
+        seen.append(output.pixel_logits is not None)
+        return original(output, *others)
+
+    monkeypatch.setattr(train_apc, "apc_losses", losses)
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", data, network=network, **changes)
+    before, seen[:] = list(seen), []
+    passes = 100
+    resumed = train(tmp_path / "killed", data, network=network, **changes)
+    assert before[: len(before) // 2 * 2] + seen == [False] * 4 + [True] * 6  # nothing is done again
+    for name in ("weights.safetensors", "history.csv"):
+        assert (resumed / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_without_contrast_and_decoder_their_terms_are_zero(tmp_path: Path, data: Data) -> None:
+    out = train(tmp_path / "out", data, alpha=0, beta=0)
+    history = read_table(out / "history.csv")
+    assert not history[["pce_loss", "seg_loss"]].to_numpy().any()
+    fewer = trained(train(tmp_path / "fewer", data, alpha=0, beta=0, epochs=3))
+    names = [name for name in fewer if name.startswith("decoder.")]
+    assert names and all(torch.equal(fewer[name], trained(out)[name]) for name in names)
+
+
+def test_without_warm_up_all_parameters_learn_from_the_start(tmp_path: Path, data: Data) -> None:
+    history = read_table(train(tmp_path / "out", data, warm_up=0, decoder_start=0, epochs=2) / "history.csv")
+    assert (history["seg_loss"] > 0).all()
+    assert (history[["encoder_lr", "head_lr"]] == 1e-3).all(axis=None)
+
+
+def test_the_encoder_may_learn_and_the_decoder_join_at_other_times(tmp_path: Path, data: Data) -> None:
+    history = read_table(train(tmp_path / "out", data, freeze=False, decoder_start=1) / "history.csv")
+    assert history["encoder_lr"].tolist() == history["head_lr"].tolist() == [1e-2, 1e-2, 1e-3, 1e-3, 1e-3]
+    assert (history["seg_loss"] > 0).tolist() == [False, True, True, True, True]
+
+
+def test_a_side_that_is_no_whole_number_of_patches_is_refused(tmp_path: Path, data: Data) -> None:
+    with pytest.raises(ValueError, match="side: expected a multiple of the encoder's patches of 8 pixels"):
+        train(tmp_path / "out", data, side=36)
+
+
+def test_only_the_patch_classifier_is_penalised() -> None:
+    apc = build_apc(APC, 3)
+    groups = train_apc.Phases(apc, TRAINING, 2, 2).groups()
+    assert {group["name"]: group["weight_decay"] for group in groups} == {
+        "encoder": 0.0,
+        "patch_classifier": 0.01,
+        "head": 0.0,
+    }
+    assert [parameter.shape for group in groups[1:2] for parameter in group["params"]] == [(4, 16)]
+    assert sum(len(group["params"]) for group in groups) == len(list(apc.parameters()))
+
+
+# ------------------------------------------------------------------------------------------------- the losses
+
+TAGS = torch.tensor([[1.0, 0.0], [0.0, 0.0]], dtype=torch.float64)  # the second image shows no class
+SETTINGS = {
+    **TRAINING,
+    "pooling": {"kind": "max"},
+    "contrast": {"high": 0.5, "low": 0.2, "lowest": False},
+}
+
+
+def made() -> tuple[APCOutput, Tensor]:
+    """An output on 2 x 3 patches and images of 4 x 6 pixels, whose patches are 2 pixels wide."""
+    generator = torch.Generator().manual_seed(3)
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    scores = (2 * random(2, 6, 3)).softmax(-1)
+    return APCOutput(random(2, 6, 4), scores, (2, 3), random(2, 3, 4, 6)), random(2, 3, 4, 6)
+
+
+def test_losses_are_those_of_a_loop() -> None:
+    output, images = made()
+    found = train_apc.apc_losses(output, images, TAGS.float(), SETTINGS)
+    assert found["mce_loss"].item() == pytest.approx(_tag_loss(output))
+    assert found["pce_loss"].item() == pytest.approx(0.2 * _contrast(output))
+    assert found["seg_loss"].item() == pytest.approx(0.1 * _decoder_loss(output))
+    assert min(value.item() for value in found.values()) > 0
+
+
+def _tag_loss(output: APCOutput) -> float:
+    terms = []
+    for scores, tags in zip(output.scores.tolist(), TAGS.tolist(), strict=True):
+        for column, tag in enumerate([1.0, *tags]):
+            highest = max(patch[column] for patch in scores)
+            terms.append(-math.log(highest if tag else 1 - highest))
+    return sum(terms) / len(terms)
+
+
+def _contrast(output: APCOutput) -> float:
+    """The first image's only class; the second image shows none and does not count."""
+    scores, features = output.scores[0, :, 1], output.features[0]
+    high, low = [i for i in range(6) if scores[i] > 0.5], [i for i in range(6) if scores[i] < 0.2]
+    assert len(high) > 1 and low
+
+    def similarity(one: int, other: int) -> float:
+        return (1 + torch.cosine_similarity(features[one], features[other], 0).item()) / 2
+
+    near = [1 - similarity(one, other) for one in high for other in high if one != other]
+    far = [similarity(one, other) for one in high for other in low]
+    return sum(near) / len(near) + sum(far) / len(far)
+
+
+def _decoder_loss(output: APCOutput) -> float:
+    halves: dict[bool, list[float]] = {False: [], True: []}
+    assert output.pixel_logits is not None
+    for image, allowed in enumerate([[0, 1], [0]]):
+        for row in range(4):
+            for column in range(6):
+                scores = output.scores[image, row // 2 * 3 + column // 2].tolist()
+                label = max(allowed, key=scores.__getitem__)
+                logits = output.pixel_logits[image, :, row, column]
+                halves[label > 0].append(-logits.log_softmax(0)[label].item())
+    assert all(halves.values())
+    return sum(sum(half) / len(half) for half in halves.values()) / 2
+
+
+def test_the_target_has_no_gradient_and_the_decoder_has() -> None:
+    output, images = made()
+    scores, logits = output.scores.clone().requires_grad_(), torch.zeros(2, 3, 2, 3, requires_grad=True)
+    output = output._replace(scores=scores, pixel_logits=logits)
+    train_apc.apc_losses(output, images, TAGS.float(), SETTINGS)["seg_loss"].backward()
+    assert scores.grad is None
+    assert logits.grad is not None and logits.grad.abs().sum() > 0
+
+
+def test_each_choice_of_the_decoder_s_loss_matters() -> None:
+    output, images = made()
+    choices = [(balanced, pamr) for balanced in (True, False) for pamr in (None, PAMR)]
+    values = {
+        train_apc.decoder_loss(output, images, TAGS.float(), balanced, pamr).item()
+        for balanced, pamr in choices
+    }
+    assert len(values) == 4
+
+
+def test_gradients_of_the_tag_loss_are_exact() -> None:
+    pooled = torch.tensor([[0.9, 0.2, 0.6], [0.3, 0.7, 0.1]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda value: train_apc.tag_loss(value, TAGS), pooled)
+
+
+def test_losses_are_single_precision_under_mixed_precision() -> None:
+    torch.manual_seed(0)
+    phases = train_apc.Phases(build_apc(APC, 2), {**SETTINGS, "freeze": True}, 0, 0)
+    batch = {"images": torch.randn(2, 3, 32, 32), "tags": TAGS.float()}
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert phases.apc(batch["images"]).features.dtype == torch.bfloat16  # the network is not
+        losses = phases.losses(phases.apc, batch)
+    assert {loss.dtype for loss in losses.values()} == {torch.float32}
+    sum(losses.values(), torch.zeros(())).backward()
+    gradients = [parameter.grad for parameter in phases.apc.parameters() if parameter.grad is not None]
+    assert gradients and all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_certain_scores_cost_a_finite_amount() -> None:
+    pooled = torch.tensor([[1.0 + 1e-7, 0.0, 1.0]], requires_grad=True)
+    loss = train_apc.tag_loss(pooled, torch.tensor([[1.0, 1.0]]))
+    loss.backward()
+    assert loss.isfinite() and pooled.grad is not None and pooled.grad.isfinite().all()

@@ -1,0 +1,261 @@
+"""Results of four systems on a small data set, for the tests of the comparison."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+
+from wsss.artefacts.formats import (
+    Manifest,
+    Record,
+    read_table,
+    write_json,
+    write_labels,
+    write_manifest,
+    write_mask,
+    write_table,
+    write_tensors,
+)
+from wsss.config.systems import System
+from wsss.stages.compare import compare, draw_comparison
+
+CLASSES = ("cat", "dog", "owl")
+SIZE = (24, 32)
+SHARDS = ("000of002", "001of002")
+VAL_SHARDS = ("000of001",)
+CHAIN: dict[str, Any] = {"classifier": "small", "apc": None, "inference": "crf", "pseudo": None}
+SYSTEMS = (
+    System(name="CAM", method="cam", refiner="none", segmenter=None, **CHAIN),
+    System(name="AD-CAM", method="adcam", refiner="none", segmenter=None, **CHAIN),
+    System(name="AD-CAM + IRNet", method="adcam", refiner="irn", segmenter="deeplab", **CHAIN),
+    System("APC", "apc", "patches", "none", None, "apc", "big", "tagged"),
+)
+INITIAL = {"supervision": "image labels", "pixel_labels": False}
+SCORE = {"cam": 0.3, "adcam": 0.5, "patches": 0.6}
+# seconds of a job and its memory in MB
+JOBS = {
+    "train_classifier": (60.0, 100.0),
+    "train_irn": (30.0, 300.0),
+    "train_segmenter": (90.0, 200.0),
+    "train_apc": (120.0, 400.0),
+    "extract_maps": (6.0, 50.0),
+    "diffuse_cams": (3.0, 50.0),
+    "make_irn_labels": (2.0, 50.0),
+    "walk_cams": (4.0, 50.0),
+    "make_pseudo_labels": (1.0, 50.0),
+    "predict_masks": (3.0, 50.0),
+    "predict_apc_masks": (1.5, 50.0),
+}
+
+
+@dataclass
+class Scene:
+    """The data set's folder, and all files of its systems by the argument that takes them."""
+
+    folder: Path
+    runs: Sequence[int]
+    files: dict[str, list[Path]] = field(default_factory=dict)
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+    def add(self, argument: str, name: str) -> Path:
+        path = self.folder / "results" / "toy" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.files.setdefault(argument, []).append(path)
+        return path
+
+    def some(self, arguments: Iterable[str]) -> dict[str, list[Path]]:
+        return {argument: self.files[argument] for argument in arguments}
+
+    def shared(self) -> dict[str, Any]:
+        systems = [asdict(system) for system in SYSTEMS]
+        return {
+            "manifest": self.path("manifest.jsonl"),
+            "systems": systems,
+            "runs": list(self.runs),
+            "kind": "sample",
+        }
+
+    def compare(self, **changed: Any) -> pd.DataFrame:
+        """Run the stage; rows by the systems' names."""
+        arguments: dict[str, Any] = {
+            **self.shared(),
+            **self.some(("seeds", "pseudo", "segmentation", "weights")),
+            "table": self.path("compare.csv"),
+            "shards": SHARDS,
+            "val_shards": VAL_SHARDS,
+            "benchmarks": self.path("benchmarks"),
+        }
+        compare.run(**{**arguments, **changed})
+        return read_table(self.path("compare.csv")).set_index("system", drop=False)
+
+    def draw(self, **changed: Any) -> Path:
+        arguments: dict[str, Any] = {
+            **self.shared(),
+            **self.some(("curves", "sensitivity", "maps", "labels", "predictions")),
+            "table": self.path("compare.csv"),
+            "page": self.path("compare.html"),
+            "images": 12,
+        }
+        draw_comparison.run(**{**arguments, **changed})
+        return self.path("compare.html")
+
+
+def make_scene(folder: Path, runs: Sequence[int] = (0,)) -> Scene:
+    """Write everything that the comparison reads."""
+    scene = Scene(folder, runs)
+    records = _records(folder)
+    write_manifest(scene.path("manifest.jsonl"), Manifest("toy", CLASSES, records))
+    for place, run in enumerate(runs):
+        for number, system in enumerate(SYSTEMS):
+            _scores(scene, system, run, 0.1 * place)
+            _times(scene, system, run)
+            if run == runs[0]:
+                _pictures(scene, system, records, number)
+        for neighbours, steps in ((10, 2), (20, 2), (50, 2), (50, 1), (50, 4)):
+            path = scene.add(
+                "sensitivity", f"seed{run}/small/adcam_k{neighbours}_t{steps}/none/seed_miou.json"
+            )
+            method = {"name": "adcam", "kind": "adcam", "neighbours": neighbours, "steps": steps}
+            write_json(path, _seed_document(run, method, "none", 0.4 + neighbours / 1000))
+    _weights(scene)
+    return scene
+
+
+def square(record: Record, shift: int) -> np.ndarray:
+    """A label map with a square of the image's first class, moved to the right."""
+    label = np.zeros(SIZE, np.uint8)
+    label[6:18, 4 + shift : 16 + shift] = record.classes[0] + 1
+    return label
+
+
+def _records(folder: Path) -> tuple[Record, ...]:
+    rng = np.random.default_rng(0)
+    records = []
+    for number in range(16):
+        split: tuple[str, ...] = ("val",) if number >= 8 else ("train", "seed")
+        image, mask = folder / f"{number}.png", folder / f"{number}_mask.png"
+        Image.fromarray(rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)).save(image)
+        classes = (number % 3,) if number % 2 else tuple(sorted({number % 3, (number + 1) % 3}))
+        record = Record(f"part/{number}", str(image), str(mask), *SIZE, classes, split)
+        write_mask(mask, square(record, 0))
+        records.append(record)
+    return tuple(records)
+
+
+def document(run: int, miou: float, measured: str, split: str, **more: Any) -> dict[str, Any]:
+    names = ["background", *CLASSES]
+    per_class = [
+        {"class": name, "iou": miou - 0.01 * row, "fp": 0.1, "fn": 0.2} for row, name in enumerate(names)
+    ]
+    means = {"miou": miou, "mean_fp": 0.6 - miou / 2, "mean_fn": 0.3, "pixel_accuracy": 0.9, "f1": 0.5}
+    provenance = {"initial_supervision": {"classifier": "image labels"}, "pixel_labels_used": False}
+    scope = {"measured": measured, "split": split, "images": 8, "seed": run}
+    return {**scope, **provenance, **means, "per_class": per_class, **more}
+
+
+def _seed_document(run: int, method: Mapping[str, Any], refiner: str, miou: float) -> dict[str, Any]:
+    best = {"threshold": 0.3, "threshold_chosen": "highest mIoU of the sweep, chosen on this very truth"}
+    fixed = {"miou": miou - 0.05, "threshold": 0.25, "threshold_chosen": "fixed by the configuration"}
+    settings = {"classifier": "small", "method": dict(method), "refiner": {"name": refiner, "walk": None}}
+    maps = {"settings": {"kind": method["kind"]}}
+    return document(
+        run,
+        miou,
+        "class maps cut at a background score",
+        "seed",
+        **best,
+        fixed=fixed,
+        settings=settings,
+        maps=maps,
+    )
+
+
+def _scores(scene: Scene, system: System, run: int, gain: float) -> None:
+    miou = SCORE[system.method] + gain + (0.05 if system.refiner == "irn" else 0)
+    seed = _seed_document(run, {"name": system.method, "kind": system.method}, system.refiner, miou)
+    write_json(scene.add("seeds", f"seed{run}/{system.maps}/seed_miou.json"), seed)
+    thresholds = np.arange(6) / 10
+    curve = {"threshold": thresholds, "miou": miou - (thresholds - 0.3) ** 2, "mean_fp": 0.2, "mean_fn": 0.3}
+    write_table(scene.add("curves", f"seed{run}/{system.maps}/seed_curve.csv"), pd.DataFrame(curve))
+    rule = {"inference": "tagged"} if system.apc else {"threshold": 0.25, "threshold_chosen": "fixed"}
+    pseudo = document(run, miou + 0.1, "labels of training images", "seed", **rule)
+    write_json(scene.add("pseudo", f"seed{run}/{system.scored}/pseudo_miou.json"), pseudo)
+    if system.segments:
+        final = document(run, miou + 0.08, "predictions, made without image labels", "val", side=48)
+        own = {key: final[key] for key in ("miou", "mean_fp", "mean_fn", "per_class", "side")}
+        final |= {"inference": system.inference, "inferences": {system.inference: own}}
+        write_json(scene.add("segmentation", f"seed{run}/{system.segmentation}/seg_miou.json"), final)
+
+
+def _times(scene: Scene, system: System, run: int) -> None:
+    once = {"train_apc" if system.apc else "train_classifier": system.classifier}
+    parts: dict[str, str] = {}
+    if not system.apc:
+        parts = {"extract_maps": system.classifier, "diffuse_cams": f"{system.classifier}/{system.method}"}
+        parts["make_pseudo_labels"] = system.maps
+    if system.refiner == "irn":
+        once |= {"train_irn": system.maps, "train_segmenter": system.segmentation}
+        parts |= {rule: system.maps for rule in ("make_irn_labels", "walk_cams")}
+    predict = "predict_apc_masks" if system.apc else "predict_masks"
+    tails = {rule: [folder] for rule, folder in once.items()}
+    tails |= {rule: [f"{folder}/{shard}" for shard in SHARDS] for rule, folder in parts.items()}
+    if system.segments:
+        tails[predict] = [f"{system.segmentation}/val/{system.inference}/{shard}" for shard in VAL_SHARDS]
+    for rule, names in tails.items():
+        for name in names:
+            write_benchmark(scene.path(f"benchmarks/{rule}/toy/seed{run}/{name}.tsv"), *JOBS[rule])
+
+
+def write_benchmark(path: Path, seconds: float, memory: float | str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"s\th:m:s\tmax_rss\tmax_vms\n{seconds}\t0:00:01\t{memory}\t1.0\n")
+
+
+def _pictures(scene: Scene, system: System, records: Sequence[Record], number: int) -> None:
+    """Maps and labels of the training images and predictions of val; no two systems' are alike."""
+    data = Manifest("toy", CLASSES, tuple(records))
+    for shard in SHARDS:
+        part = data.shard("train", shard)
+        tensors: dict[str, torch.Tensor] = {}
+        for record in part:
+            maps = torch.zeros(len(record.classes), SIZE[0] // 4, SIZE[1] // 4, dtype=torch.float16)
+            maps[:, 1:4, 1:4] = 1
+            tensors[f"{record.id}/maps"] = maps
+            tensors[f"{record.id}/classes"] = torch.tensor(record.classes, dtype=torch.int64)
+        write_tensors(
+            scene.add("maps", f"seed{scene.runs[0]}/{system.maps}/maps/{shard}.safetensors"), "maps", tensors
+        )
+        _write_folder(scene.add("labels", f"seed{scene.runs[0]}/{system.labels}/{shard}"), part, number)
+    if system.segments:
+        for shard in VAL_SHARDS:
+            folder = scene.add("predictions", f"seed{scene.runs[0]}/{system.predictions}/{shard}")
+            _write_folder(folder, data.shard("val", shard), number)
+
+
+def _write_folder(folder: Path, records: Sequence[Record], number: int) -> None:
+    labels = [(record.id, square(record, number * (int(record.id[5:]) % 5) // 2)) for record in records]
+    write_labels(folder, folder.with_suffix(".jsonl"), labels)
+
+
+def _weights(scene: Scene) -> None:
+    tensors = {
+        "conv.weight": torch.zeros(10, 10),
+        "bn.running_mean": torch.zeros(7),
+        "bn.weight": torch.zeros(7),
+    }
+    tensors["bn.num_batches_tracked"] = torch.tensor(3)
+    for name in ("small", "small/adcam/irn/irn", "small/adcam/irn/deeplab", "apc"):
+        params = {"initial": INITIAL, "network": {"kind": "conformer"}, "seed": scene.runs[0]}
+        write_tensors(
+            scene.add("weights", f"seed{scene.runs[0]}/{name}/weights.safetensors"),
+            "weights",
+            tensors,
+            params,
+        )

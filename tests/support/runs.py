@@ -1,0 +1,167 @@
+"""Small runs of a chain on disk, written as its stages do, for the tests of their comparison."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor
+
+from wsss.artefacts.formats import (
+    Manifest,
+    Record,
+    write_json,
+    write_labels,
+    write_manifest,
+    write_table,
+    write_tensors,
+)
+
+CLASSES = ("cat", "dog", "owl")
+SIZE = (24, 32)
+SCORES = ("miou", "mean_fp", "mean_fn", "pixel_accuracy", "f1")
+
+
+@dataclass
+class Run:
+    """What makes one run; change a field to make another.
+
+    Attributes:
+        folder: Where Snakemake ran.
+        images: Number of images.
+        shards: Number of shards.
+        lr: Of the classifier.
+        steps: Of the diffusion.
+        weight: What the classifier's weights are filled with.
+        brighter: Added to the maps of the first image.
+        shift: Cells by which the label maps are moved to the right.
+        miou: Score of each seed.
+        code: Of every stage, by its name; as the logs tell.
+    """
+
+    folder: Path
+    images: int = 4
+    shards: int = 2
+    lr: float = 0.1
+    steps: int = 2
+    weight: float = 1.0
+    brighter: float = 0.0
+    shift: int = 0
+    miou: Mapping[int, float] = field(default_factory=lambda: {0: 0.5})
+    code: Mapping[str, str] = field(default_factory=dict)
+    classes: Sequence[str] = CLASSES
+    source: str = "results/toy/source"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "results" / "toy"
+
+    def path(self, name: str) -> Path:
+        return self.data / name
+
+    def names(self) -> list[str]:
+        return [f"{shard:03d}of{self.shards:03d}" for shard in range(self.shards)]
+
+    def write(self) -> Path:
+        """Write everything; returns the data set's folder."""
+        self.manifest = self._manifest()
+        for rule in ("generate_sample", "prepare_manifest", "summarise_seeds"):
+            self._log(rule, "")
+        for seed, miou in self.miou.items():
+            self._seed(seed, miou)
+        runs = {name: {"mean": 0.0, "deviation": None, "runs": [*self.miou.values()]} for name in SCORES}
+        summary = {"form": "summary", "seeds": [*self.miou], "stages": {"segmentation": runs}, **runs}
+        write_json(self.path("seg_miou.json"), summary)
+        return self.data
+
+    def _manifest(self) -> Manifest:
+        rng = np.random.default_rng(0)
+        records = []
+        for number in range(self.images):
+            name = f"part/{number}" if number == 1 else f"img{number}"
+            path = self.path(f"source/images/{number}.png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)).save(path)
+            present = (number % len(self.classes),)
+            records.append(
+                Record(name, f"{self.source}/images/{number}.png", None, *SIZE, present, ("train", "val"))
+            )
+        manifest = Manifest("toy", tuple(self.classes), tuple(records))
+        write_manifest(self.path("manifest.jsonl"), manifest)
+        return manifest
+
+    def _seed(self, seed: int, miou: float) -> None:
+        base = self.path(f"seed{seed}/small")
+        weights = base / "weights.safetensors"
+        self._weights(weights, seed)
+        for shard in self.names():
+            cams, maps = base / f"cams/{shard}.safetensors", base / f"adcam/none/maps/{shard}.safetensors"
+            self._cams(cams, weights, shard)
+            self._maps(maps, cams, shard)
+            self._labels(base / f"adcam/none/pseudo/{shard}", maps, shard)
+            self._counts(base / f"adcam/none/pseudo_counts/{shard}.safetensors", shard)
+        self._scores(base / "adcam/none/pseudo_miou.json", seed, miou)
+
+    def _weights(self, path: Path, seed: int) -> None:
+        params = {"training": {"lr": self.lr}, "seed": seed, "network": {"kind": "toy"}}
+        tensors = {"conv.weight": torch.full((3, 4), self.weight + seed), "bn.steps": torch.tensor(7)}
+        write_tensors(path, "weights", tensors, params, {"manifest": self.path("manifest.jsonl")})
+        table = pd.DataFrame({"iteration": [1, 2], "loss": [1.0, self.weight]})
+        write_table(path.with_name("history.csv"), table)
+        self._log("train_classifier", f"seed{seed}/small")
+
+    def _cams(self, path: Path, weights: Path, shard: str) -> None:
+        tensors: dict[str, Tensor] = {}
+        for record in self.manifest.shard("train", shard):
+            tensors[f"{record.id}/classes"] = torch.tensor(record.classes)
+            tensors[f"{record.id}/cam0"] = torch.full((1, 3, 4), self.weight).half()
+        inputs = {"manifest": self.path("manifest.jsonl"), "weights": weights}
+        write_tensors(path, "views", tensors, {"scales": [1.0]}, inputs)
+        self._log("extract_maps", f"{path.parts[-4]}/small/{shard}")
+
+    def _maps(self, path: Path, cams: Path, shard: str) -> None:
+        tensors: dict[str, Tensor] = {}
+        for record in self.manifest.shard("train", shard):
+            maps = torch.linspace(0, 0.5, 48).reshape(1, 6, 8)
+            tensors[f"{record.id}/maps"] = (
+                maps + (self.brighter if record.id == "img0" else 0) + (self.weight - 1)
+            ).half()
+            tensors[f"{record.id}/classes"] = torch.tensor(record.classes)
+        params = {"settings": {"steps": self.steps}, "views": {"scales": [1.0]}}
+        write_tensors(path, "maps", tensors, params, {"manifest": self.path("manifest.jsonl"), "cams": cams})
+        self._log("diffuse_cams", f"{path.parts[-6]}/small/adcam/{shard}")
+
+    def _labels(self, folder: Path, maps: Path, shard: str) -> None:
+        labels = []
+        for record in self.manifest.shard("train", shard):
+            label = np.zeros(SIZE, np.uint8)
+            label[6:18, 4 + self.shift : 16 + self.shift] = record.classes[0] + 1
+            labels.append((record.id, label))
+        inputs = {"manifest": self.path("manifest.jsonl"), "maps": maps}
+        index = folder.with_name(f"{shard}.jsonl")
+        write_labels(folder, index, labels, {"settings": {"threshold": 0.25}}, inputs)
+        self._log("make_pseudo_labels", f"{folder.parts[-6]}/small/adcam/none/{shard}")
+
+    def _counts(self, path: Path, shard: str) -> None:
+        images = len(self.manifest.shard("train", shard))
+        right = 100 - self.shift
+        counts = images * torch.tensor([[[right, self.shift], [self.shift, right]]])
+        write_tensors(path, "counts", {"counts": counts, "images": torch.tensor([images])}, {"split": "seed"})
+        self._log("count_pseudo", f"{path.parts[-6]}/small/adcam/none/{shard}")
+
+    def _scores(self, path: Path, seed: int, miou: float) -> None:
+        rows = [{"class": name, "iou": miou, "fp": 0.1, "fn": 0.2} for name in ("background", *self.classes)]
+        means = {"miou": miou, "mean_fp": 0.1, "mean_fn": 0.2, "pixel_accuracy": 0.9, "f1": 0.5}
+        head = {"form": "scores", "seed": seed, "truth": [str(self.folder / "truth")]}
+        write_json(path, {**head, **means, "per_class": rows})
+        self._log("evaluate_pseudo", f"seed{seed}/small/adcam/none")
+
+    def _log(self, rule: str, name: str) -> None:
+        path = self.folder / "results" / "logs" / rule / f"toy/{name}".rstrip("/")
+        path = path.with_name(f"{path.name}.log")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        code = self.code.get(rule, "0123456789abcdef")
+        path.write_text(f"2026-01-01 12:00:00 INFO provenance: made with code {code}, torch 2.11.0, gpus 0\n")

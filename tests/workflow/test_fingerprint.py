@@ -1,0 +1,236 @@
+"""The digest follows what a stage runs, and nothing else."""
+
+import ast
+import itertools
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wsss.workflow.fingerprint import PACKAGE, fingerprint, reached
+
+FILES = {
+    "__init__.py": "",
+    "stages/__init__.py": "",
+    "stages/shade.py": '''
+"""Stage."""
+
+import numpy as np
+from numpy import mean
+
+import paint.tools
+from paint import brushes
+from paint.methods.wash import METHODS, thin as dilute
+from ..stages.common import LIMIT
+
+
+def run(*, source):
+    """Run."""
+    from paint.late import late
+
+    late(LIMIT)
+    brushes.stroke(mean(np.array(source)))
+    paint.tools.mix()
+    return METHODS["wash"](dilute(source))
+''',
+    "stages/line.py": """
+from paint.methods.wash import thin
+
+
+def run(*, source):
+    return thin(source)
+""",
+    "stages/common.py": "LIMIT: int = 3\nOTHER = 4\n",
+    "methods/__init__.py": "from paint.methods.wash import wash as soak\n",
+    "methods/wash.py": '''
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from paint.unused import Annotation
+
+
+def thin(x: "Annotation"):
+    return x
+
+
+def wash(x):
+    """Wash."""
+    return Pool(x).fill()
+
+
+class Pool:
+    """Pool."""
+
+    depth = 1
+
+    def __init__(self, x):
+        self.x = x
+
+    def fill(self):
+        return self.x * self.depth
+
+
+def never(x):
+    return x
+
+
+METHODS = {"wash": wash}
+''',
+    "brushes.py": """
+from .register import REGISTRY
+
+REGISTRY.setup()
+
+
+def stroke(x):
+    return x
+
+
+def idle(x):
+    return x
+
+
+@REGISTRY.register_module()
+class ByName:
+    width = 1
+""",
+    "register.py": "class Registry:\n    size = 1\n\n\nREGISTRY = Registry()\n",
+    "tools.py": "from paint.methods import soak\n\n\ndef mix():\n    return soak(1)\n",
+    "late.py": "def late(x):\n    return x\n",
+    "unused.py": "class Annotation:\n    pass\n",
+}
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Callable[..., Path]:
+    """Write the package, with replacements (file, old, new), to a new folder each time."""
+    numbers = itertools.count()
+
+    def write(*edits: tuple[str, str, str]) -> Path:
+        root = tmp_path / str(next(numbers)) / "paint"
+        files = dict(FILES)
+        for name, old, new in edits:
+            assert old in files[name]
+            files[name] = files[name].replace(old, new)
+        for name, text in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return root
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ("methods/wash.py", "    return x\n\n\ndef wash", "    return x + 1\n\n\ndef wash"),
+        ("methods/wash.py", "depth = 1", "depth = 2"),
+        ("methods/wash.py", '{"wash": wash}', '{"wash": wash, "thin": thin}'),
+        ("stages/common.py", "LIMIT: int = 3", "LIMIT: int = 5"),
+        ("stages/shade.py", "from numpy import mean", "from numpy import median as mean"),
+        ("brushes.py", "def stroke(x):\n    return x", "def stroke(x):\n    return -x"),
+        ("brushes.py", "REGISTRY.setup()", "REGISTRY.setup(1)"),
+        ("brushes.py", "width = 1", "width = 2"),
+        ("register.py", "size = 1", "size = 2"),
+        ("tools.py", "soak(1)", "soak(2)"),
+        ("late.py", "return x", "return 0"),
+        ("stages/shade.py", 'METHODS["wash"]', 'METHODS["other"]'),
+    ],
+    ids=lambda edit: f"{edit[0]}: {edit[2].splitlines()[-1].strip()}",
+)
+def test_an_edit_that_matters_changes_the_digest(
+    package: Callable[..., Path], edit: tuple[str, str, str]
+) -> None:
+    assert fingerprint("shade", package(edit)) != fingerprint("shade", package())
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ("methods/wash.py", '"""Wash."""', '"""Wash gently."""'),
+        ("methods/wash.py", '"""Pool."""\n', '"""Pool of water."""  # a comment\n'),
+        ("methods/wash.py", "return Pool(x).fill()", "return Pool(\n        x\n    ).fill()"),
+        ("methods/wash.py", "def never(x):\n    return x", "def never(x):\n    return 1"),
+        ("methods/wash.py", "import Annotation", "import Annotation, Other"),
+        ("stages/common.py", "OTHER = 4", "OTHER = 5"),
+        ("stages/line.py", "return thin(source)", "return thin(thin(source))"),
+        ("brushes.py", "def idle(x):\n    return x", "def idle(x):\n    return 1"),
+        ("unused.py", "pass", "x = 1"),
+    ],
+    ids=lambda edit: f"{edit[0]}: {edit[2].splitlines()[-1].strip()}",
+)
+def test_an_edit_that_does_not_matter_keeps_the_digest(
+    package: Callable[..., Path], edit: tuple[str, str, str]
+) -> None:
+    assert fingerprint("shade", package(edit)) == fingerprint("shade", package())
+
+
+PRINTING = (
+    ("stages/line.py", "import thin\n", "import thin\nfrom paint.prints import RESOURCES\n"),
+    ("stages/line.py", "return thin(source)", "return thin(RESOURCES)"),
+)
+
+
+@pytest.mark.parametrize(("edit", "same"), [("paper = 2", False), ("paper = 1", True)])
+def test_files_that_a_module_lists_are_part_of_its_readers_digest(
+    package: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, edit: str, same: bool
+) -> None:
+    monkeypatch.setitem(FILES, "prints/__init__.py", 'RESOURCES = ("page.txt",)\n')
+    monkeypatch.setitem(FILES, "prints/page.txt", "paper = 1")
+    edited = package(*PRINTING, ("prints/page.txt", "paper = 1", edit))
+    assert (fingerprint("line", edited) == fingerprint("line", package(*PRINTING))) is same
+    assert fingerprint("shade", edited) == fingerprint("shade", package())
+
+
+def test_only_readers_of_a_function_change(package: Callable[..., Path]) -> None:
+    edited = package(("methods/wash.py", "depth = 1", "depth = 2"))
+    assert fingerprint("line", edited) == fingerprint("line", package())
+
+
+def test_reached_names_the_definitions(package: Callable[..., Path]) -> None:
+    assert reached("line", package()) == {"paint.stages.line.run", "paint.methods.wash.thin"}
+
+
+def test_a_module_used_as_a_value_counts_whole(package: Callable[..., Path]) -> None:
+    whole = ("stages/line.py", "return thin(source)", "from paint import brushes\n    return vars(brushes)")
+    assert "paint.brushes.idle" in reached("line", package(whole))
+
+
+def test_a_stage_without_run_is_refused(package: Callable[..., Path]) -> None:
+    with pytest.raises(ValueError, match="stage 'common': expected a function 'run'"):
+        fingerprint("common", package())
+    with pytest.raises(
+        ValueError, match="stage 'absent': expected one module of this name in stages/, found 0"
+    ):
+        fingerprint("absent", package())
+
+
+def test_diffusing_is_read_by_its_stage_alone() -> None:
+    diffuse = "wsss.methods.diffusion.diffuse"
+    stages = [path.stem for path in sorted((PACKAGE / "stages").glob("*.py")) if _has_run(path)]
+    assert [stage for stage in stages if diffuse in reached(stage)] == ["diffuse_cams"]
+    assert "wsss.methods.diffusion.nearest_coneighbours" in reached("extract_maps")
+
+
+def test_networks_that_a_registry_builds_by_name_are_covered() -> None:
+    assert {"wsss.models.deeplabv2.DeepLabV2Head", "wsss.models.backbones.TimmBackbone"} <= reached(
+        "train_segmenter"
+    )
+
+
+def test_a_page_s_template_and_the_published_figures_are_covered() -> None:
+    assert {"wsss.report.page.RESOURCES", "wsss.data.published.RESOURCES"} <= reached("draw_comparison")
+    assert "wsss.data.published.RESOURCES" in reached("compare")
+
+
+def test_a_copy_elsewhere_has_the_same_digest(tmp_path: Path) -> None:
+    copy = tmp_path / "wsss"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+    assert fingerprint("walk_cams", copy) == fingerprint("walk_cams")
+
+
+def _has_run(path: Path) -> bool:
+    body = ast.parse(path.read_text()).body
+    return any(isinstance(node, ast.FunctionDef) and node.name == "run" for node in body)

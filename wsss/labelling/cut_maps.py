@@ -1,0 +1,74 @@
+"""Cut a shard of class maps into label maps, in parallel."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wsss.artefacts.class_maps import ImageMaps, stream_maps
+from wsss.artefacts.formats import PathLike, Record, TensorShard, open_tensors, read_manifest
+from wsss.artefacts.shard_writer import Recipe, make_labels
+from wsss.labelling.thresholds import resolved
+from wsss.runtime.process_pool import parallel_map
+
+log = logging.getLogger(__name__)
+
+Cut: TypeAlias = Callable[[Mapping[str, Any], ImageMaps], NDArray[np.uint8]]
+
+
+def label_shard(
+    stage: str,
+    cut: Cut,
+    manifest: PathLike,
+    maps: PathLike,
+    labels: PathLike,
+    index: PathLike,
+    settings: Mapping[str, Any],
+    shard: str,
+    threshold: PathLike | None = None,
+) -> None:
+    """Write the label maps of one shard of the split ``train``.
+
+    Args:
+        stage: The stage's name.
+        cut: A module-level function of the settings and an image's maps; returns labels, uint8 (H, W).
+        manifest: The data set.
+        maps: Class maps of any method.
+        labels: Folder to write the label maps to.
+        index: Where to write the folder's index.
+        settings: Handed to ``cut`` and kept in the index, with the parameters of the maps.
+        shard: Which part of the split, such as ``002of048``.
+        threshold: File of the data set's threshold, where the setting ``threshold`` is a rule of one; ``cut``
+            is handed the number, and the index keeps it, too.
+    """
+    made = resolved(settings, threshold)
+    found = {"threshold": made["threshold"]} if threshold is not None else {}
+    files = {"threshold": threshold} if threshold is not None else {}
+    records = read_manifest(manifest).shard("train", shard)
+    with open_tensors(maps, "maps") as source:
+        recipe = Recipe(
+            stage,
+            "making label maps",
+            settings={"settings": made, "shard": shard},
+            params={"settings": settings, "maps": source.params, **found},
+            inputs={"manifest": manifest, "maps": maps, **files},
+        )
+        make_labels(labels, index, records, partial(_labels, source, cut, made), recipe)
+    log.info("%s: label maps of %d images", shard, len(records))
+
+
+def _labels(
+    source: TensorShard, cut: Cut, settings: Mapping[str, Any], records: Sequence[Record]
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    items = stream_maps(source, records)
+    return parallel_map(partial(_named, cut, settings), items, torch.get_num_threads())
+
+
+def _named(cut: Cut, settings: Mapping[str, Any], item: ImageMaps) -> tuple[str, NDArray[np.uint8]]:
+    return item.record.id, cut(settings, item)

@@ -1,0 +1,284 @@
+"""Gather what is known of several systems on one data set: a row a system, its scores beside its costs."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from wsss.artefacts.formats import PathLike, open_tensors, read_json, read_manifest, write_table
+from wsss.config.systems import System
+from wsss.config.thresholds import UNREFINED
+from wsss.data.published import STAGES, published_system
+from wsss.evaluation.costs import Benchmarks, Cost, add
+from wsss.evaluation.systems import (
+    find_file,
+    find_runs,
+    label_jobs,
+    networks,
+    prediction_job,
+    read_systems,
+    training_jobs,
+    under_inference,
+)
+from wsss.stages.evaluate.summarise_seeds import spread
+
+Document = Mapping[str, Any]
+Row = dict[str, Any]
+
+SCORES = {"miou": "miou", "fp": "mean_fp", "fn": "mean_fn"}
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # batch norm's, which are not trained
+
+
+def run(
+    *,
+    manifest: PathLike,
+    seeds: Sequence[PathLike] = (),
+    pseudo: Sequence[PathLike] = (),
+    segmentation: Sequence[PathLike] = (),
+    weights: Sequence[PathLike] = (),
+    table: PathLike,
+    systems: Sequence[Mapping[str, Any]],
+    runs: Sequence[int],
+    shards: Sequence[str],
+    val_shards: Sequence[str],
+    kind: str,
+    benchmarks: PathLike,
+) -> None:
+    """Write the comparison; files are told apart by their paths, and what no file says is left empty.
+
+    Args:
+        manifest: The data set.
+        seeds: Metrics of class maps, ``…/seed{run}/{classifier}/{method}/{refiner}/seed_miou.json``.
+        pseudo: Metrics of the training images' labels, ``…/{refiner}/pseudo_miou.json``, or
+            ``…/{apc}/pseudo_miou.json`` of a single-stage network.
+        segmentation: Metrics of predictions, ``…/{segmenter}/seg_miou.json`` or ``…/{apc}/seg_miou.json``,
+            under each way of inference; a system's own is read.
+        weights: Weights of all networks.
+        table: Where to write the table, CSV: scores are fractions of 1.
+        systems: What to compare, the fields of each :class:`wsss.config.systems.System`.
+        runs: The seeds; deviations are sample deviations over them, empty for one.
+        shards: Names of the parts that the work on training images was cut into.
+        val_shards: Names of the parts that the prediction of val was cut into.
+        kind: Kind of the data set; published figures exist for some.
+        benchmarks: Folder of the tables in which Snakemake wrote each job's time and memory.
+    """
+    data = read_manifest(manifest)
+    times = Benchmarks(benchmarks, data.dataset, shards, val_shards)
+    files = {"seed": seeds, "pseudo": pseudo, "segmentation": segmentation}
+    rows = []
+    for system in read_systems(systems):
+        documents = {stage: _documents(paths, system, stage, runs) for stage, paths in files.items()}
+        trained = _networks(weights, system, runs)
+        rows.append(
+            {
+                **_identity(data.dataset, system, runs),
+                **{key: value for stage in STAGES for key, value in _scores(stage, documents[stage]).items()},
+                **_provenance(documents),
+                **_parameters(trained, system),
+                **_costs(times, system, documents, runs, len(data.split("val"))),
+                **_published(kind, system, documents, trained),
+                **{
+                    key: value for stage in STAGES for key, value in _classes(stage, documents[stage]).items()
+                },
+            }
+        )
+    write_table(table, pd.DataFrame(rows))
+
+
+def _documents(paths: Sequence[PathLike], system: System, stage: str, runs: Sequence[int]) -> list[Document]:
+    tails = {
+        "seed": f"{system.maps}/seed_miou.json",
+        "pseudo": f"{system.scored}/pseudo_miou.json",
+        "segmentation": f"{system.segmentation}/seg_miou.json",
+    }
+    found: list[Document] = [read_json(path) for path in find_runs(paths, runs, tails[stage])]
+    if stage != "segmentation":
+        return found
+    return [under_inference(document, system.inference) for document in found]
+
+
+def _identity(dataset: str, system: System, runs: Sequence[int]) -> Row:
+    return {
+        "system": system.name,
+        "dataset": dataset,
+        "stages": "single" if system.apc else "multiple",
+        "classifier": system.classifier,
+        "method": system.method,
+        "refiner": system.refiner,
+        "segmenter": system.segmenter,
+        "runs": " ".join(map(str, runs)),
+    }
+
+
+def _scores(stage: str, documents: Sequence[Document]) -> Row:
+    """A stage's scores over the runs, and what they were measured on."""
+    result: Row = {}
+    for name, key in SCORES.items():
+        over = spread([document[key] for document in documents]) if documents else {}
+        result |= {f"{stage}_{name}": over.get("mean"), f"{stage}_{name}_deviation": over.get("deviation")}
+    first = documents[0] if documents else {}
+    result |= {f"{stage}_{key}": first.get(key) for key in ("measured", "split", "images")}
+    result[f"{stage}_rule"] = _rule(first)
+    if stage == "seed":
+        fixed = [document["fixed"] for document in documents]
+        result["seed_threshold"] = _mean([document["threshold"] for document in documents])
+        result["seed_fixed_miou"] = _mean([scores["miou"] for scores in fixed])
+        result["seed_fixed_threshold"] = _mean([scores["threshold"] for scores in fixed])
+        result["seed_fixed_rule"] = fixed[0].get("threshold_rule") if fixed else None
+        deviations = [scores.get("threshold_deviation") for scores in fixed]
+        result["seed_fixed_threshold_deviation"] = _mean(deviations)  # over images, where each has its own
+        result |= {
+            f"seed_{rule}_miou": _mean([document["rules"][rule]["miou"] for document in documents])
+            for rule in first.get("rules", {})
+        }
+    return result
+
+
+def _rule(document: Document) -> str | None:
+    """How a threshold was chosen, or by which way of inference labels were predicted."""
+    if "inference" in document:
+        return f"inference {document['inference']} ({_inference(document)})"
+    if "threshold_chosen" not in document:
+        return None
+    if "fixed" in document:  # the best of a sweep: another in each run
+        return f"threshold: {document['threshold_chosen']}"
+    if document["threshold"] is None:
+        return f"threshold {document['threshold_chosen']}"
+    return f"threshold {document['threshold']:g}, {document['threshold_chosen']}"
+
+
+def _inference(document: Document) -> str:
+    """What a way of inference does."""
+    parts = [f"side {document['side']}"] if "side" in document else []
+    if "scales" in document:
+        parts.append("scales " + " ".join(f"{scale:g}" for scale in document["scales"]))
+    parts += ["mirrored"] if document.get("mirror") else []
+    return ", ".join([*parts, "dense CRF" if document.get("crf") else "no CRF"])
+
+
+def _classes(stage: str, documents: Sequence[Document]) -> Row:
+    if not documents:
+        return {}
+    names = [row["class"] for row in documents[0]["per_class"]]
+    return {
+        f"{stage}_iou_{name}": _mean([document["per_class"][label]["iou"] for document in documents])
+        for label, name in enumerate(names)
+    }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    return spread(values)["mean"] if values else None
+
+
+def _provenance(documents: Mapping[str, Sequence[Document]]) -> Row:
+    """What the chain's networks, and their initial weights before, learnt from, over all stages and runs."""
+    every = [document for stage in documents.values() for document in stage]
+    return {
+        "supervision": _labels(every, "initial_supervision"),
+        "training_supervision": _labels(every, "training_supervision"),
+        "pixel_labels": any(document["pixel_labels_used"] for document in every) if every else None,
+    }
+
+
+def _labels(documents: Sequence[Document], key: str) -> str | None:
+    """A part of the chain and its labels after the other; None where the files name none."""
+    seen = {pair for document in documents for pair in document.get(key, {}).items()}
+    return "; ".join(f"{role}: {labels}" for role, labels in sorted(seen)) or None
+
+
+def _networks(
+    weights: Sequence[PathLike], system: System, runs: Sequence[int]
+) -> dict[str, tuple[int, dict[str, Any]]]:
+    """Number of parameters and settings of each network that is there, by its part in the chain."""
+    found = {
+        role: find_file(weights, runs[0], f"{folder}/weights.safetensors")
+        for role, folder in networks(system).items()
+    }
+    return {role: _network(path) for role, path in found.items() if path is not None}
+
+
+def _network(path: PathLike) -> tuple[int, dict[str, Any]]:
+    with open_tensors(path, "weights") as shard:
+        names = [name for name in shard.keys() if not name.endswith(STATISTICS)]  # noqa: SIM118
+        return sum(shard.get(name).numel() for name in names), shard.params
+
+
+def _parameters(trained: Mapping[str, tuple[int, Any]], system: System) -> Row:
+    """Numbers of parameters: of all the chain's networks, and of the one that labels new images."""
+    complete = set(trained) == set(networks(system))
+    predictor = "apc" if system.apc else "segmenter"
+    return {
+        "parameters": sum(count for count, _ in trained.values()) if complete else None,
+        "parameters_predicting": trained[predictor][0] if predictor in trained else None,
+    }
+
+
+def _costs(
+    times: Benchmarks,
+    system: System,
+    documents: Mapping[str, Sequence[Document]],
+    runs: Sequence[int],
+    images: int,
+) -> Row:
+    """Times of the jobs behind the system, means over the runs, and the largest memory of one."""
+    makers = label_jobs(system, pseudo=bool(documents["pseudo"]))
+    training = [add(times.job(job, run) for job in training_jobs(system)) for run in runs]
+    labelling = [add(times.shards(job, run) for job in makers) for run in runs]
+    prediction = [times.val_shards(prediction_job(system), run) for run in runs] if system.segments else []
+    peak = add(cost for group in (training, labelling if makers else [], prediction) for cost in group)
+    seconds = _seconds(prediction)
+    return {
+        "train_minutes": _minutes(training),
+        "label_minutes": _minutes(labelling),
+        "images_per_second": images / seconds if seconds else None,
+        "peak_memory_mb": peak.memory if peak else None,
+    }
+
+
+def _seconds(costs: Iterable[Cost | None]) -> float | None:
+    known = list(costs)
+    measured = [cost.seconds for cost in known if cost is not None]
+    return statistics.fmean(measured) if measured and len(measured) == len(known) else None
+
+
+def _minutes(costs: Iterable[Cost | None]) -> float | None:
+    seconds = _seconds(costs)
+    return None if seconds is None else seconds / 60
+
+
+def _published(
+    kind: str,
+    system: System,
+    documents: Mapping[str, Sequence[Document]],
+    trained: Mapping[str, tuple[int, dict[str, Any]]],
+) -> Row:
+    facts = _facts(system, documents, {role: settings for role, (_, settings) in trained.items()})
+    entry = published_system(kind, facts) or {}
+    columns = {
+        f"published_{stage}_{name}": entry.get(stage, {}).get(name) for stage in STAGES for name in SCORES
+    }
+    return {"published_as": entry.get("name"), "published_in": entry.get("source"), **columns}
+
+
+def _facts(
+    system: System, documents: Mapping[str, Sequence[Document]], settings: Mapping[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """What decides whether a published figure is about such a system."""
+    every = [document for stage in documents.values() for document in stage]
+    facts: dict[str, Any] = {"pixel_labels": any(document["pixel_labels_used"] for document in every)}
+    if system.apc:
+        own = settings.get("apc", {})
+        training = own.get("training", {})
+        facts |= {name: training.get(name) for name in ("alpha", "beta")}
+        facts["pooling"] = training.get("pooling", {}).get("kind")
+        facts["side"] = documents["segmentation"][0].get("side") if documents["segmentation"] else None
+    else:
+        own = settings.get("classifier", {})
+        maps = documents["seed"][0].get("maps", {}) if documents["seed"] else {}
+        affinity = maps.get("views", {}).get("affinity", {"kind": "attention"})["kind"]
+        method = {"direction": "gather", "soft": False, **maps.get("settings", {})}  # as if not given
+        facts |= {"method": method, "affinity": affinity, "refined": system.refiner != UNREFINED}
+    return {**facts, "network": own.get("network", {})}

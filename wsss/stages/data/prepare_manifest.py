@@ -1,0 +1,68 @@
+"""List a data set, check every file of it, and write the manifest that all other stages read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wsss.artefacts.files import PathLike
+from wsss.artefacts.formats import Manifest, Record, write_manifest
+from wsss.data.checks import SHOWN, Examined, check_class_order, check_listing, data_error, examine, report
+from wsss.data.listings import LISTINGS
+from wsss.data.records import Entry, Listing
+from wsss.runtime.process_pool import parallel_map
+from wsss.runtime.progress import progress
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    *, manifest: PathLike, dataset: str, settings: Mapping[str, Any], source: PathLike | None = None
+) -> None:
+    """Write the manifest of a data set, or stop with one error that lists all that is wrong with it.
+
+    Args:
+        manifest: Manifest to write.
+        dataset: Name of the data set.
+        settings: Its entry in the config.
+        source: Folder made by generate_sample or render_masks, where the kind needs one.
+    """
+    listing = LISTINGS[settings["kind"]](settings, None if source is None else Path(source))
+    examined = _examine(listing)
+    findings = check_listing(listing, bool(settings.get("allow_empty_classes")), settings.get("counts") or {})
+    findings += [found for one in examined for found in one.findings]
+    findings += check_class_order(listing, examined)
+    if findings:
+        log.error("data set %r:\n%s", dataset, report(findings, SHOWN))
+        raise data_error(dataset, findings)
+    records = tuple(map(_record, listing.entries, examined))
+    write_manifest(manifest, Manifest(dataset, listing.classes, records))
+    _log_summary(dataset, listing)
+
+
+def _examine(listing: Listing) -> list[Examined]:
+    function = partial(examine, num_classes=len(listing.classes))
+    results = parallel_map(function, listing.entries, torch.get_num_threads())
+    return list(progress(results, len(listing.entries), "checking images"))
+
+
+def _record(entry: Entry, examined: Examined) -> Record:
+    mask = None if entry.mask is None else str(entry.mask)
+    return Record(
+        entry.id, str(entry.image), mask, examined.height, examined.width, entry.classes, entry.splits
+    )
+
+
+def _log_summary(dataset: str, listing: Listing) -> None:
+    sizes = {
+        split: sum(split in entry.splits for entry in listing.entries)
+        for split in ("train", "seed", "val", "test")
+    }
+    log.info("data set %r: %d classes, images %s", dataset, len(listing.classes), sizes)
+    if not sizes["seed"]:
+        log.warning("no training image has a mask: seeds and pseudo labels cannot be scored")

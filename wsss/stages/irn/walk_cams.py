@@ -1,0 +1,115 @@
+"""Spread class maps up to the object borders that IRNet found, by a random walk."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wsss.artefacts.class_maps import MAP_STRIDE, check_classes, read_maps, size_of
+from wsss.artefacts.formats import (
+    Manifest,
+    PathLike,
+    Record,
+    TensorShard,
+    open_tensors,
+    read_image,
+    read_manifest,
+)
+from wsss.artefacts.networks import load_network
+from wsss.artefacts.shard_writer import Recipe, make_tensors
+from wsss.data.transforms import long_side_factor, normalise, rescale, scaled_size, to_tensor
+from wsss.methods.affinity import random_walk
+from wsss.methods.cam import regrid, upsample_maps
+from wsss.models.colours import with_colours
+from wsss.models.irnet import IRNet, build_irnet, edge_map
+from wsss.runtime.device import device
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    *,
+    manifest: PathLike,
+    maps: PathLike,
+    weights: PathLike,
+    walked: PathLike,
+    network: Mapping[str, Any],
+    walk: Mapping[str, Any],
+    shard: str,
+) -> None:
+    """Write one shard's class maps after the walk, on the same grid.
+
+    The walk knows nothing of the classes, so an image's maps walk together and stay comparable: they are
+    divided by one maximum, that of the maps drawn at the image's size. With a working size the image and its
+    maps are brought to it, walked there, and the maps brought back.
+
+    Args:
+        manifest: The data set.
+        maps: Class maps of any method.
+        weights: The trained IRNet.
+        walked: Where to write the maps, float16 (K, h, w).
+        network: IRNet's configuration, with ``mean`` and ``std``.
+        walk: ``radius`` in cells of the maps' grid, ``beta`` and ``log2_steps``; optional ``normalise``, see
+            :func:`wsss.methods.affinity.random_walk`; ``long_side``, the working size in pixels, null for the
+            image's own; ``pad_to``, the side up to which the picture is padded before the network sees it, as
+            IRN does with 512.
+        shard: Which part of the split ``train``, such as ``002of048``.
+    """
+    network = with_colours(network)
+    data = read_manifest(manifest)
+    records = data.shard("train", shard)
+    with open_tensors(maps, "maps") as source:
+        recipe = Recipe(
+            "walk_cams",
+            "walking",
+            settings={"network": network, "walk": walk, "shard": shard},
+            params={**source.params, "walk": walk},
+            inputs={"manifest": manifest, "maps": maps, "weights": weights},
+        )
+        make_tensors(
+            {"maps": walked}, records, partial(_walked, data, source, weights, network, walk), recipe
+        )
+    log.info("%s: walked the maps of %d images", shard, len(records))
+
+
+def _walked(
+    data: Manifest,
+    source: TensorShard,
+    weights: PathLike,
+    network: Mapping[str, Any],
+    walk: Mapping[str, Any],
+    records: Sequence[Record],
+) -> Iterator[dict[str, dict[str, Tensor]]]:
+    """One image's tensors after the other."""
+    model = load_network(build_irnet(network), weights, data)
+    for record in records:
+        scores = read_maps(source, record).float()
+        tensors = {
+            f"{record.id}/classes": check_classes(source, record),
+            f"{record.id}/maps": _walk(model, record, scores, network, walk).half(),
+        }
+        yield {"maps": tensors}
+
+
+@torch.inference_mode()
+def _walk(
+    model: IRNet, record: Record, scores: Tensor, network: Mapping[str, Any], walk: Mapping[str, Any]
+) -> Tensor:
+    """Walked maps of one image, (K, h, w); their largest value at the image's size is 1."""
+    if not len(scores):
+        return scores
+    own = size_of(record)
+    factor = long_side_factor(own, walk.get("long_side"))
+    picture, working = rescale(read_image(record), factor), scaled_size(own, factor)
+    image = to_tensor(normalise(picture, network["mean"], network["std"])).to(device())
+    edge = edge_map(model, image, pad_to=walk.get("pad_to"))  # (h, w) of the working size
+    steps = {name: walk[name] for name in ("radius", "beta", "log2_steps", "normalise") if name in walk}
+    walked = random_walk(regrid(scores.to(device()), own, working, MAP_STRIDE), edge, **steps)
+    result = regrid(walked, working, own, MAP_STRIDE)
+    highest = upsample_maps(result, MAP_STRIDE, own).max()
+    return (result / highest.clamp_min(1e-5)).cpu()

@@ -1,0 +1,123 @@
+"""Draw a few images with what the chain made of them side by side, from class map to prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from wsss.artefacts.class_maps import MAP_STRIDE, read_maps, size_of
+from wsss.artefacts.formats import (
+    ArtefactError,
+    PathLike,
+    Record,
+    open_tensors,
+    read_image,
+    read_label,
+    read_label_index,
+    read_manifest,
+    read_mask,
+)
+from wsss.methods.cam import upsample_maps
+from wsss.report.example_images import choose
+from wsss.report.figures import Picture, heat_overlay, label_overlay, picture_grid, save
+from wsss.stages.segment.predict_masks import label_maps
+
+# How papers write the methods; another method's column bears its name in the configuration.
+TITLES = {
+    "cam": "CAM",
+    "cam_attention": "CAM x attention",
+    "tscam": "TS-CAM",
+    "transcam": "TransCAM",
+    "attention_diffusion": "Att-Diffu",
+    "adcam": "AD-CAM",
+    "adcam_n020": "AD-CAM, k 0.2 N",
+}
+
+Column: TypeAlias = Callable[[Record, Picture], Picture]
+
+
+def run(
+    *,
+    manifest: PathLike,
+    cams: Sequence[PathLike],
+    maps: Sequence[PathLike],
+    walked: Sequence[PathLike] = (),
+    pseudo: Sequence[PathLike],
+    indexes: Sequence[PathLike],
+    weights: PathLike,
+    figure: PathLike,
+    network: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    method: str,
+    examples: int,
+) -> None:
+    """Draw images of the split ``seed``, or of ``train`` where no image has a mask.
+
+    Args:
+        manifest: The data set.
+        cams: All shards of the plain class maps.
+        maps: All shards of the method's class maps.
+        walked: All shards of the refined class maps, where something refines.
+        pseudo: Folders of pseudo labels, a folder a shard.
+        indexes: Their indexes, in the same order.
+        weights: The segmentation network; it predicts the images that are shown.
+        figure: Where to write the picture, a PNG.
+        network: The segmentation network's configuration.
+        settings: How it predicts: scales, mirror, crf.
+        method: The method's name.
+        examples: How many images to show.
+    """
+    data = read_manifest(manifest)
+    records = choose(data.split("seed") or data.split("train"), examples)
+    predicted = dict(label_maps(data, records, weights, network, settings))
+    columns: dict[str, Column] = {
+        "image": lambda record, image: image,
+        "CAM": _maps_column(cams),
+        TITLES.get(method, method): _maps_column(maps),
+        "refined": _maps_column(walked),
+        "pseudo label": _labels_column(pseudo, indexes),
+        "prediction": lambda record, image: label_overlay(image, predicted[record.id]),
+        "truth": _truth,
+    }
+    if not walked:
+        del columns["refined"]
+    if any(record.mask is None for record in records):
+        del columns["truth"]
+    images = [read_image(record) for record in records]
+    rows = [[draw(*pair) for draw in columns.values()] for pair in zip(records, images, strict=True)]
+    names = ["\n".join(data.classes[index] for index in record.classes) for record in records]
+    shown = sorted({index for record in records for index in record.classes})
+    save(
+        picture_grid(rows, list(columns), names, {data.classes[index]: index + 1 for index in shown}), figure
+    )
+
+
+def _maps_column(paths: Sequence[PathLike]) -> Column:
+    """Draws the highest of the present classes' maps at each pixel."""
+
+    def draw(record: Record, image: Picture) -> Picture:
+        for path in paths:
+            with open_tensors(path, "maps") as shard:
+                if f"{record.id}/maps" in shard:
+                    maps = upsample_maps(read_maps(shard, record).float(), MAP_STRIDE, size_of(record))
+                    return heat_overlay(image, maps.amax(dim=0).numpy())
+        raise ArtefactError(f"{record.id}: none of the shards {list(map(str, paths))} holds its maps")
+
+    return draw
+
+
+def _labels_column(folders: Sequence[PathLike], indexes: Sequence[PathLike]) -> Column:
+    where = {
+        image_id: folder
+        for folder, index in zip(folders, indexes, strict=True)
+        for image_id in read_label_index(index).ids
+    }
+
+    def draw(record: Record, image: Picture) -> Picture:
+        return label_overlay(image, read_label(where[record.id], record.id, size_of(record)))
+
+    return draw
+
+
+def _truth(record: Record, image: Picture) -> Picture:
+    return label_overlay(image, read_mask(str(record.mask)))

@@ -1,0 +1,41 @@
+"""Make label maps of the training images' own masks: what an upper bound is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from wsss.artefacts.formats import ArtefactError, Labels, PathLike, Record, read_manifest
+from wsss.artefacts.shard_writer import Recipe, make_labels
+from wsss.evaluation.counts import read_truth, scored
+
+SPLIT = "train"
+TRUTH = {"supervision": "true masks of the training images", "pixel_labels": True}
+
+
+def run(*, manifest: PathLike, labels: PathLike, index: PathLike, shard: str) -> None:
+    """Write the masks of one shard's images; an image without one has no label map.
+
+    The index says that its labels are pixels' true ones, and how many of the split's images (``images``) have
+    them (``masked``), which every network that is trained on them repeats, and every score of such a network.
+
+    Args:
+        manifest: The data set.
+        labels: Folder to write the label maps to.
+        index: Where to write the folder's index.
+        shard: Which part of the split ``train``, such as ``002of048``.
+    """
+    data = read_manifest(manifest)
+    masked = len(scored(data.records, SPLIT))
+    if not masked:
+        raise ArtefactError(
+            f"{manifest}: expected training images with a mask, found none; without masks there is no upper "
+            "bound to train, ask for another result"
+        )
+    params = {**TRUTH, "masked": masked, "images": len(data.split(SPLIT))}
+    recipe = Recipe("copy_masks", "copying masks", {"shard": shard}, params, {"manifest": manifest})
+
+    def copies(records: Sequence[Record]) -> Iterator[tuple[str, Labels]]:
+        for record in records:
+            yield record.id, read_truth(record, data.num_classes + 1).numpy()
+
+    make_labels(labels, index, scored(data.shard(SPLIT, shard), SPLIT), copies, recipe)

@@ -1,0 +1,88 @@
+"""Tabulate the single-stage network's variants: a row a variant and way of inference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from wsss.artefacts.formats import PathLike, read_json, write_table
+from wsss.evaluation.systems import find_runs, under_inference
+from wsss.stages.evaluate.summarise_seeds import spread
+
+Document = Mapping[str, Any]
+SCORES = {"miou": "miou", "fp": "mean_fp", "fn": "mean_fn"}
+
+
+def run(
+    *,
+    scores: Sequence[PathLike],
+    pseudo: Sequence[PathLike] = (),
+    table: PathLike,
+    variants: Mapping[str, Mapping[str, Any]],
+    runs: Sequence[int],
+) -> None:
+    """Write the ablations; files are told apart by their paths.
+
+    Args:
+        scores: Metrics of predictions on val, ``…/seed{run}/{variant}/seg_miou.json``.
+        pseudo: Metrics of the training images' masks, ``…/seed{run}/{variant}/pseudo_miou.json``; the same
+            in all of a variant's rows, of the inference that ``pseudo_inference`` names.
+        table: Where to write the table, CSV: scores are fractions of 1, empty where nothing was measured.
+        variants: Each variant's ``training`` section of the configuration.
+        runs: The seeds; deviations are sample deviations over them, empty for one.
+    """
+    rows = []
+    for name, training in variants.items():
+        on_val = [read_json(path) for path in find_runs(scores, runs, f"{name}/seg_miou.json")]
+        on_train = [read_json(path) for path in find_runs(pseudo, runs, f"{name}/pseudo_miou.json")]
+        ways: list[Any] = list(on_val[0]["inferences"]) if on_val else [None]  # a row without scores
+        for inference in ways:
+            rows.append(
+                {
+                    "variant": name,
+                    **_settings(training),
+                    **_inference(on_val, inference),
+                    **_scores("segmentation", [under_inference(document, inference) for document in on_val]),
+                    **_scores("pseudo", on_train),
+                    "pseudo_inference": on_train[0]["inference"] if on_train else None,
+                    "runs": " ".join(map(str, runs)),
+                }
+            )
+    write_table(table, pd.DataFrame(rows))
+
+
+def _settings(training: Mapping[str, Any]) -> dict[str, Any]:
+    pooling = training["pooling"]
+    numbers = {key: training[key] for key in ("epochs", "alpha", "beta")}
+    return {"pooling": pooling["kind"], **numbers, "by_the_letter": _by_the_letter(training)}
+
+
+def _by_the_letter(training: Mapping[str, Any]) -> str | None:
+    """Where a variant follows the paper's words, as this project's default does not (APC, section 3)."""
+    found = {
+        "contrast with the one lowest patch": training["contrast"]["lowest"],
+        "plain cross-entropy of the decoder": not training["segmentation"]["balanced"],
+    }
+    return "; ".join(words for words, holds in found.items() if holds) or None
+
+
+def _inference(documents: Sequence[Document], name: str | None) -> dict[str, Any]:
+    part = documents[0]["inferences"][name] if documents else {}
+    return {
+        "inference": name,
+        "main": bool(documents) and documents[0]["inference"] == name,
+        "side": part.get("side"),
+        "crf": None if not documents else part.get("crf") is not None,
+        "image_tags_used": part.get("image_tags_used"),
+    }
+
+
+def _scores(stage: str, documents: Sequence[Document]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for name, key in SCORES.items():
+        over = spread([document[key] for document in documents]) if documents else {}
+        result |= {f"{stage}_{name}": over.get("mean"), f"{stage}_{name}_deviation": over.get("deviation")}
+    first = documents[0] if documents else {}
+    return result | {f"{stage}_{key}": first.get(key) for key in ("split", "images")}

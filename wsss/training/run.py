@@ -1,0 +1,208 @@
+"""What the training stages share: their inputs, the training itself and the weights artefact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from wsss.artefacts.files import ArtefactError, Inputs, PathLike, digests, work_folder
+from wsss.artefacts.formats import Manifest, Record, read_label_index, write_tensors
+from wsss.data.datasets import LabelDataset
+from wsss.pretrained.initial_weights import SEEN, load_initial
+from wsss.runtime.launch import place
+from wsss.training import Schedule, train
+from wsss.training.engine import Losses
+from wsss.workflow.fingerprint import fingerprint
+
+
+@dataclass(frozen=True)
+class Product:
+    """Where a training's results go and what they are made from.
+
+    Attributes:
+        stage: Name of the stage, whose code shapes the result.
+        weights: Weights artefact to write.
+        history: CSV to write.
+        params: All settings, the provenance of the initial weights and the seed, for the artefact.
+        inputs: Files read, by name, whose digests go into the artefact.
+    """
+
+    stage: str
+    weights: PathLike
+    history: PathLike
+    params: Mapping[str, Any]
+    inputs: Inputs = field(default_factory=dict)
+
+    def shape(self) -> dict[str, Any]:
+        """All that shapes the training, as plain values."""
+        return {
+            "params": dict(self.params),
+            "inputs": digests(self.inputs),
+            "code": fingerprint(self.stage),
+        }
+
+
+def fit(
+    network: nn.Module,
+    losses: Losses,
+    dataset: Dataset[dict[str, Tensor]],
+    groups: Sequence[Mapping[str, Any]],
+    schedule: Schedule,
+    product: Product,
+    finish: Callable[[nn.Module], None] = lambda network: None,
+    weights_of: Callable[[nn.Module], Mapping[str, Tensor]] = nn.Module.state_dict,
+    at_iteration: Callable[[int], None] = lambda iteration: None,
+) -> None:
+    """Train a network and write its weights and history; an interrupted training goes on where it was.
+
+    Of several processes that train together only the first returns; the others end when their part is done.
+
+    Args:
+        network: Holds its initial weights.
+        losses: See :func:`wsss.training.train`.
+        dataset: See :func:`wsss.training.train`.
+        groups: See :func:`wsss.training.train`.
+        schedule: How long and how.
+        product: What is written and where.
+        finish: Called with the trained network before its weights are written.
+        weights_of: Takes what is to be written from the network.
+        at_iteration: See :func:`wsss.training.train`.
+    """
+    weights, seed = Path(product.weights), product.params["seed"]
+    with work_folder(weights, product.shape()) as work:
+        train(
+            network,
+            losses,
+            dataset,
+            groups,
+            schedule,
+            seed=seed,
+            work=work,
+            history=Path(product.history),
+            events=weights.parent / "events" / work.name,
+            at_iteration=at_iteration,
+        )
+        if not place().leads:
+            raise SystemExit  # the rest, and the work folder, are the first process's
+        finish(network)
+        write_tensors(weights, "weights", weights_of(network), product.params, product.inputs)
+
+
+def start(
+    part: nn.Module,
+    manifest: Manifest,
+    network: Mapping[str, Any],
+    initial: Mapping[str, Any],
+    training: Mapping[str, Any],
+    seed: int,
+) -> dict[str, Any]:
+    """Give a network its initial weights.
+
+    Args:
+        part: The network, or its part that has initial weights.
+        manifest: The data set.
+        network: Its settings.
+        initial: See :func:`wsss.pretrained.initial_weights.load_initial`.
+        training: Settings of the training.
+        seed: Of all chance.
+
+    Returns:
+        All that shapes the training, see :attr:`Product.params`.
+    """
+    origin = load_initial(part, initial)
+    return {
+        "network": network,
+        "initial": origin,
+        "training": training,
+        "seed": seed,
+        "classes": manifest.classes,
+    }
+
+
+def label_dataset(
+    manifest: Manifest,
+    labels: Sequence[PathLike],
+    indexes: Sequence[PathLike],
+    network: Mapping[str, Any],
+    training: Mapping[str, Any],
+    seed: int,
+    *,
+    some: bool = False,
+) -> LabelDataset:
+    """The training images with their label maps.
+
+    Args:
+        manifest: The data set.
+        labels: Folders of label maps, one a shard.
+        indexes: The folders' indexes, in the same order.
+        network: Its ``mean`` and ``std`` of the colours.
+        training: Its ``crop`` and ``scale``, and ``long_side`` where the scale is of another size.
+        seed: Of the augmentation.
+        some: Whether images without a label map are left out; otherwise each must have one.
+    """
+    records, folders = (
+        labelled(manifest, labels, indexes) if some else pseudo_labelled(manifest, labels, indexes)
+    )
+    return LabelDataset(
+        records,
+        folders,
+        crop=training["crop"],
+        scale=training["scale"],
+        long_side=training.get("long_side"),
+        mean=network["mean"],
+        std=network["std"],
+        seed=seed,
+    )
+
+
+def labels_seen(indexes: Sequence[PathLike]) -> dict[str, Any]:
+    """What label maps rest on beside image labels, by their indexes; empty for pseudo labels.
+
+    Returns:
+        ``supervision``, in words, ``pixel_labels``, true, and how many of the training images have such
+        labels, ``masked`` of ``images``, by the first index that names any.
+    """
+    named = (read_label_index(index).params for index in indexes)
+    keys = (*SEEN, "masked", "images")
+    return next(({key: found[key] for key in keys} for found in named if found.get("pixel_labels")), {})
+
+
+def labelled(
+    manifest: Manifest, labels: Sequence[PathLike], indexes: Sequence[PathLike]
+) -> tuple[list[Record], dict[str, Path]]:
+    """The training images that have a label map; see :func:`pseudo_labelled`."""
+    folders = {
+        image_id: Path(folder)
+        for folder, index in zip(labels, indexes, strict=True)
+        for image_id in read_label_index(index).ids
+    }
+    return [record for record in manifest.split("train") if record.id in folders], folders
+
+
+def pseudo_labelled(
+    manifest: Manifest, labels: Sequence[PathLike], indexes: Sequence[PathLike]
+) -> tuple[list[Record], dict[str, Path]]:
+    """The training images and, by image id, the folder of label maps that holds the image's.
+
+    Args:
+        manifest: The data set.
+        labels: Folders of label maps, one a shard.
+        indexes: The folders' indexes, in the same order.
+
+    Returns:
+        Records of the split ``train``, and the folders.
+    """
+    folders = labelled(manifest, labels, indexes)[1]
+    records = manifest.split("train")
+    missing = [record.id for record in records if record.id not in folders]
+    if missing:
+        raise ArtefactError(
+            f"{indexes[0]} and the other indexes: expected a label map for each of {len(records)} training "
+            f"images, found none for {len(missing)}, for instance {missing[0]!r}; remove them and run again"
+        )
+    return records, folders

@@ -1,0 +1,302 @@
+"""A digest of the code that a stage runs: what it reaches by name in this package, and nothing else.
+
+Snakemake's own ``code`` trigger compares dates of one file. This digest follows the names that ``run`` refers
+to, through every module of the package, and hashes the parsed definitions without comments, docstrings and
+formatting. A rule carries it as a parameter, so an edit that matters reruns exactly its readers. Files that
+are no source code, such as a page's template, count where their reader lists them in ``RESOURCES``.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+PACKAGE = Path(__file__).parents[1]
+# A module's constant of this name lists the files beside it that it reads; the digest covers their bytes.
+LISTED = "RESOURCES"
+
+
+class Reference(NamedTuple):
+    """A name of a module of the package; an empty name stands for the module itself, used as a value."""
+
+    module: str
+    name: str
+
+
+@dataclass
+class Module:
+    """One parsed source file: its definitions by name, its imports, and the statements that run on import."""
+
+    name: str
+    is_package: bool
+    definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    effects: list[ast.stmt] = field(default_factory=list)
+
+
+def fingerprint(stage: str, package: Path = PACKAGE) -> str:
+    """Digest the code that a stage runs.
+
+    Args:
+        stage: Name of the stage's module; the digest starts from its function ``run``.
+        package: Folder of the package.
+
+    Returns:
+        Sixteen hexadecimal digits; equal for sources that differ in comments, docstrings or formatting only.
+    """
+    start = Reference(module_of(stage, package), "run")
+    if "run" not in _module(package, start.module).definitions:
+        raise ValueError(f"stage {stage!r}: expected a function 'run' in {start.module}, found none")
+    text = "\n".join(sorted(set(_collect(package, start))))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def reached(stage: str, package: Path = PACKAGE) -> set[str]:
+    """List the dotted names of all definitions that a stage's digest covers."""
+    start = Reference(module_of(stage, package), "run")
+    return {f"{module}.{name}" for module, name in _walk(package, start) if name}
+
+
+def module_of(stage: str, package: Path = PACKAGE) -> str:
+    """The module of a stage, which lies in one of the folders of ``stages/``, by the name of its rule."""
+    found = sorted((package / "stages").glob(f"**/{stage}.py"))
+    if len(found) != 1:
+        raise ValueError(f"stage {stage!r}: expected one module of this name in stages/, found {len(found)}")
+    return ".".join(found[0].relative_to(package.parent).with_suffix("").parts)
+
+
+def _collect(package: Path, start: Reference) -> Iterator[str]:
+    """Yield the parsed text of every reached definition, import-time statement and outside import."""
+    references = _walk(package, start)
+    for module, name in references:
+        source = _module(package, module)
+        for statement in source.definitions.get(name, []):
+            yield _dump(statement)
+            yield from _outside(package, source, statement)
+            if name == LISTED:
+                yield from _resources(package, module, statement)
+    for module in {reference.module for reference in references}:
+        source = _module(package, module)
+        for statement in source.effects:
+            yield _dump(statement)
+            yield from _outside(package, source, statement)
+
+
+def _resources(package: Path, module: str, statement: ast.stmt) -> Iterator[str]:
+    """Name and digest of each file that a module's ``RESOURCES`` lists."""
+    path = _file(package, module)
+    if path is None or not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
+        raise ValueError(f"{module}.{LISTED}: expected names of files beside the module")
+    for name in ast.literal_eval(statement.value):
+        yield f"{name} {hashlib.sha256((path.parent / name).read_bytes()).hexdigest()}"
+
+
+def _walk(package: Path, start: Reference) -> set[Reference]:
+    """Follow names from ``start`` until nothing new is found."""
+    found: set[Reference] = set()
+    queue = [start]
+    while queue:
+        reference = queue.pop()
+        if reference in found:
+            continue
+        found.add(reference)
+        queue.extend(_next(package, reference))
+    return found
+
+
+@functools.cache
+def _next(package: Path, reference: Reference) -> frozenset[Reference]:
+    """References made by one definition and by the import-time statements of its module."""
+    module = _module(package, reference.module)
+    targets = {Reference(name, "") for name in _imported_modules(package, module)}
+    for statement in [*module.definitions.get(reference.name, []), *module.effects]:
+        targets |= set(_references(package, module, statement))
+    targets |= {
+        Reference(module.name, name) for statement in module.effects for name in _bound_names(statement)
+    }
+    return frozenset(targets)
+
+
+def _imported_modules(package: Path, module: Module) -> Iterator[str]:
+    """Modules of the package that importing ``module`` executes."""
+    parents = module.name.split(".")
+    yield from (".".join(parents[:depth]) for depth in range(1, len(parents)))
+    for target in module.aliases.values():
+        owner = _split(package, target)
+        if owner is not None:
+            yield owner.module
+
+
+def _references(package: Path, module: Module, statement: ast.stmt) -> Iterator[Reference]:
+    """Names of the package that a statement mentions, imports inside it included."""
+    inner = _aliases(package, module, ast.walk(statement))
+    for target in inner.values():
+        owner = _split(package, target)
+        if owner is not None:
+            yield Reference(owner.module, "")
+    for dotted in _dotted_names(statement):
+        yield from _resolve(package, module, module.aliases | inner, dotted)
+
+
+def _resolve(package: Path, module: Module, aliases: dict[str, str], dotted: str) -> Iterator[Reference]:
+    """Turn ``a.b.c``, as written in ``module``, into the definition that it names."""
+    head, _, rest = dotted.partition(".")
+    if head in module.definitions:
+        yield Reference(module.name, head)
+    if head not in aliases:
+        return
+    target = _split(package, f"{aliases[head]}.{rest}" if rest else aliases[head])
+    if target is None:
+        return
+    yield from _definition(package, target)
+
+
+def _definition(package: Path, target: Reference) -> Iterator[Reference]:
+    """Follow re-exports to where a name is defined; a module used as a value means everything in it."""
+    module = _module(package, target.module)
+    names = [target.name] if target.name else list(module.definitions)
+    yield Reference(target.module, "")
+    for name in names:
+        if name in module.definitions:
+            yield Reference(target.module, name)
+        elif name in module.aliases:
+            yield from _resolve(package, module, module.aliases, name)
+
+
+def _split(package: Path, dotted: str) -> Reference | None:
+    """Split a full dotted name into the deepest module of the package and the name in it; None if outside."""
+    parts = dotted.split(".")
+    if parts[0] != package.name:
+        return None
+    depth = 1
+    while depth < len(parts) and _file(package, ".".join(parts[: depth + 1])) is not None:
+        depth += 1
+    return Reference(".".join(parts[:depth]), parts[depth] if depth < len(parts) else "")
+
+
+def _outside(package: Path, module: Module, statement: ast.stmt) -> Iterator[str]:
+    """Imports from elsewhere that a statement uses: another name of ``from numpy import mean`` matters."""
+    for dotted in _dotted_names(statement):
+        head = dotted.partition(".")[0]
+        target = module.aliases.get(head)
+        if target is not None and _split(package, target) is None:
+            yield f"import {target} as {head}"
+
+
+def _dotted_names(statement: ast.stmt) -> Iterator[str]:
+    """Names and attribute chains of names, each chain once and whole."""
+    inner: set[int] = set()
+    for node in ast.walk(statement):
+        if id(node) in inner or not isinstance(node, ast.Name | ast.Attribute):
+            continue
+        attributes: list[str] = []
+        part: ast.expr = node
+        while isinstance(part, ast.Attribute):
+            attributes.append(part.attr)
+            part = part.value
+            inner.add(id(part))
+        if isinstance(part, ast.Name):
+            yield ".".join([part.id, *reversed(attributes)])
+
+
+def _dump(statement: ast.stmt) -> str:
+    # Python 3.12 adds an empty field to functions and classes; results must survive that upgrade.
+    return ast.dump(statement).replace(", type_params=[]", "")
+
+
+def _file(package: Path, module: str) -> Path | None:
+    """Source file of a module of the package, or None."""
+    base = package.parent.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+@functools.cache
+def _module(package: Path, name: str) -> Module:
+    """Parse one module of the package."""
+    path = _file(package, name)
+    if path is None:
+        raise ValueError(f"module {name}: expected a source file under {package}, found none")
+    module = Module(name, is_package=path.name == "__init__.py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for statement in _Strip().visit(tree).body:
+        _file_statement(package, module, statement)
+    return module
+
+
+class _Strip(ast.NodeTransformer):
+    """Drop docstrings and every other expression that is only a constant."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) else node
+
+
+def _file_statement(package: Path, module: Module, statement: ast.stmt) -> None:
+    """Sort a module-level statement into definitions, imports and import-time effects."""
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        module.aliases |= _aliases(package, module, [statement])
+        return
+    if isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.dump(statement.test):
+        return
+    names = _bound_names(statement)
+    for name in names:
+        module.definitions.setdefault(name, []).append(statement)
+    if not names or _registers(statement):
+        module.aliases |= _aliases(package, module, ast.walk(statement))
+        module.effects.append(statement)
+
+
+def _bound_names(statement: ast.stmt) -> list[str]:
+    """Names that a definition or assignment binds; empty for any other statement."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [statement.name]
+    if isinstance(statement, ast.Assign):
+        targets = statement.targets
+    elif isinstance(statement, ast.AnnAssign):
+        targets = [statement.target]
+    else:
+        return []
+    nodes = [node for target in targets for node in ast.walk(target)]
+    if any(isinstance(node, ast.Attribute | ast.Subscript) for node in nodes):
+        return []  # sets something that exists elsewhere: an import-time effect
+    return [node.id for node in nodes if isinstance(node, ast.Name)]
+
+
+def _registers(statement: ast.stmt) -> bool:
+    """Whether a decorator enters the definition in a registry, from which it is called without its name."""
+    if not isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        return False
+    return any("regist" in ast.unparse(decorator) for decorator in statement.decorator_list)
+
+
+def _aliases(package: Path, module: Module, nodes: Iterator[ast.AST] | list[ast.stmt]) -> dict[str, str]:
+    """Local names that imports bind, each with the full dotted name it stands for."""
+    aliases: dict[str, str] = {}
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                target = name.name if name.asname else name.name.partition(".")[0]
+                aliases[name.asname or target] = target
+                if not name.asname and target == package.name:
+                    # `import wsss.x` runs wsss.x even where only the name `wsss` is bound.
+                    aliases[name.name] = name.name
+        elif isinstance(node, ast.ImportFrom):
+            base = _import_base(module, node)
+            aliases |= {name.asname or name.name: f"{base}.{name.name}" for name in node.names}
+    return aliases
+
+
+def _import_base(module: Module, node: ast.ImportFrom) -> str:
+    """Absolute name of the module after ``from``."""
+    if not node.level:
+        return node.module or ""
+    parts = module.name.split(".")
+    parts = parts[: len(parts) - node.level + module.is_package]
+    return ".".join([*parts, node.module] if node.module else parts)

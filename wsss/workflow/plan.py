@@ -1,0 +1,382 @@
+"""What the rules ask: which shards, files and resources.
+
+Nothing here imports torch: Snakemake reads this module each time it plans.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any, Protocol
+
+from wsss.artefacts.files import PACKAGED
+from wsss.config.checks import check_config
+from wsss.config.errors import ConfigError
+from wsss.config.systems import PATCHES, TRUTH, Chain, Config, System, system_of, val_inferences
+from wsss.config.thresholds import UNREFINED, of_data_set, pseudo_settings, unsuited
+from wsss.pretrained.files import Start, backbone_name, fault, in_hub_cache, locate, may_download, starts
+from wsss.workflow.fingerprint import fingerprint
+
+__all__ = ["ConfigError", "Plan", "check_config", "fingerprint", "shard_names"]
+
+# Keys of a data set that say how work is cut and what is reported; they change no image and no label.
+BOOKKEEPING = ("shards", "val_shards", "seeds", "inferences", "main", "apc", "thresholds", "compare")
+SCORED_SPLITS = {"seg": "val", "pseudo": "train"}  # by the kind of APC's score
+# The rules that train a network: the section and the wildcard that name its variant.
+TRAININGS = {
+    "train_classifier": ("classifiers", "classifier"),
+    "train_irn": ("refiners", "refiner"),
+    "train_segmenter": ("segmenters", "segmenter"),
+    "train_apc": ("apc", "apc"),
+}
+MATCHES_NOTHING = "(?!)"
+
+
+class Wildcards(Protocol):
+    """The wildcard values that Snakemake hands to input, parameter and resource functions."""
+
+    dataset: str
+    seed: str
+    classifier: str
+    method: str
+    refiner: str
+    segmenter: str
+    labeller: str
+    apc: str
+    score: str
+
+
+def shard_names(count: int) -> list[str]:
+    """Names of a split's shards, ``000of002`` and so on."""
+    return [f"{index:03d}of{count:03d}" for index in range(count)]
+
+
+class Plan:
+    """Answers to the rules' questions about one configuration; most methods are input functions."""
+
+    def __init__(self, config: Config) -> None:
+        """Check the configuration; raises :class:`ConfigError` where it does not fit together."""
+        check_config(config)
+        self._config = config
+        self._gpus: Mapping[str, int] = config.get("execution", {}).get("gpus", {})
+
+    def pattern(self, *sections: str) -> str:
+        """Wildcard constraint: the names of the sections' variants."""
+        return _alternatives(name for section in sections for name in self._config[section])
+
+    def datasets(self, kind: str) -> str:
+        """Wildcard constraint: the data sets of a kind."""
+        return _alternatives(
+            name for name, settings in self._config["datasets"].items() if settings["kind"] == kind
+        )
+
+    def seeds(self) -> str:
+        """Wildcard constraint: the seeds of all data sets."""
+        seeds = {seed for settings in self._config["datasets"].values() for seed in settings["seeds"]}
+        return _alternatives(str(seed) for seed in sorted(seeds))
+
+    def walking_refiners(self) -> str:
+        """Wildcard constraint: the refiners that train a network."""
+        return _alternatives(
+            name for name, settings in self._config["refiners"].items() if "network" in settings
+        )
+
+    def map_methods(self) -> str:
+        """Wildcard constraint: the methods that make a classifier's class maps."""
+        methods = self._config["methods"]
+        return _alternatives(name for name, settings in methods.items() if settings["kind"] != PATCHES)
+
+    def labellers(self) -> str:
+        """Wildcard constraint: the folders of what labels training images for a segmentation network.
+
+        A chain, or the images' own masks.
+        """
+        chain = "/".join(
+            f"(?:{self.pattern(*sections)})"
+            for sections in (("classifiers", "apc"), ("methods",), ("refiners",))
+        )
+        return f"{chain}|{TRUTH}"
+
+    def predictors(self) -> str:
+        """Wildcard constraint: the folders of what predicts, a segmentation network or APC."""
+        return f"(?:{self.labellers()})/(?:{self.pattern('segmenters')})|{self.pattern('apc')}"
+
+    def shards(self, wildcards: Wildcards) -> list[str]:
+        """Shards of the data set's split train."""
+        return shard_names(self._dataset(wildcards)["shards"])
+
+    def val_shards(self, wildcards: Wildcards) -> list[str]:
+        """Shards of the data set's splits val and test, each."""
+        return shard_names(self._dataset(wildcards)["val_shards"])
+
+    def chain(self, wildcards: Wildcards) -> Chain:
+        """The data set's main chain."""
+        return Chain(**self._dataset(wildcards)["main"])
+
+    def main(self, wildcards: Wildcards) -> list[Chain]:
+        """The data set's main chain alone in a list, as ``collect`` asks for."""
+        return [self.chain(wildcards)]
+
+    def main_walking(self, wildcards: Wildcards) -> list[Chain]:
+        """The data set's main chain if its refiner trains a network, or an empty list."""
+        refiners = self._config["refiners"]
+        return [chain for chain in self.main(wildcards) if "network" in refiners[chain.refiner]]
+
+    def main_weights(self, wildcards: Wildcards) -> str:
+        """The segmentation network of the main chain's first seed."""
+        chain, seed = self.chain(wildcards), self._dataset(wildcards)["seeds"][0]
+        run = f"results/{wildcards.dataset}/seed{seed}/{chain.classifier}/{chain.method}/{chain.refiner}"
+        return f"{run}/{chain.segmenter}/weights.safetensors"
+
+    def irn_weights(self, wildcards: Wildcards) -> str | list[str]:
+        """The chain's trained IRNet, or no file where its refiner trains none."""
+        if "network" not in self._config["refiners"][wildcards.refiner]:
+            return []
+        run = f"results/{wildcards.dataset}/seed{wildcards.seed}/{wildcards.classifier}/{wildcards.method}"
+        return f"{run}/{wildcards.refiner}/irn/weights.safetensors"
+
+    def threshold_rules(self) -> str:
+        """Wildcard constraint: the rules on whole data sets by which thresholds are chosen."""
+        refiners = self._config["refiners"].values()
+        chosen = [refiner["pseudo"]["threshold"] for refiner in refiners]
+        chosen += [refiner["labels"].get("threshold") for refiner in refiners if "labels" in refiner]
+        for dataset in self._config["datasets"].values():
+            chosen += dataset.get("thresholds", {}).values()
+        return _alternatives(sorted({rule for rule in chosen if of_data_set(rule)}))
+
+    def pseudo_threshold(self, wildcards: Wildcards) -> str | list[str]:
+        """The file of the threshold of pseudo labels, where a rule on the data set's maps finds it."""
+        self._check_suited(wildcards)
+        return _threshold_file(wildcards, wildcards.refiner, self.fixed_threshold(wildcards))
+
+    def pseudo_settings(self, wildcards: Wildcards) -> dict[str, Any]:
+        """How a chain's pseudo labels are cut: ``threshold``, a number or a rule, and ``crf``."""
+        dataset = self._dataset(wildcards)
+        return pseudo_settings(self._config, dataset, wildcards.method, wildcards.refiner)
+
+    def fixed_threshold(self, wildcards: Wildcards) -> float | str:
+        """The threshold of them, at which class maps are scored beside the sweep."""
+        threshold: float | str = self.pseudo_settings(wildcards)["threshold"]
+        return threshold
+
+    def label_threshold(self, wildcards: Wildcards) -> str | list[str]:
+        """The same of IRNet's training labels, which are cut from unrefined maps."""
+        self._check_suited(wildcards)
+        rule = self._config["refiners"][wildcards.refiner]["labels"].get("threshold")
+        return _threshold_file(wildcards, UNREFINED, rule)
+
+    def _check_suited(self, wildcards: Wildcards) -> None:
+        """Refuse a chain that no data set names, asked for by its path, as those that are named."""
+        if wrong := unsuited(self._config, wildcards.method, wildcards.refiner):
+            raise ConfigError(f"refiners.{wildcards.refiner}: {wrong}")
+
+    def training_labels(self, wildcards: Wildcards) -> str:
+        """The folder of the label maps that a segmentation network is trained on."""
+        labeller = wildcards.labeller
+        return TRUTH if labeller == TRUTH else f"seed{wildcards.seed}/{labeller}/pseudo"
+
+    def labeller_weights(self, wildcards: Wildcards) -> str | list[str]:
+        """The first network of the chain that labels the training images, or no file for their masks."""
+        if wildcards.labeller == TRUTH:
+            return []
+        classifier = wildcards.labeller.split("/")[0]
+        return f"results/{wildcards.dataset}/seed{wildcards.seed}/{classifier}/weights.safetensors"
+
+    def labeller_irn_weights(self, wildcards: Wildcards) -> str | list[str]:
+        """That chain's trained IRNet, or no file where its refiner trains none."""
+        refiner = wildcards.labeller.rpartition("/")[2]
+        if wildcards.labeller == TRUTH or "network" not in self._config["refiners"][refiner]:
+            return []
+        run = f"results/{wildcards.dataset}/seed{wildcards.seed}"
+        return f"{run}/{wildcards.labeller}/irn/weights.safetensors"
+
+    def classifier_file(self, wildcards: Wildcards) -> list[str]:
+        """The files that the classifier starts from, those of them that are the user's."""
+        return _initial_files(self._config["classifiers"][wildcards.classifier])
+
+    def irn_file(self, wildcards: Wildcards) -> list[str]:
+        """The file that IRNet starts from, if it is one of the user's."""
+        return _initial_files(self._config["refiners"][wildcards.refiner])
+
+    def segmenter_file(self, wildcards: Wildcards) -> list[str]:
+        """The file that the segmentation network starts from, if it is one of the user's."""
+        return _initial_files(self._config["segmenters"][wildcards.segmenter])
+
+    def apc_file(self, wildcards: Wildcards) -> list[str]:
+        """The file that APC's encoder starts from, if it is one of the user's."""
+        return _initial_files(self._config["apc"][wildcards.apc])
+
+    def apc_main(self, wildcards: Wildcards) -> str:
+        """The data set's main variant of APC."""
+        name: str = self._section(wildcards, "apc")["main"]
+        return name
+
+    def ablation(self, wildcards: Wildcards) -> list[str]:
+        """The variants of APC that the data set's table of ablations has."""
+        return list(self._section(wildcards, "apc")["ablation"])
+
+    def ablation_training(self, wildcards: Wildcards) -> dict[str, Any]:
+        """How each of these variants is trained, by name."""
+        return {name: self._config["apc"][name]["training"] for name in self.ablation(wildcards)}
+
+    def scored_split(self, wildcards: Wildcards) -> str:
+        """The split that a score of APC is measured on."""
+        return SCORED_SPLITS[wildcards.score]
+
+    def scored_shards(self, wildcards: Wildcards) -> list[str]:
+        """The shards of that split."""
+        return self.shards(wildcards) if wildcards.score == "pseudo" else self.val_shards(wildcards)
+
+    def scored_inferences(self, wildcards: Wildcards) -> list[str]:
+        """How APC predicts that split."""
+        single = self._section(wildcards, "apc")
+        if wildcards.score == "pseudo":
+            return list(single["pseudo"])
+        return val_inferences(wildcards.apc, single)
+
+    def scored_main(self, wildcards: Wildcards) -> str:
+        """The one of these inferences whose score counts."""
+        single = self._section(wildcards, "apc")
+        name: str = single["pseudo"][0] if wildcards.score == "pseudo" else single["inference"]
+        return name
+
+    def scored_settings(self, wildcards: Wildcards) -> dict[str, Any]:
+        """The settings of these inferences, by name."""
+        return {name: self._config["apc_inferences"][name] for name in self.scored_inferences(wildcards)}
+
+    def systems(self, wildcards: Wildcards) -> list[System]:
+        """The systems that are compared on the data set."""
+        entries = self._section(wildcards, "compare")["systems"]
+        return [system_of(entry, self._dataset(wildcards)) for entry in entries]
+
+    def segmenting_systems(self, wildcards: Wildcards) -> list[System]:
+        """Those of them that segment images without labels."""
+        return [system for system in self.systems(wildcards) if system.segments]
+
+    def system_settings(self, wildcards: Wildcards) -> list[dict[str, Any]]:
+        """The fields of each of the systems, for a stage to read."""
+        return [asdict(system) for system in self.systems(wildcards)]
+
+    def compared_networks(self, wildcards: Wildcards) -> list[str]:
+        """The folders of all networks that the systems train, each once."""
+        networks = (folder for system in self.systems(wildcards) for folder in self._networks(system))
+        return list(dict.fromkeys(networks))
+
+    def _networks(self, system: System) -> list[str]:
+        refines = "network" in self._config["refiners"][system.refiner]
+        irn = [f"{system.maps}/irn"] if refines else []
+        return [system.classifier, *irn, *([system.segmentation] if system.segmenter else [])]
+
+    def seed(self, wildcards: Wildcards) -> int:
+        """The run's seed as a number."""
+        return int(wildcards.seed)
+
+    def source(self, wildcards: Wildcards) -> str | list[str]:
+        """The folder that a rule made for the data set, or no file where none did."""
+        made = self._dataset(wildcards)["kind"] in ("sample", "coco")
+        return f"results/{wildcards.dataset}/source" if made else []
+
+    def data_settings(self, wildcards: Wildcards) -> dict[str, Any]:
+        """What defines the data set's images and labels, without how the work on them is cut."""
+        return {key: value for key, value in self._dataset(wildcards).items() if key not in BOOKKEEPING}
+
+    def map_settings(self, wildcards: Wildcards) -> dict[str, Any]:
+        """What made a chain's class maps, for the metrics file to say."""
+        refiner = self._config["refiners"][wildcards.refiner]
+        return {
+            "classifier": wildcards.classifier,
+            "method": {"name": wildcards.method, **self._config["methods"][wildcards.method]},
+            "refiner": {"name": wildcards.refiner, "walk": refiner.get("walk")},
+        }
+
+    def inference_settings(self, wildcards: Wildcards) -> dict[str, Any]:
+        """The ways of inference that are scored on the data set, by name."""
+        return {name: self._config["inferences"][name] for name in self._dataset(wildcards)["inferences"]}
+
+    def gpus(self, wildcards: Wildcards) -> int:
+        """GPUs of a job: none for the generated data set, which is made for CPUs."""
+        return 0 if self._dataset(wildcards)["kind"] == "sample" else 1
+
+    def training_gpus(self, rule: str) -> Callable[[Wildcards], int]:
+        """GPUs of a rule that trains, a resource function; they share its batch out among them."""
+        return partial(self._training_gpus, TRAININGS[rule], self._gpus.get(rule, 1))
+
+    def _training_gpus(self, variant: tuple[str, str], gpus: int, wildcards: Wildcards) -> int:
+        if not self.gpus(wildcards):
+            return 0
+        section, wildcard = variant
+        name = getattr(wildcards, wildcard)
+        batch = self._config[section][name]["training"]["batch"]
+        if batch % gpus:
+            raise ConfigError(
+                f"execution.gpus: expected a divisor of {section}.{name}.training.batch, which is {batch}, "
+                f"found {gpus}; change either"
+            )
+        return gpus
+
+    def training_threads(self, rule: str) -> Callable[[Wildcards], int]:
+        """Threads of a rule that trains, a thread function; each GPU's process has its own."""
+        return partial(self._training_threads, self._gpus.get(rule, 1))
+
+    def _training_threads(self, gpus: int, wildcards: Wildcards) -> int:
+        """One on the sample, whose small networks gain nothing from a second."""
+        return 1 if self._dataset(wildcards)["kind"] == "sample" else 8 * gpus
+
+    def shard_threads(self, wildcards: Wildcards) -> int:
+        """Threads of a shard's job; one on the sample, so that two jobs run side by side on two cores."""
+        return 1 if self._dataset(wildcards)["kind"] == "sample" else 4
+
+    def _dataset(self, wildcards: Wildcards) -> Config:
+        settings: Config = self._config["datasets"][wildcards.dataset]
+        return settings
+
+    def _section(self, wildcards: Wildcards, key: str) -> Config:
+        """A part of the data set's settings that may be missing or null."""
+        settings: Config | None = self._dataset(wildcards).get(key)
+        if settings is None:
+            raise ConfigError(f"datasets.{wildcards.dataset}.{key}: expected settings, found none")
+        return settings
+
+
+def _threshold_file(wildcards: Wildcards, refiner: str, rule: Any) -> str | list[str]:
+    if not of_data_set(rule):
+        return []
+    run = f"results/{wildcards.dataset}/seed{wildcards.seed}/{wildcards.classifier}/{wildcards.method}"
+    return f"{run}/{refiner}/thresholds/{rule}.json"
+
+
+def _alternatives(names: Iterable[str]) -> str:
+    return "|".join(re.escape(name) for name in names) or MATCHES_NOTHING
+
+
+def _initial_files(variant: Config) -> list[str]:
+    """The user's files that a variant starts from, each once."""
+    return list(dict.fromkeys(file for start in starts(variant) for file in _initial_file(start)))
+
+
+def _initial_file(start: Start) -> list[str]:
+    """The user's file that a network starts from; one that cannot be used stops the run before it begins.
+
+    A missing one is left to Snakemake, which names the rule. Shipped ones are left out of the answer: a fresh
+    installation dates them anew and must rerun nothing.
+    """
+    initial = start.initial
+    file = initial.get("file")
+    if initial.get("timm"):
+        _check_download(backbone_name(start.network))
+    if not file:
+        return []
+    path = locate(file)
+    if path.is_file() and (wrong := fault(path, initial.get("sha256"))):
+        raise ConfigError(f"{path}: {wrong}")
+    return [] if file.startswith(PACKAGED) else [file]
+
+
+def _check_download(name: str) -> None:
+    if not may_download() and not in_hub_cache(name):
+        raise ConfigError(
+            f"{name}: expected timm's weights in the cache of downloads, for HF_HUB_OFFLINE forbids to fetch "
+            "them, found none; fetch them first, or give 'file' and 'sha256' instead of 'timm'"
+        )
