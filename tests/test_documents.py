@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.settings import CONFIG
+from tests.support.settings import CONFIG
 
 ROOT = Path(__file__).parent.parent
 METHODS = ROOT / "docs" / "methods.md"
