@@ -152,7 +152,8 @@ def log_making(snakemake: Any) -> None:
 def main(snakemake: Any) -> None:
     """Run the stage that has the rule's name."""
     # Run the code that the Snakefile took the digest of, whatever is installed.
-    sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
+    root = Path(snakemake.scriptdir).parent
+    sys.path.insert(0, str(root))
     from wsss.runtime.launch import follow_parent, launch, place
     from wsss.workflow.fingerprint import module_of
 
@@ -167,7 +168,7 @@ def main(snakemake: Any) -> None:
             return launch([sys.executable, *sys.argv], size, cluster_launcher(snakemake))
     set_threads(own_threads(snakemake, here.size))
     log_making(snakemake)
-    stage = importlib.import_module(module_of(snakemake.rule))
+    stage = importlib.import_module(module_of(snakemake.rule, root / "wsss"))
     groups = (snakemake.input, snakemake.output, snakemake.params)
     stage.run(**keywords(*(group.items() for group in groups)))
 

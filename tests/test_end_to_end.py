@@ -117,7 +117,7 @@ def test_comments_docstrings_layout_and_dates_rerun_nothing(
     checkout: Path, plan: Callable[..., str], edit: Callable[[str, str, str], None]
 ) -> None:
     edit("wsss/methods/diffusion.py", "def diffuse(", "# A comment.\ndef diffuse(")
-    edit("wsss/stages/train_classifier.py", "def run(", "# Another.\n\n\ndef run(")
+    edit("wsss/stages/classify/train_classifier.py", "def run(", "# Another.\n\n\ndef run(")
     for path in (checkout / "wsss").rglob("*.py"):
         os.utime(path)
     os.utime(checkout / "rules" / "run_stage.py")

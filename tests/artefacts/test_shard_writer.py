@@ -25,6 +25,7 @@ from wsss.models.apc import build_apc
 from wsss.models.classifiers import build_classifier
 from wsss.models.deeplabv2 import build_segmenter
 from wsss.models.irnet import build_irnet
+from wsss.workflow.fingerprint import module_of
 
 Tensors = dict[str, dict[str, torch.Tensor]]
 
@@ -267,7 +268,7 @@ STAGES = sorted(PARAMS)
 
 
 def module(stage: str) -> Any:
-    return importlib.import_module(f"wsss.stages.{stage}")
+    return importlib.import_module(module_of(stage))
 
 
 def run_stage(stage: str, inputs: Path, out: Path) -> None:

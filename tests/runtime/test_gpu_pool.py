@@ -23,7 +23,7 @@ WAITS = "waiting for 1 of the GPUs 0, 1; "
 # Says which devices it has and keeps them until it is killed.
 HOLDER = """
 import json, logging, sys
-from wsss.gpu_pool import claim
+from wsss.runtime.gpu_pool import claim
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 print(json.dumps(claim(*map(int, sys.argv[1:]))), flush=True)
 sys.stdin.read()
@@ -32,7 +32,7 @@ sys.stdin.read()
 # Writes down when it has devices: a line `+` or `-` for each.
 VISITOR = """
 import os, sys, time
-from wsss.gpu_pool import claim
+from wsss.runtime.gpu_pool import claim
 count, jobs_per_gpu, book = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 file = os.open(book, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 devices = claim(count, jobs_per_gpu)

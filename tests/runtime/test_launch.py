@@ -38,7 +38,7 @@ def write(script: Path, program: str) -> list[str]:
     start = f"""
         import os, signal, sys, time
         from pathlib import Path
-        from wsss.launch import follow_parent, place
+        from wsss.runtime.launch import follow_parent, place
         here = place()
         follow_parent()
         rank, folder = here.rank, Path({str(script.parent)!r})

@@ -209,7 +209,7 @@ def test_a_stage_without_run_is_refused(package: Callable[..., Path]) -> None:
 
 def test_diffusing_is_read_by_its_stage_alone() -> None:
     diffuse = "wsss.methods.diffusion.diffuse"
-    stages = [path.stem for path in sorted((PACKAGE / "stages").glob("*.py")) if _has_run(path)]
+    stages = [path.stem for path in sorted((PACKAGE / "stages").glob("*/*.py")) if _has_run(path)]
     assert [stage for stage in stages if diffuse in reached(stage)] == ["diffuse_cams"]
     assert "wsss.methods.diffusion.nearest_coneighbours" in reached("extract_maps")
 

@@ -22,6 +22,7 @@ from tests.support.settings import CONFIG
 from wsss.config.reading import read_config, read_mapping
 from wsss.config.systems import System
 from wsss.pretrained.files import PAIRED, starts
+from wsss.workflow.fingerprint import module_of
 from wsss.workflow.plan import TRAININGS, ConfigError, Plan, shard_names
 
 OVERLAYS = {
@@ -100,17 +101,24 @@ def names(rule: str, section: str) -> set[str]:
 
 
 def run_arguments(stage: str) -> set[str]:
-    tree = ast.parse((ROOT / "wsss" / "stages" / f"{stage}.py").read_text())
+    tree = ast.parse((ROOT / module_of(stage).replace(".", "/")).with_suffix(".py").read_text())
     run = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "run")
     assert not run.args.args
     return {argument.arg for argument in run.args.kwonlyargs}
 
 
 def test_every_stage_has_a_rule() -> None:
+    """In a folder of stages/ that is named as the rule's file."""
     stages = {
-        path.stem for path in (ROOT / "wsss" / "stages").glob("*.py") if "\ndef run(" in path.read_text()
+        path.stem: path.parent.name
+        for path in (ROOT / "wsss" / "stages").glob("*/*.py")
+        if path.stem != "__init__"
     }
-    assert stages == set(rules())
+    assert stages == {
+        rule: path.stem
+        for path in (ROOT / "rules").glob("*.smk")
+        for rule in re.findall(r"(?m)^rule (\w+):", path.read_text())
+    }
 
 
 @pytest.mark.parametrize("rule", sorted(rules()))
