@@ -12,7 +12,7 @@ from tests.support.builders import folder_bytes
 from tests.support.small_disk import leave, small_disk
 from wsss.artefacts.files import Unwritten
 from wsss.artefacts.formats import Record, write_json, write_labels, write_tensors
-from wsss.artefacts.shard_writer import Recipe, make_labels, make_tensors
+from wsss.artefacts.shard_writer import Provenance, label_shard, tensor_shard
 
 SIZE = 2**20
 FULL = r"/{}: cannot be written \(No space left on device\); free disk space"
@@ -42,20 +42,19 @@ class Shard:
         self.input.touch()
 
     def run(self, out: Path) -> None:
-        recipe = Recipe("walk_cams", "testing", {}, {}, {"input": self.input})
+        provenance = Provenance("walk_cams", {}, {}, {"input": self.input})
         if self.labels:
-            make_labels(out / "shard", out / "shard.jsonl", RECORDS, self._make, recipe)
+            with label_shard(out / "shard", out / "shard.jsonl", RECORDS, provenance, "testing") as labels:
+                for record in labels.missing:
+                    labels.write(self._make(record))
         else:
-            make_tensors({"maps": out / "shard"}, RECORDS, self._as_tensors, recipe)
+            with tensor_shard({"maps": out / "shard"}, RECORDS, provenance, "testing") as tensors:
+                for record in tensors.missing:
+                    tensors.write({"maps": {record.id: torch.from_numpy(self._make(record))}})
 
-    def _make(self, records: list[Record]) -> Iterator[tuple[str, np.ndarray]]:
-        for record in records:
-            self.made.append(record.id)
-            yield record.id, noise(int(record.id[5:]))
-
-    def _as_tensors(self, records: list[Record]) -> Iterator[dict[str, dict[str, torch.Tensor]]]:
-        for name, values in self._make(records):
-            yield {"maps": {name: torch.from_numpy(values)}}
+    def _make(self, record: Record) -> np.ndarray:
+        self.made.append(record.id)
+        return noise(int(record.id[5:]))
 
 
 @pytest.mark.parametrize("labels", [False, True], ids=["tensors", "labels"])

@@ -20,7 +20,7 @@ from tests.support.memory import Peak
 from tests.support.processes import ended, fork, killed_at
 from wsss.artefacts import shard_writer as shards
 from wsss.artefacts.formats import Record, read_label_index, read_tensors
-from wsss.artefacts.shard_writer import Recipe, make_labels, make_tensors
+from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, label_shard, tensor_shard
 from wsss.models.apc import build_apc
 from wsss.models.classifiers import build_classifier
 from wsss.models.deeplabv2 import build_segmenter
@@ -35,11 +35,13 @@ RECORDS = [Record(name, "", None, 4, 6, (), ()) for name in ("a", "b/c", "d")]
 FORMS = ("views", "attention")
 
 
-def recipe(folder: Path, steps: int = 1, stage: str = "walk_cams", input_text: str = "input") -> Recipe:
+def provenance(
+    folder: Path, steps: int = 1, stage: str = "walk_cams", input_text: str = "input"
+) -> Provenance:
     source = folder / f"{input_text}.txt"
     if not source.exists():  # never while another process reads it
         source.write_text(input_text)
-    return Recipe(stage, "testing", {"steps": steps}, {"made": steps}, {"input": source})
+    return Provenance(stage, {"steps": steps}, {"made": steps}, {"input": source})
 
 
 def some_tensors(units: Sequence[int]) -> Iterator[Tensors]:
@@ -47,34 +49,42 @@ def some_tensors(units: Sequence[int]) -> Iterator[Tensors]:
         yield {form: {f"{unit}/{form}": torch.full((unit + 1,), unit)} for form in FORMS}
 
 
-def some_labels(records: Sequence[Record]) -> Iterator[tuple[str, np.ndarray]]:
+def some_labels(records: Sequence[Record]) -> Iterator[np.ndarray]:
     for record in records:
-        yield record.id, np.full((record.height, record.width), RECORDS.index(record), np.uint8)
+        yield np.full((record.height, record.width), RECORDS.index(record), np.uint8)
 
 
+@again_if_overtaken
 def run_tensors(
-    out: Path, make: Callable[[Sequence[int]], Iterator[Tensors]] = some_tensors, **how: Any
+    *, out: Path, make: Callable[[Sequence[int]], Iterator[Tensors]] = some_tensors, **how: Any
 ) -> None:
-    make_tensors({form: out / form for form in FORMS}, range(3), make, recipe(out.parent, **how))
+    outputs = {form: out / form for form in FORMS}
+    with tensor_shard(outputs, range(3), provenance(out.parent, **how), "testing") as shard:
+        for tensors in make(shard.missing):
+            shard.write(tensors)
 
 
+@again_if_overtaken
 def run_labels(
-    out: Path, make: Callable[[Sequence[Record]], Iterator[Any]] = some_labels, **how: Any
+    *, out: Path, make: Callable[[Sequence[Record]], Iterator[np.ndarray]] = some_labels, **how: Any
 ) -> None:
-    make_labels(out / "labels", out / "labels.jsonl", RECORDS, make, recipe(out.parent, **how))
+    how_made = provenance(out.parent, **how)
+    with label_shard(out / "labels", out / "labels.jsonl", RECORDS, how_made, "testing") as shard:
+        for label in make(shard.missing):
+            shard.write(label)
 
 
 TOYS = [(run_tensors, some_tensors), (run_labels, some_labels)]
 
 
 def test_the_shard_holds_what_was_made(tmp_path: Path) -> None:
-    run_tensors(tmp_path / "out")
+    run_tensors(out=tmp_path / "out")
     for form in FORMS:
         found = read_tensors(tmp_path / "out" / form, form)
         assert {name: tensor.tolist() for name, tensor in found.items()} == {
             f"{unit}/{form}": [unit] * (unit + 1) for unit in range(3)
         }
-    run_labels(tmp_path / "out")
+    run_labels(out=tmp_path / "out")
     assert read_label_index(tmp_path / "out" / "labels.jsonl").ids == ("a", "b/c", "d")
     assert sorted(os.listdir(tmp_path / "out")) == ["attention", "labels", "labels.jsonl", "views"]
 
@@ -90,14 +100,14 @@ def whole_or_absent(found: Mapping[str, bytes], whole: Mapping[str, bytes]) -> b
 def test_killed_anywhere_it_ends_with_the_same_bytes(
     tmp_path: Path, run: Callable[..., None], make: Callable[..., Any]
 ) -> None:
-    run(tmp_path / "undisturbed")
+    run(out=tmp_path / "undisturbed")
     whole = folder_bytes(tmp_path / "undisturbed")
     for step in itertools.count():
         out = tmp_path / str(step)
-        if not killed_at(step, partial(run, out)):
+        if not killed_at(step, partial(run, out=out)):
             break
         assert whole_or_absent(folder_bytes(out), whole)
-        run(out)
+        run(out=out)
         assert folder_bytes(out) == whole
     assert step > 12
 
@@ -117,12 +127,12 @@ def test_only_what_is_missing_is_made(
         raise KeyError("network")
 
     with pytest.raises(KeyError):
-        run(tmp_path / "out", failing)
-    run(tmp_path / "out", counted, steps=2)
+        run(out=tmp_path / "out", make=failing)
+    run(out=tmp_path / "out", make=counted, steps=2)
     assert made == [3]  # other settings: another shard's parts, which its success removes
     with pytest.raises(KeyError):
-        run(tmp_path / "out", failing)
-    run(tmp_path / "out", counted)
+        run(out=tmp_path / "out", make=failing)
+    run(out=tmp_path / "out", make=counted)
     assert made == [3, 1]
 
 
@@ -130,13 +140,13 @@ def test_only_what_is_missing_is_made(
 def test_a_damaged_part_is_made_again(
     tmp_path: Path, run: Callable[..., None], make: Callable[..., Any]
 ) -> None:
-    run(tmp_path / "undisturbed")
-    assert killed_at(2, lambda: run(tmp_path / "out"), "replace")
+    run(out=tmp_path / "undisturbed")
+    assert killed_at(2, lambda: run(out=tmp_path / "out"), "replace")
     parts = [path for path in (tmp_path / "out").rglob("*") if path.suffix in (".png", ".safetensors")]
     assert len(parts) == 2
     for part in parts:
         part.write_bytes(part.read_bytes()[:-3])
-    run(tmp_path / "out")
+    run(out=tmp_path / "out")
     assert folder_bytes(tmp_path / "out") == folder_bytes(tmp_path / "undisturbed")
 
 
@@ -147,7 +157,7 @@ def test_other_settings_inputs_or_code_take_nothing_over(tmp_path: Path) -> None
 
     def folders(input_text: str = "input", **how: Any) -> set[str]:
         with pytest.raises(KeyError):
-            run_tensors(tmp_path / "out", failing, input_text=input_text, **how)
+            run_tensors(out=tmp_path / "out", make=failing, input_text=input_text, **how)
         return set(os.listdir(tmp_path / "out"))
 
     first = folders()
@@ -162,16 +172,16 @@ def test_overtaken_by_another_process_it_still_succeeds(
     tmp_path: Path, run: Callable[..., None], make: Callable[..., Any]
 ) -> None:
     """The other one finishes, and removes the parts, between two of this one's images."""
-    run(tmp_path / "undisturbed")
+    run(out=tmp_path / "undisturbed")
     overtakes = iter(range(2))
 
     def slow(units: Sequence[Any]) -> Iterator[Any]:
         for number, result in enumerate(make(units)):
             yield result
             if number == 1 and next(overtakes, None) is not None:
-                run(tmp_path / "out")
+                run(out=tmp_path / "out")
 
-    run(tmp_path / "out", slow)
+    run(out=tmp_path / "out", make=slow)
     assert next(overtakes, None) is None
     assert folder_bytes(tmp_path / "out") == folder_bytes(tmp_path / "undisturbed")
 
@@ -185,25 +195,35 @@ def test_two_processes_that_make_one_shard_both_succeed(
             time.sleep(0.002)
             yield result
 
-    run(tmp_path / "undisturbed")
+    run(out=tmp_path / "undisturbed")
     for _ in range(3):
-        children = [fork(lambda: run(tmp_path / "out", slow)) for _ in range(2)]
+        children = [fork(lambda: run(out=tmp_path / "out", make=slow)) for _ in range(2)]
         assert [ended(child) for child in children] == [0, 0]
         assert folder_bytes(tmp_path / "out") == folder_bytes(tmp_path / "undisturbed")
 
 
 def test_a_shard_without_images_is_written(tmp_path: Path) -> None:
-    make_tensors({"maps": tmp_path / "maps"}, [], lambda units: pytest.fail("computed"), recipe(tmp_path))
+    with tensor_shard({"maps": tmp_path / "maps"}, [], provenance(tmp_path), "testing") as shard:
+        assert shard.missing == []
     assert read_tensors(tmp_path / "maps", "maps") == {}
 
 
-def test_one_units_tensors_are_held_at_a_time(tmp_path: Path) -> None:
-    def large(units: Sequence[int]) -> Iterator[Tensors]:
-        for unit in units:
-            yield {"maps": {str(unit): torch.full((2**18,), unit)}}
+def test_a_result_for_each_missing_unit_is_asked_for(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match="expected a result for each missing unit, found none for 2"),
+        tensor_shard({"maps": tmp_path / "maps"}, range(3), provenance(tmp_path), "testing") as shard,
+    ):
+        shard.write({"maps": {"0": torch.zeros(1)}})
+    assert not (tmp_path / "maps").exists()
 
-    with Peak() as peak:
-        make_tensors({"maps": tmp_path / "maps"}, range(6), large, recipe(tmp_path))
+
+def test_one_units_tensors_are_held_at_a_time(tmp_path: Path) -> None:
+    with (
+        Peak() as peak,
+        tensor_shard({"maps": tmp_path / "maps"}, range(6), provenance(tmp_path), "testing") as shard,
+    ):
+        for unit in shard.missing:
+            shard.write({"maps": {str(unit): torch.full((2**18,), unit)}})
     assert (tmp_path / "maps").stat().st_size > 6 * 2**21
     assert peak.bytes <= 2 * 2**21  # the one being written and the next
 
@@ -311,20 +331,20 @@ def test_a_killed_stage_goes_on_and_ends_with_the_same_bytes(
 
 
 class _Seen(Exception):
-    """The recipe of a stage that is stopped before it works."""
+    """The provenance of a stage that is stopped before it works."""
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_everything_that_shapes_a_shard_names_its_work_folder(
     tmp_path: Path, inputs: Path, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(artefact: object, parts: object, units: object, make: object, how: Recipe) -> None:
+    def stop(artefact: object, parts: object, units: object, how: Provenance, doing: object) -> None:
         raise _Seen(how)
 
-    monkeypatch.setattr(shards, "_make", stop)
+    monkeypatch.setattr(shards, "_shard", stop)
     with pytest.raises(_Seen) as seen:
         run_stage(stage, inputs, tmp_path)
-    how: Recipe = seen.value.args[0]
+    how: Provenance = seen.value.args[0]
     files = {"manifest", *INPUTS[stage]}
     optional = {"threshold"}  # a file that stages read where a rule on the whole data set makes it
     assert how.stage == stage

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import ENOENT
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
 from wsss.artefacts.class_maps import size_of
-from wsss.artefacts.files import Inputs, Unwritten, digests, naming, work_folder
+from wsss.artefacts.files import ArtefactError, Inputs, PathLike, Unwritten, digests, naming, work_folder
 from wsss.artefacts.finished_parts import has_label, has_part, join_labels, join_tensors, write_part
-from wsss.artefacts.formats import Labels, PathLike, Record, label_path, write_mask
+from wsss.artefacts.formats import Labels, Record, label_path, write_mask
 from wsss.runtime.progress import progress
 from wsss.workflow.fingerprint import fingerprint
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
-# The same where a method only takes them, which the type checker wants told.
-AUnit = TypeVar("AUnit", contravariant=True)
-AResult = TypeVar("AResult", contravariant=True)
+TensorsByForm = Mapping[str, Mapping[str, Tensor]]  # by the artefact's form, then by name
 
 REPEATS = 3  # how many processes that make the same shard may overtake one
 
@@ -30,112 +31,157 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Provenance:
     """What a shard is made from and how.
 
     Attributes:
         stage: Name of the stage, whose code shapes the result.
-        doing: What is being done, for the reader of the log.
         settings: All parameters of the stage.
         params: What the artefact says of how it was made.
         inputs: Files read, by name.
     """
 
     stage: str
-    doing: str
     settings: Mapping[str, Any]
     params: Mapping[str, Any]
     inputs: Inputs
 
 
-class Parts(Protocol[AUnit, AResult]):
+class Overtaken(ArtefactError):
+    """Another process finished the same shard meanwhile and removed its parts."""
+
+
+def again_if_overtaken(run: Callable[..., None]) -> Callable[..., None]:
+    """Run a stage anew where another process has finished the same shard and removed the parts."""
+
+    @functools.wraps(run)
+    def repeated(**arguments: Any) -> None:
+        for repeats in reversed(range(REPEATS)):
+            try:
+                return run(**arguments)
+            except Overtaken as error:
+                if not repeats:
+                    raise
+                log.info("%s; making them anew", error)
+        return None
+
+    return repeated
+
+
+class _Parts(ABC, Generic[Unit, Result]):
     """The results of some units of a shard, in its work folder."""
 
-    def has(self, number: int, unit: AUnit) -> bool:
+    @abstractmethod
+    def has(self, number: int, unit: Unit) -> bool:
         """Whether a unit's result is there and whole."""
 
-    def keep(self, number: int, unit: AUnit, result: AResult) -> None:
+    @abstractmethod
+    def keep(self, number: int, unit: Unit, result: Result) -> None:
         """Write a unit's result, whole or not at all."""
 
-    def join(self, units: Sequence[AUnit], params: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+    @abstractmethod
+    def join(self, units: Sequence[Unit], params: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
         """Write the artefact; ``inputs`` are digests."""
 
 
-def make_tensors(
-    outputs: Mapping[str, PathLike],
-    units: Sequence[Unit],
-    make: Callable[[Sequence[Unit]], Iterator[Mapping[str, Mapping[str, Tensor]]]],
-    recipe: Recipe,
-) -> None:
-    """Write a shard of tensors; its bytes do not depend on how often that was interrupted.
+class ShardWriter(Generic[Unit, Result]):
+    """A shard that is being written unit by unit; a unit's result must not depend on the other units.
+
+    Attributes:
+        missing: The units that have to be made; the others were before this process was started.
+    """
+
+    def __init__(self, parts: _Parts[Unit, Result], units: Sequence[Unit], doing: str) -> None:
+        numbers = [number for number, unit in enumerate(units) if not parts.has(number, unit)]
+        if len(numbers) < len(units):
+            done = len(units) - len(numbers)
+            log.info("%s: %d of %d parts are there already", doing, done, len(units))
+        self.missing = [units[number] for number in numbers]
+        self._parts, self._units = parts, units
+        self._numbers = progress(numbers, len(numbers), doing)
+
+    def write(self, result: Result) -> None:
+        """Keep the result of the next missing unit, whole or not at all; shows how far the shard is."""
+        number = next(self._numbers)
+        self._parts.keep(number, self._units[number], result)
+
+    def finish(self) -> None:
+        """Check that nothing is missing any more."""
+        if left := list(self._numbers):
+            raise ValueError(f"expected a result for each missing unit, found none for {len(left)}")
+
+
+@contextmanager
+def tensor_shard(
+    outputs: Mapping[str, PathLike], units: Sequence[Unit], provenance: Provenance, doing: str
+) -> Iterator[ShardWriter[Unit, TensorsByForm]]:
+    """Open a shard of tensors for writing; its bytes do not depend on how often that was interrupted.
 
     Args:
         outputs: Where to write, by the artefacts' forms.
-        units: Images or batches of them; the tensors of each must not depend on the others.
-        make: Computes the units it is given, in their order: each one's tensors, by form and name.
-        recipe: How.
+        units: Images or batches of them.
+        provenance: What it is made from and how.
+        doing: What is being done, for the reader of the log.
+
+    Yields:
+        What takes each missing unit's tensors, by form and name. The shard is there after the block.
+
+    Raises:
+        Overtaken: If another process finished it and removed the parts; see :func:`again_if_overtaken`.
     """
-    _make(next(iter(outputs.values())), lambda work: _Tensors(work, outputs), units, make, recipe)
+    artefact = next(iter(outputs.values()))
+    with _shard(artefact, lambda work: _Tensors(work, outputs), units, provenance, doing) as writer:
+        yield writer
 
 
-def make_labels(
-    labels: PathLike,
-    index: PathLike,
-    records: Sequence[Record],
-    make: Callable[[Sequence[Record]], Iterator[tuple[str, Labels]]],
-    recipe: Recipe,
-) -> None:
-    """Write a shard of label maps; its bytes do not depend on how often that was interrupted.
+@contextmanager
+def label_shard(
+    labels: PathLike, index: PathLike, records: Sequence[Record], provenance: Provenance, doing: str
+) -> Iterator[ShardWriter[Record, Labels]]:
+    """Open a shard of label maps for writing; its bytes do not depend on how often that was interrupted.
 
     Args:
         labels: Folder to write the label maps to.
         index: Where to write the folder's index.
-        records: The images; the label map of each must not depend on the others.
-        make: Computes the images it is given, in their order: each one's id and label map.
-        recipe: How.
+        records: The images.
+        provenance: What it is made from and how.
+        doing: What is being done, for the reader of the log.
+
+    Yields:
+        What takes each missing image's label map, uint8 (H, W). The shard is there after the block.
+
+    Raises:
+        Overtaken: If another process finished it and removed the parts; see :func:`again_if_overtaken`.
     """
-    _make(labels, lambda work: _Labels(work, labels, index), records, make, recipe)
+    with _shard(labels, lambda work: _Labels(work, labels, index), records, provenance, doing) as writer:
+        yield writer
 
 
-def _make(
+@contextmanager
+def _shard(
     artefact: PathLike,
-    parts_in: Callable[[Path], Parts[Unit, Result]],
+    parts_in: Callable[[Path], _Parts[Unit, Result]],
     units: Sequence[Unit],
-    make: Callable[[Sequence[Unit]], Iterator[Result]],
-    recipe: Recipe,
-) -> None:
-    inputs = digests(recipe.inputs)
-    shape = {"params": recipe.settings, "inputs": inputs, "code": fingerprint(recipe.stage)}
+    provenance: Provenance,
+    doing: str,
+) -> Iterator[ShardWriter[Unit, Result]]:
+    inputs = digests(provenance.inputs)
+    shape = {"params": provenance.settings, "inputs": inputs, "code": fingerprint(provenance.stage)}
     with work_folder(artefact, shape) as work:
         parts = parts_in(work)
-        for repeats in reversed(range(REPEATS)):
-            try:
-                _add_missing(parts, units, make, recipe.doing)
-                parts.join(units, recipe.params, inputs)
-                break
-            except Unwritten as error:
-                if error.errno != ENOENT or not repeats:
-                    raise
-                log.info("%s: another process finished it and removed the parts; making them anew", artefact)
-
-
-def _add_missing(
-    parts: Parts[Unit, Result],
-    units: Sequence[Unit],
-    make: Callable[[Sequence[Unit]], Iterator[Result]],
-    doing: str,
-) -> None:
-    missing = [(number, unit) for number, unit in enumerate(units) if not parts.has(number, unit)]
-    if len(missing) < len(units):
-        log.info("%s: %d of %d parts are there already", doing, len(units) - len(missing), len(units))
-    if missing:
-        results = progress(make([unit for _, unit in missing]), len(missing), doing)
-        for (number, unit), result in zip(missing, results, strict=True):
-            parts.keep(number, unit, result)
+        try:
+            writer = ShardWriter(parts, units, doing)
+            yield writer
+            writer.finish()
+            parts.join(units, provenance.params, inputs)
+        except Unwritten as error:
+            if error.errno != ENOENT:
+                raise
+            raise Overtaken(f"{artefact}: another process finished it and removed the parts") from error
 
 
 @dataclass(frozen=True)
-class _Tensors:
+class _Tensors(_Parts[Any, TensorsByForm]):
     """A file a unit and form."""
 
     work: Path
@@ -144,7 +190,7 @@ class _Tensors:
     def has(self, number: int, unit: object) -> bool:
         return all(has_part(self._path(kind, number)) for kind in self.outputs)
 
-    def keep(self, number: int, unit: object, result: Mapping[str, Mapping[str, Tensor]]) -> None:
+    def keep(self, number: int, unit: object, result: TensorsByForm) -> None:
         for kind, output in self.outputs.items():
             with naming(output):
                 write_part(self._path(kind, number), result[kind])
@@ -159,7 +205,7 @@ class _Tensors:
 
 
 @dataclass(frozen=True)
-class _Labels:
+class _Labels(_Parts[Record, Labels]):
     """A PNG an image."""
 
     work: Path
@@ -169,10 +215,9 @@ class _Labels:
     def has(self, number: int, unit: Record) -> bool:
         return has_label(self.work, unit.id, size_of(unit))
 
-    def keep(self, number: int, unit: Record, result: tuple[str, Labels]) -> None:
-        image, label = result
+    def keep(self, number: int, unit: Record, result: Labels) -> None:
         with naming(self.labels):
-            write_mask(label_path(self.work, image), label)
+            write_mask(label_path(self.work, unit.id), result)
 
     def join(self, units: Sequence[Record], params: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
         ids = [record.id for record in units]

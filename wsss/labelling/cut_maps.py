@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from wsss.artefacts.class_maps import ImageMaps, stream_maps
-from wsss.artefacts.formats import PathLike, Record, TensorShard, open_tensors, read_manifest
-from wsss.artefacts.shard_writer import Recipe, make_labels
+from wsss.artefacts.formats import PathLike, open_tensors, read_manifest
+from wsss.artefacts.shard_writer import Provenance, label_shard
 from wsss.labelling.thresholds import resolved
 from wsss.runtime.process_pool import parallel_map
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 Cut: TypeAlias = Callable[[Mapping[str, Any], ImageMaps], NDArray[np.uint8]]
 
 
-def label_shard(
+def cut_shard(
     stage: str,
     cut: Cut,
     manifest: PathLike,
@@ -52,23 +52,14 @@ def label_shard(
     files = {"threshold": threshold} if threshold is not None else {}
     records = read_manifest(manifest).shard("train", shard)
     with open_tensors(maps, "maps") as source:
-        recipe = Recipe(
+        provenance = Provenance(
             stage,
-            "making label maps",
             settings={"settings": made, "shard": shard},
             params={"settings": settings, "maps": source.params, **found},
             inputs={"manifest": manifest, "maps": maps, **files},
         )
-        make_labels(labels, index, records, partial(_labels, source, cut, made), recipe)
+        with label_shard(labels, index, records, provenance, "making label maps") as out:
+            items = stream_maps(source, out.missing)
+            for label in parallel_map(partial(cut, made), items, torch.get_num_threads()):
+                out.write(label)
     log.info("%s: label maps of %d images", shard, len(records))
-
-
-def _labels(
-    source: TensorShard, cut: Cut, settings: Mapping[str, Any], records: Sequence[Record]
-) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    items = stream_maps(source, records)
-    return parallel_map(partial(_named, cut, settings), items, torch.get_num_threads())
-
-
-def _named(cut: Cut, settings: Mapping[str, Any], item: ImageMaps) -> tuple[str, NDArray[np.uint8]]:
-    return item.record.id, cut(settings, item)

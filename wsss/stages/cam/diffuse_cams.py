@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from wsss.artefacts.class_maps import MAP_STRIDE, check_classes, grid_size, size_of
 from wsss.artefacts.formats import ArtefactError, PathLike, Record, TensorShard, open_tensors, read_manifest
-from wsss.artefacts.shard_writer import Recipe, make_tensors
+from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, tensor_shard
 from wsss.data.transforms import scaled_size
 from wsss.methods.cam import merge_views, normalise, peaks
 from wsss.methods.diffusion import diffuse, token_count, transition_from_neighbours
@@ -133,6 +132,7 @@ METHODS: dict[str, Method] = {
 }
 
 
+@again_if_overtaken
 def run(
     *,
     manifest: PathLike,
@@ -155,27 +155,26 @@ def run(
     """
     records = read_manifest(manifest).shard("train", shard)
     with open_tensors(cams, "views") as views, open_tensors(attention, "attention") as neighbours:
-        recipe = Recipe(
+        provenance = Provenance(
             "diffuse_cams",
-            f"class maps by {settings['kind']}",
             settings={"settings": settings, "shard": shard},
             params={"stride": MAP_STRIDE, "settings": settings, "views": views.params},
             inputs={"manifest": manifest, "cams": cams, "attention": attention},
         )
-        make_tensors({"maps": maps}, records, partial(_made, views, neighbours, settings), recipe)
+        with tensor_shard({"maps": maps}, records, provenance, f"class maps by {settings['kind']}") as out:
+            for record in out.missing:
+                out.write({"maps": _tensors(views, neighbours, record, settings)})
     log.info("%s: maps of %d images by %s", shard, len(records), settings["kind"])
 
 
-def _made(
-    views: TensorShard, neighbours: TensorShard, settings: Mapping[str, Any], records: Sequence[Record]
-) -> Iterator[dict[str, dict[str, Tensor]]]:
-    """One image's tensors after the other."""
-    for record in records:
-        tensors = {
-            f"{record.id}/classes": check_classes(views, record),
-            f"{record.id}/maps": _maps(views, neighbours, record, settings).half(),
-        }
-        yield {"maps": tensors}
+def _tensors(
+    views: TensorShard, neighbours: TensorShard, record: Record, settings: Mapping[str, Any]
+) -> dict[str, Tensor]:
+    """What is stored of one image, by name."""
+    return {
+        f"{record.id}/classes": check_classes(views, record),
+        f"{record.id}/maps": _maps(views, neighbours, record, settings).half(),
+    }
 
 
 def _maps(views: TensorShard, neighbours: TensorShard, record: Record, settings: Mapping[str, Any]) -> Tensor:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch import Tensor
 from wsss.artefacts.class_maps import half, size_of
 from wsss.artefacts.formats import ArtefactError, PathLike, Record, read_image, read_manifest
 from wsss.artefacts.networks import load_network
-from wsss.artefacts.shard_writer import Recipe, make_tensors
+from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, tensor_shard
 from wsss.config.stored_views import token_maps_of
 from wsss.data.transforms import normalise, rescale, scaled_size, to_tensor
 from wsss.methods.attention import aggregate_attention, class_attention, feature_affinity, transcam
@@ -46,6 +45,7 @@ class Batch(NamedTuple):
     records: Sequence[Record]
 
 
+@again_if_overtaken
 def run(
     *,
     manifest: PathLike,
@@ -87,9 +87,8 @@ def run(
         _check_tokens(mapped, views["scales"], model.token_stride)
     batches = _batches(mapped, views["scales"], model.token_stride or model.stride)
     token_maps = token_maps_of(network)
-    recipe = Recipe(
+    provenance = Provenance(
         "extract_maps",
-        "extracting maps",
         settings={"network": network, "views": views, "shard": shard},
         params={
             "stride": model.stride,
@@ -100,7 +99,10 @@ def run(
         inputs={"manifest": manifest, "weights": weights},
     )
     outputs = {"views": cams, "attention": attention}
-    make_tensors(outputs, [Batch(None, records), *batches], partial(_made, model, network, views), recipe)
+    units = [Batch(None, records), *batches]
+    with tensor_shard(outputs, units, provenance, "extracting maps") as out:
+        for batch in out.missing:
+            out.write(_tensors(model, batch, network, views))
     log.info("%s: maps of %d images in %d batches", shard, len(records), len(batches))
 
 
@@ -140,17 +142,15 @@ def _batch_size(height: int, width: int, stride: int) -> int:
     return max(1, BATCH_BYTES // (ATTENTION_BYTES * tokens**2 + PIXEL_BYTES * height * width))
 
 
-def _made(
-    model: Classifier, network: Mapping[str, Any], views: Mapping[str, Any], batches: Sequence[Batch]
-) -> Iterator[dict[str, dict[str, Tensor]]]:
-    """One batch's tensors after the other: those of the class maps' file and those of the attention's."""
-    for batch in batches:
-        if batch.scale is None:
-            classes = {record.id: torch.tensor(record.classes, dtype=torch.int64) for record in batch.records}
-            yield {"views": {f"{name}/classes": tensor for name, tensor in classes.items()}, "attention": {}}
-        else:
-            maps, neighbours = _extract(model, batch.scale, batch.records, network, views)
-            yield {"views": maps, "attention": neighbours}
+def _tensors(
+    model: Classifier, batch: Batch, network: Mapping[str, Any], views: Mapping[str, Any]
+) -> dict[str, dict[str, Tensor]]:
+    """What is stored of a batch: tensors of the class maps' file and of the attention's, by name."""
+    if batch.scale is None:
+        classes = {record.id: torch.tensor(record.classes, dtype=torch.int64) for record in batch.records}
+        return {"views": {f"{name}/classes": tensor for name, tensor in classes.items()}, "attention": {}}
+    maps, neighbours = _extract(model, batch.scale, batch.records, network, views)
+    return {"views": maps, "attention": neighbours}
 
 
 @torch.inference_mode()

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from wsss.artefacts.class_maps import ImageMaps
 from wsss.artefacts.formats import PathLike, read_image
-from wsss.labelling.cut_maps import label_shard
+from wsss.artefacts.shard_writer import again_if_overtaken
+from wsss.labelling.cut_maps import cut_shard
 from wsss.labelling.thresholds import image_threshold
 from wsss.methods.labels import irn_labels, label_thresholds
 
 
+@again_if_overtaken
 def run(
     *,
     manifest: PathLike,
@@ -38,7 +40,7 @@ def run(
         shard: Which part of the split ``train``, such as ``002of048``.
         threshold: File of the data set's threshold, where the setting is a rule of one.
     """
-    label_shard("make_irn_labels", _cut, manifest, maps, labels, index, settings, shard, threshold)
+    cut_shard("make_irn_labels", _cut, manifest, maps, labels, index, settings, shard, threshold)
 
 
 def _cut(settings: Mapping[str, Any], item: ImageMaps) -> NDArray[np.uint8]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor
 
 from wsss.artefacts.class_maps import MAP_STRIDE, check_classes, read_maps, size_of
 from wsss.artefacts.formats import (
-    Manifest,
     PathLike,
     Record,
     TensorShard,
@@ -21,7 +19,7 @@ from wsss.artefacts.formats import (
     read_manifest,
 )
 from wsss.artefacts.networks import load_network
-from wsss.artefacts.shard_writer import Recipe, make_tensors
+from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, tensor_shard
 from wsss.data.transforms import long_side_factor, normalise, rescale, scaled_size, to_tensor
 from wsss.methods.affinity import random_walk
 from wsss.methods.cam import regrid, upsample_maps
@@ -32,6 +30,7 @@ from wsss.runtime.device import device
 log = logging.getLogger(__name__)
 
 
+@again_if_overtaken
 def run(
     *,
     manifest: PathLike,
@@ -64,36 +63,28 @@ def run(
     data = read_manifest(manifest)
     records = data.shard("train", shard)
     with open_tensors(maps, "maps") as source:
-        recipe = Recipe(
+        provenance = Provenance(
             "walk_cams",
-            "walking",
             settings={"network": network, "walk": walk, "shard": shard},
             params={**source.params, "walk": walk},
             inputs={"manifest": manifest, "maps": maps, "weights": weights},
         )
-        make_tensors(
-            {"maps": walked}, records, partial(_walked, data, source, weights, network, walk), recipe
-        )
+        with tensor_shard({"maps": walked}, records, provenance, "walking") as out:
+            model = load_network(build_irnet(network), weights, data)
+            for record in out.missing:
+                out.write({"maps": _tensors(model, record, source, network, walk)})
     log.info("%s: walked the maps of %d images", shard, len(records))
 
 
-def _walked(
-    data: Manifest,
-    source: TensorShard,
-    weights: PathLike,
-    network: Mapping[str, Any],
-    walk: Mapping[str, Any],
-    records: Sequence[Record],
-) -> Iterator[dict[str, dict[str, Tensor]]]:
-    """One image's tensors after the other."""
-    model = load_network(build_irnet(network), weights, data)
-    for record in records:
-        scores = read_maps(source, record).float()
-        tensors = {
-            f"{record.id}/classes": check_classes(source, record),
-            f"{record.id}/maps": _walk(model, record, scores, network, walk).half(),
-        }
-        yield {"maps": tensors}
+def _tensors(
+    model: IRNet, record: Record, source: TensorShard, network: Mapping[str, Any], walk: Mapping[str, Any]
+) -> dict[str, Tensor]:
+    """What is stored of one image, by name."""
+    scores = read_maps(source, record).float()
+    return {
+        f"{record.id}/classes": check_classes(source, record),
+        f"{record.id}/maps": _walk(model, record, scores, network, walk).half(),
+    }
 
 
 @torch.inference_mode()

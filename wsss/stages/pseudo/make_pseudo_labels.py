@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from wsss.artefacts.class_maps import ImageMaps
 from wsss.artefacts.formats import PathLike, read_image
-from wsss.labelling.cut_maps import label_shard
+from wsss.artefacts.shard_writer import again_if_overtaken
+from wsss.labelling.cut_maps import cut_shard
 from wsss.labelling.thresholds import image_threshold
 from wsss.methods.crf import dense_crf
 from wsss.methods.labels import pseudo_labels
@@ -18,6 +19,7 @@ from wsss.methods.labels import pseudo_labels
 FLOOR = 1e-5  # least score that a plane has before the CRF
 
 
+@again_if_overtaken
 def run(
     *,
     manifest: PathLike,
@@ -40,7 +42,7 @@ def run(
         shard: Which part of the split ``train``, such as ``002of048``.
         threshold: File of the data set's threshold, where the setting is a rule of one.
     """
-    label_shard("make_pseudo_labels", _cut, manifest, maps, labels, index, settings, shard, threshold)
+    cut_shard("make_pseudo_labels", _cut, manifest, maps, labels, index, settings, shard, threshold)
 
 
 def _cut(settings: Mapping[str, Any], item: ImageMaps) -> NDArray[np.uint8]:

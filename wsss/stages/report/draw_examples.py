@@ -69,7 +69,8 @@ def run(
     """
     data = read_manifest(manifest)
     records = choose(data.split("seed") or data.split("train"), examples)
-    predicted = dict(label_maps(data, records, weights, network, settings))
+    ids = [record.id for record in records]
+    predicted = dict(zip(ids, label_maps(data, records, weights, network, settings), strict=True))
     columns: dict[str, Column] = {
         "image": lambda record, image: image,
         "CAM": _maps_column(cams),

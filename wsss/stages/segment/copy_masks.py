@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-from wsss.artefacts.formats import ArtefactError, Labels, PathLike, Record, read_manifest
-from wsss.artefacts.shard_writer import Recipe, make_labels
+from wsss.artefacts.formats import ArtefactError, PathLike, read_manifest
+from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, label_shard
 from wsss.evaluation.counts import read_truth, scored
 
 SPLIT = "train"
 TRUTH = {"supervision": "true masks of the training images", "pixel_labels": True}
 
 
+@again_if_overtaken
 def run(*, manifest: PathLike, labels: PathLike, index: PathLike, shard: str) -> None:
     """Write the masks of one shard's images; an image without one has no label map.
 
@@ -32,10 +31,8 @@ def run(*, manifest: PathLike, labels: PathLike, index: PathLike, shard: str) ->
             "bound to train, ask for another result"
         )
     params = {**TRUTH, "masked": masked, "images": len(data.split(SPLIT))}
-    recipe = Recipe("copy_masks", "copying masks", {"shard": shard}, params, {"manifest": manifest})
-
-    def copies(records: Sequence[Record]) -> Iterator[tuple[str, Labels]]:
-        for record in records:
-            yield record.id, read_truth(record, data.num_classes + 1).numpy()
-
-    make_labels(labels, index, scored(data.shard(SPLIT, shard), SPLIT), copies, recipe)
+    provenance = Provenance("copy_masks", {"shard": shard}, params, {"manifest": manifest})
+    records = scored(data.shard(SPLIT, shard), SPLIT)
+    with label_shard(labels, index, records, provenance, "copying masks") as out:
+        for record in out.missing:
+            out.write(read_truth(record, data.num_classes + 1).numpy())

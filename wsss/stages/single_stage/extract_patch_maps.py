@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from wsss.artefacts.class_maps import MAP_STRIDE, half, size_of
-from wsss.artefacts.formats import Manifest, PathLike, Record, read_manifest
-from wsss.artefacts.shard_writer import Recipe, make_tensors
+from wsss.artefacts.formats import PathLike, Record, read_manifest
+from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, tensor_shard
 from wsss.methods.cam import merge_views
 from wsss.models.apc import APCOutput
 from wsss.models.colours import with_colours
@@ -21,6 +20,7 @@ from wsss.prediction.apc_outputs import apc_outputs, on_grid
 log = logging.getLogger(__name__)
 
 
+@again_if_overtaken
 def run(
     *,
     manifest: PathLike,
@@ -45,27 +45,24 @@ def run(
     network = with_colours(network)
     data = read_manifest(manifest)
     records = data.shard("train", shard)
-    recipe = Recipe(
+    provenance = Provenance(
         "extract_patch_maps",
-        "patch maps",
         settings={"network": network, "side": side, "shard": shard},
         params={"stride": MAP_STRIDE, "settings": {"kind": "patches", "side": side}},
         inputs={"manifest": manifest, "weights": weights},
     )
-    make_tensors({"maps": maps}, records, partial(_made, data, weights, network, side), recipe)
+    with tensor_shard({"maps": maps}, records, provenance, "patch maps") as out:
+        for record, output in apc_outputs(data, out.missing, weights, network, side, decode=False):
+            out.write({"maps": _tensors(record, output, side)})
     log.info("%s: patch maps of %d images", shard, len(records))
 
 
-def _made(
-    data: Manifest, weights: PathLike, network: Mapping[str, Any], side: int, records: Sequence[Record]
-) -> Iterator[dict[str, dict[str, Tensor]]]:
-    """One image's tensors after the other."""
-    for record, output in apc_outputs(data, records, weights, network, side, decode=False):
-        tensors = {
-            f"{record.id}/classes": torch.tensor(record.classes, dtype=torch.int64),
-            f"{record.id}/maps": half(_maps(output, record, side), record),
-        }
-        yield {"maps": tensors}
+def _tensors(record: Record, output: APCOutput, side: int) -> dict[str, Tensor]:
+    """What is stored of one image, by name."""
+    return {
+        f"{record.id}/classes": torch.tensor(record.classes, dtype=torch.int64),
+        f"{record.id}/maps": half(_maps(output, record, side), record),
+    }
 
 
 def _maps(output: APCOutput, record: Record, side: int) -> Tensor:

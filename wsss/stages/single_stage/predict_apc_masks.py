@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from wsss.artefacts.class_maps import size_of
 from wsss.artefacts.formats import ArtefactError, Manifest, PathLike, Record, read_manifest
+from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, label_shard
 from wsss.models.apc import APCOutput
 from wsss.models.colours import with_colours
 from wsss.prediction.apc_outputs import apc_outputs, on_grid, resized
-from wsss.prediction.label_images import Prediction, predict_shard, refined_labels
+from wsss.prediction.label_images import Prediction, most_probable
 
 
+@again_if_overtaken
 def run(
     *,
     manifest: PathLike,
@@ -37,16 +37,26 @@ def run(
         labels: Folder to write the label maps to.
         index: Where to write the folder's index.
         network: The network's configuration, with ``mean`` and ``std``.
-        settings: See :func:`apc_label_maps`.
+        settings: ``source``, one of :data:`SOURCES`; ``side`` of the square, in pixels, that the network sees
+            each image as; ``tags``, whether only the background and the classes that the manifest gives the
+            image may win; ``crf``, null or the dense CRF's settings.
         split: ``train``, ``val`` or ``test``.
         shard: Which part of the split, such as ``002of048``.
     """
     network = with_colours(network)
     if settings["tags"]:
         _check_tags(manifest, split)
-    predict_shard(
-        "predict_apc_masks", apc_label_maps, manifest, weights, labels, index, network, settings, split, shard
+    data = read_manifest(manifest)
+    provenance = Provenance(
+        "predict_apc_masks",
+        settings={"network": network, "settings": settings, "split": split, "shard": shard},
+        params={"settings": settings, "split": split},
+        inputs={"manifest": manifest, "weights": weights},
     )
+    with label_shard(labels, index, data.shard(split, shard), provenance, f"predicting {split}") as out:
+        predictions = _predictions(data, out.missing, weights, network, settings)
+        for label in most_probable(predictions, settings["crf"]):
+            out.write(label)
 
 
 def _check_tags(manifest: PathLike, split: str) -> None:
@@ -57,27 +67,6 @@ def _check_tags(manifest: PathLike, split: str) -> None:
             f"{manifest}: expected image labels of {split!r} for an inference with tags: true, found "
             f"none for {len(records)} images; leave that inference out of the data set's apc"
         )
-
-
-def apc_label_maps(
-    data: Manifest,
-    records: Sequence[Record],
-    weights: PathLike,
-    network: Mapping[str, Any],
-    settings: Mapping[str, Any],
-) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Predict images of any split: (id, label map of the image's size), in the order of the records.
-
-    Args:
-        data: The data set.
-        records: The images.
-        weights: The trained network.
-        network: The network's configuration, with ``mean`` and ``std``.
-        settings: ``source``, one of :data:`SOURCES`; ``side`` of the square, in pixels, that the network sees
-            each image as; ``tags``, whether only the background and the classes that the manifest gives the
-            image may win; ``crf``, null or the dense CRF's settings.
-    """
-    return refined_labels(_predictions(data, records, weights, network, settings), settings["crf"])
 
 
 def _predictions(
