@@ -43,7 +43,7 @@ rule evaluate_seeds:
         gpu=0,
     params:
         code=fingerprint("evaluate_seeds"),
-        fixed_threshold=plan.fixed_threshold,
+        configured_threshold=plan.configured_threshold,
         settings=plan.map_settings,
     script:
         "run_stage.py"

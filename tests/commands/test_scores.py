@@ -23,7 +23,7 @@ def stage(split: str, *values: float, **more: Any) -> dict[str, Any]:
 
 
 def summary(*values: float) -> dict[str, Any]:
-    fixed = {**stage("seed", 0.3), "threshold": [0.25], "threshold_chosen": "fixed by the configuration"}
+    configured = {**stage("seed", 0.3), "threshold": [0.25], "threshold_chosen": "configured"}
     best = {"threshold": [0.2], "threshold_chosen": "highest mIoU of the sweep"}
     return {
         "form": "summary",
@@ -31,7 +31,7 @@ def summary(*values: float) -> dict[str, Any]:
         "seeds": list(range(len(values))),
         "pixel_labels_used": False,
         "stages": {
-            "seed": stage("seed", *values, **best, fixed=fixed),
+            "seed": stage("seed", *values, **best, configured=configured),
             "pseudo": stage("seed", *values),
             "segmentation": stage(
                 "val",
@@ -86,7 +86,7 @@ def test_scores_by_rules_stand_below_the_configured_one(
     main(["scores", write(tmp_path, document)])
     lines = capsys.readouterr().out.splitlines()[2:]
     assert [line.partition("images, ")[2] for line in lines[:5]] == ends
-    document["stages"]["seed"]["fixed"] = rules["otsu"]
+    document["stages"]["seed"]["configured"] = rules["otsu"]
     main(["scores", write(tmp_path, document)])
     lines = capsys.readouterr().out.splitlines()[2:]
     ends[1:3] = ["threshold 0.412 (otsu, config, a mean of each image's own)"]

@@ -85,7 +85,7 @@ def test_summaries_alone_have_their_stages(tmp_path: Path) -> None:
 def test_other_inferences_and_the_fixed_threshold_are_scores_of_their_own(tmp_path: Path) -> None:
     def write(name: str, miou: float) -> Path:
         inferences = {"one": {"miou": 9.0}, "two": {"miou": miou}}
-        more = {"inference": "one", "inferences": inferences, "fixed": {"miou": miou / 2}}
+        more = {"inference": "one", "inferences": inferences, "configured": {"miou": miou / 2}}
         more["rules"] = {"otsu": {"miou": miou / 4}}
         write_json(tmp_path / name, {"form": "scores", "seed": 0, "miou": 9.0, **more})
         return tmp_path / name

@@ -70,7 +70,7 @@ def test_picture_grid_has_a_cell_a_picture_and_a_legend_entry_a_class(image: np.
 def test_threshold_curve_draws_three_lines_in_percent_and_marks_two_thresholds() -> None:
     (cell,) = figures.threshold_curve(curve(), 0.2, 0.3, "a sweep").axes
     lines = {str(line.get_label()): line for line in cell.lines}
-    assert list(lines) == ["mIoU", "FP", "FN", "best 0.2", "fixed 0.3"]
+    assert list(lines) == ["mIoU", "FP", "FN", "best 0.2", "configured 0.3"]
     assert np.max(lines["mIoU"].get_ydata()) == pytest.approx(40)
     assert np.asarray(lines["best 0.2"].get_xdata()).tolist() == [0.2, 0.2]
 
@@ -85,7 +85,7 @@ def test_a_threshold_by_a_rule_is_marked_by_its_name() -> None:
 def test_threshold_curve_of_nothing_scored_has_no_best() -> None:
     table = curve().assign(miou=np.nan, mean_fp=np.nan, mean_fn=np.nan)
     (cell,) = figures.threshold_curve(table, None, 0.3, "nothing").axes
-    assert [str(line.get_label()) for line in cell.lines][3:] == ["fixed 0.3"]
+    assert [str(line.get_label()) for line in cell.lines][3:] == ["configured 0.3"]
 
 
 @pytest.mark.parametrize("name", ["figure.svg", "figure.png"])

@@ -162,7 +162,7 @@ def document(run: int, miou: float, measured: str, split: str, **more: Any) -> d
 
 def _seed_document(run: int, method: Mapping[str, Any], refiner: str, miou: float) -> dict[str, Any]:
     best = {"threshold": 0.3, "threshold_chosen": "highest mIoU of the sweep, chosen on this very truth"}
-    fixed = {"miou": miou - 0.05, "threshold": 0.25, "threshold_chosen": "fixed by the configuration"}
+    configured = {"miou": miou - 0.05, "threshold": 0.25, "threshold_chosen": "configured"}
     settings = {"classifier": "small", "method": dict(method), "refiner": {"name": refiner, "walk": None}}
     maps = {"settings": {"kind": method["kind"]}}
     return document(
@@ -171,7 +171,7 @@ def _seed_document(run: int, method: Mapping[str, Any], refiner: str, miou: floa
         "class maps cut at a background score",
         "seed",
         **best,
-        fixed=fixed,
+        configured=configured,
         settings=settings,
         maps=maps,
     )
@@ -184,7 +184,7 @@ def _scores(scene: Scene, system: System, run: int, gain: float) -> None:
     thresholds = np.arange(6) / 10
     curve = {"threshold": thresholds, "miou": miou - (thresholds - 0.3) ** 2, "mean_fp": 0.2, "mean_fn": 0.3}
     write_table(scene.add("curves", f"seed{run}/{system.maps}/seed_curve.csv"), pd.DataFrame(curve))
-    rule = {"inference": "tagged"} if system.apc else {"threshold": 0.25, "threshold_chosen": "fixed"}
+    rule = {"inference": "tagged"} if system.apc else {"threshold": 0.25, "threshold_chosen": "configured"}
     pseudo = document(run, miou + 0.1, "labels of training images", "seed", **rule)
     write_json(scene.add("pseudo", f"seed{run}/{system.scored}/pseudo_miou.json"), pseudo)
     if system.segments:

@@ -346,15 +346,15 @@ def test_unrefined_maps_are_cut_and_scored_at_the_data_set_s_threshold(config: d
     voc, sample = (SimpleNamespace(dataset=name, **chain) for name in ("voc", "sample"))
     plan = Plan(config)
     assert plan.pseudo_settings(voc) == {"threshold": 0.25, "crf": None}
-    assert plan.fixed_threshold(voc) == 0.25
-    assert plan.fixed_threshold(sample) == plan.pseudo_settings(sample)["threshold"] == "half_maximum"
+    assert plan.configured_threshold(voc) == 0.25
+    assert plan.configured_threshold(sample) == plan.pseudo_settings(sample)["threshold"] == "half_maximum"
     voc.method = "adcam"
-    assert plan.fixed_threshold(voc) == "half_maximum"
+    assert plan.configured_threshold(voc) == "half_maximum"
     voc.method, voc.refiner = "cam", "irn_rule"
-    assert plan.fixed_threshold(voc) == "half_maximum"
+    assert plan.configured_threshold(voc) == "half_maximum"
     asked = {rule: "".join(rules()[rule]["params"]) for rule in ("make_pseudo_labels", "evaluate_pseudo")}
     assert all("settings=plan.pseudo_settings" in text for text in asked.values())
-    assert "fixed_threshold=plan.fixed_threshold" in "".join(rules()["evaluate_seeds"]["params"])
+    assert "configured_threshold=plan.configured_threshold" in "".join(rules()["evaluate_seeds"]["params"])
 
 
 def test_a_data_set_s_threshold_may_be_found_by_a_rule_on_all_images(config: dict[str, Any]) -> None:

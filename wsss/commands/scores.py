@@ -72,9 +72,9 @@ def _rows(document: Mapping[str, Any]) -> Iterator[Row]:
             yield from _inference_rows(name, stage)
         else:
             yield Row(name, stage, _scope(stage) + _threshold(stage))
-        if "fixed" in stage:
-            yield Row("", stage["fixed"], _scope(stage) + _threshold(stage["fixed"], ", config"))
-        configured = stage.get("fixed", {}).get("threshold_rule")
+        if "configured" in stage:
+            yield Row("", stage["configured"], _scope(stage) + _threshold(stage["configured"], ", config"))
+        configured = stage.get("configured", {}).get("threshold_rule")
         for rule, scores in stage.get("rules", {}).items():
             if rule != configured:
                 yield Row("", scores, _scope(stage) + _threshold(scores))
@@ -99,7 +99,7 @@ def _threshold(stage: Mapping[str, Any], by_rule: str = "") -> str:
         return ""
     values = stage["threshold"] if isinstance(stage["threshold"], list) else [stage["threshold"]]
     rule = stage.get("threshold_rule")
-    how = "config" if stage["threshold_chosen"].startswith("fixed") else "best on this truth"
+    how = "config" if stage["threshold_chosen"].startswith("configured") else "best on this truth"
     how = f"{rule}{by_rule}" if rule else how
     if "threshold_deviation" in stage or None in values:
         how += ", a mean of each image's own" if None not in values else ", each image's own"

@@ -137,8 +137,8 @@ def _parts(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
         yield from document["stages"].items()
         return
     yield "", document
-    if "fixed" in document:
-        yield "at the configured threshold", document["fixed"]
+    if "configured" in document:
+        yield "at the configured threshold", document["configured"]
     for rule, scores in document.get("rules", {}).items():
         yield f"by rule {rule}", scores
     for name, scores in document.get("inferences", {}).items():

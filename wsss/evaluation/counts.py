@@ -28,7 +28,7 @@ from wsss.methods.void import VOID
 from wsss.runtime.progress import progress
 
 VERSION = 1
-FIXED = "fixed by the configuration"  # how a threshold was chosen
+CONFIGURED = "configured"  # how a threshold was chosen
 MEANS = ("miou", "mean_fp", "mean_fn", "pixel_accuracy", "f1")
 SEEN = ("supervision", "pixel_labels")
 COUNTED = ("counts", "images", "thresholds")  # the tensors that all counts have, or may have

@@ -200,7 +200,7 @@ def sensitivity_chart(points: pd.DataFrame, scope: str) -> Chart:
 
     Args:
         points: A row a method and chain: ``chain``, ``neighbours`` (below 1 a share of all tokens),
-            ``steps``, ``best``, ``best_deviation``, ``fixed`` and ``fixed_deviation``, fractions of 1.
+            ``steps``, ``best``, ``best_deviation``, ``configured`` and ``configured_deviation``, fractions.
         scope: What was measured.
     """
     share = points["neighbours"] < 1
@@ -210,7 +210,7 @@ def sensitivity_chart(points: pd.DataFrame, scope: str) -> Chart:
         "diffusion steps T": ("steps", "neighbours", "k", points),
     }
     axes = {title: axis for title, axis in axes.items() if len(axis[3])}
-    rules = {"best threshold of the sweep": "best", "configured threshold": "fixed"}
+    rules = {"best threshold of the sweep": "best", "configured threshold": "configured"}
     figures, notes = {}, {}
     for (title, axis), (rule, column) in product(axes.items(), rules.items()):
         figures[f"{title}|{rule}"] = _sweep(title, axis, column)

@@ -123,14 +123,14 @@ def _show(cell: Axes, picture: Picture, title: str) -> None:
 
 
 def threshold_curve(
-    table: pd.DataFrame, best: float | None, fixed: float | None, title: str, chosen: str = "fixed"
+    table: pd.DataFrame, best: float | None, configured: float | None, title: str, chosen: str = "configured"
 ) -> Figure:
     """Draw mIoU, FP and FN against the background score.
 
     Args:
         table: A row a threshold: ``threshold`` and the columns of :data:`CURVES`, fractions of 1.
         best: Threshold of the highest mIoU, or None where nothing was scored.
-        fixed: Threshold of the configuration, or None where there is none.
+        configured: Threshold of the configuration, or None where there is none.
         title: What was measured.
         chosen: What the threshold of the configuration is called.
 
@@ -142,7 +142,7 @@ def threshold_curve(
         cell = figure.subplots()
         for column, name in CURVES.items():
             cell.plot(table["threshold"], 100 * table[column], label=name)
-        for value, mark, dashes in ((best, "best", "-"), (fixed, chosen, "--")):
+        for value, mark, dashes in ((best, "best", "-"), (configured, chosen, "--")):
             if value is not None:
                 cell.axvline(value, color="0.45", linestyle=dashes, linewidth=1, label=f"{mark} {value:.3g}")
         cell.set(xlabel="background score (threshold)", ylabel="%", title=title)

@@ -71,7 +71,7 @@ def columns(table: pd.DataFrame) -> list[tuple[str, list[Column]]]:
             Column("FN", f"{stage}_fn", "low"),
         ]
         if stage == "seed":
-            group.insert(1, Column("mIoU, configured threshold", "seed_fixed_miou", "high"))
+            group.insert(1, Column("mIoU, configured threshold", "seed_configured_miou", "high"))
         if table[f"published_{stage}_miou"].notna().any():
             group.append(Column("published mIoU", f"published_{stage}_miou"))
         groups.append((f"{name}, %", group))
@@ -134,7 +134,7 @@ def _detail(row: Mapping[str, Any], key: str) -> str:
         parts = [] if deviation is None else [f"± {100 * deviation:.1f}"]
         parts += [f"at {row['seed_threshold']:.2f}"] if key == "seed_miou" else []
         return " ".join(parts)
-    if key == "seed_fixed_miou":
+    if key == "seed_configured_miou":
         return _configured(row)
     if key == "parameters" and row["parameters_predicting"] is not None:
         return f"({row['parameters_predicting'] / 1e6:.2f})"
@@ -149,8 +149,8 @@ def _detail(row: Mapping[str, Any], key: str) -> str:
 
 def _configured(row: Mapping[str, Any]) -> str:
     """The configured threshold, or what its rule found: a mean where each image has its own."""
-    value, rule = row["seed_fixed_threshold"], row["seed_fixed_rule"]
-    own = row["seed_fixed_threshold_deviation"] is not None
+    value, rule = row["seed_configured_threshold"], row["seed_configured_rule"]
+    own = row["seed_configured_threshold_deviation"] is not None
     found = [] if value is None else [f"{'mean' if own else 'at'} {value:.2f}"]
     return " ".join([*found, *([f"by {rule}"] if rule else [])])
 

@@ -149,14 +149,14 @@ class Plan:
     def pseudo_threshold(self, wildcards: Wildcards) -> str | list[str]:
         """The file of the threshold of pseudo labels, where a rule on the data set's maps finds it."""
         self._check_suited(wildcards)
-        return _threshold_file(wildcards, wildcards.refiner, self.fixed_threshold(wildcards))
+        return _threshold_file(wildcards, wildcards.refiner, self.configured_threshold(wildcards))
 
     def pseudo_settings(self, wildcards: Wildcards) -> dict[str, Any]:
         """How a chain's pseudo labels are cut: ``threshold``, a number or a rule, and ``crf``."""
         dataset = self._dataset(wildcards)
         return pseudo_settings(self._config, dataset, wildcards.method, wildcards.refiner)
 
-    def fixed_threshold(self, wildcards: Wildcards) -> float | str:
+    def configured_threshold(self, wildcards: Wildcards) -> float | str:
         """The threshold of them, at which class maps are scored beside the sweep."""
         threshold: float | str = self.pseudo_settings(wildcards)["threshold"]
         return threshold

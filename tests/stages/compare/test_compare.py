@@ -36,8 +36,8 @@ def test_scores_of_one_run_have_no_deviation(scene: Scene) -> None:
     assert row["segmentation_fp"] == pytest.approx(0.6 - 0.63 / 2)
     assert row["segmentation_iou_owl"] == pytest.approx(0.60)
     assert pd.isna(row["seed_miou_deviation"])
-    assert (row["seed_threshold"], row["seed_fixed_threshold"]) == (0.3, 0.25)
-    assert row["seed_fixed_miou"] == pytest.approx(0.5)
+    assert (row["seed_threshold"], row["seed_configured_threshold"]) == (0.3, 0.25)
+    assert row["seed_configured_miou"] == pytest.approx(0.5)
 
 
 def test_mean_and_sample_deviation_over_runs(tmp_path: Path) -> None:
@@ -77,25 +77,25 @@ def test_a_chain_s_table_says_by_which_threshold_and_inference(scene: Scene) -> 
     settings = {"scales": [1.0, 1.5], "mirror": True, "crf": {"iterations": 10}}
     write_json(path, {**read_json(path), **settings})
     row = scene.compare().loc["AD-CAM + IRNet"]
-    assert row["pseudo_rule"] == "threshold 0.25, fixed"
+    assert row["pseudo_rule"] == "threshold 0.25, configured"
     assert row["segmentation_rule"] == "inference crf (side 48, scales 1 1.5, mirrored, dense CRF)"
 
 
 def test_a_rule_s_scores_have_columns_and_its_name_a_place(scene: Scene) -> None:
     own = {"miou": 0.45, "threshold": 0.31, "threshold_rule": "otsu", "threshold_chosen": "by rule otsu"}
     for path in scene.files["seeds"]:
-        write_json(path, {**read_json(path), "fixed": own, "rules": {"otsu": own}})
+        write_json(path, {**read_json(path), "configured": own, "rules": {"otsu": own}})
     for path in scene.files["pseudo"]:
         if "patches" not in str(path) and "/apc/" not in str(path):
             write_json(path, {**read_json(path), **own, "threshold": None})
     row = scene.compare().loc["AD-CAM + IRNet"]
-    assert (row["seed_fixed_rule"], row["seed_fixed_threshold"]) == ("otsu", 0.31)
-    assert (row["seed_fixed_miou"], row["seed_otsu_miou"]) == (0.45, 0.45)
+    assert (row["seed_configured_rule"], row["seed_configured_threshold"]) == ("otsu", 0.31)
+    assert (row["seed_configured_miou"], row["seed_otsu_miou"]) == (0.45, 0.45)
     assert row["pseudo_rule"] == "threshold by rule otsu"
     assert ">at 0.31 by otsu<" in scene.draw().read_text()
     for path in scene.files["seeds"]:
-        write_json(path, {**read_json(path), "fixed": {**own, "threshold_deviation": 0.1}})
-    assert scene.compare().loc["AD-CAM + IRNet", "seed_fixed_threshold_deviation"] == 0.1
+        write_json(path, {**read_json(path), "configured": {**own, "threshold_deviation": 0.1}})
+    assert scene.compare().loc["AD-CAM + IRNet", "seed_configured_threshold_deviation"] == 0.1
     assert ">mean 0.31 by otsu<" in scene.draw().read_text()
 
 
@@ -325,10 +325,12 @@ def test_another_k_or_t_than_the_paper_s_has_no_figure(method: str) -> None:
 
 def test_a_score_of_nothing_stays_empty(scene: Scene) -> None:
     path = scene.files["seeds"][0]
-    nothing = document(0, 0.5, "class maps", "seed", fixed={"miou": None, "threshold": 0.25}, threshold=0.0)
+    nothing = document(
+        0, 0.5, "class maps", "seed", configured={"miou": None, "threshold": 0.25}, threshold=0.0
+    )
     write_json(path, {**nothing, "miou": None, "threshold_chosen": "highest mIoU"})
     row = scene.compare().loc["CAM"]
-    assert row[["seed_miou", "seed_fixed_miou"]].isna().all()
+    assert row[["seed_miou", "seed_configured_miou"]].isna().all()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ SWEEP = {"start": 0.0, "stop": 0.6, "step": 0.1}
 
 
 def run(
-    folder: Path, name: str = "scores", masks: bool = True, fixed: float | str = 0.3, **more: Path
+    folder: Path, name: str = "scores", masks: bool = True, configured: float | str = 0.3, **more: Path
 ) -> dict[str, Any]:
     manifest = scenes.make_manifest(folder, masks)
     counts = []
@@ -30,7 +30,7 @@ def run(
         weights=scenes.make_weights(folder),
         scores=folder / f"{name}.json",
         curve=folder / f"{name}.csv",
-        fixed_threshold=fixed,
+        configured_threshold=configured,
         settings={"kind": "cam"},
         **more,
     )
@@ -39,7 +39,7 @@ def run(
     return result
 
 
-def test_best_and_fixed_threshold_stand_side_by_side(tmp_path: Path) -> None:
+def test_best_and_configured_threshold_stand_side_by_side(tmp_path: Path) -> None:
     result = run(tmp_path)
     curve = read_table(tmp_path / "scores.csv")
     assert list(curve) == ["threshold", "miou", "mean_fp", "mean_fn", "pixel_accuracy", "f1"]
@@ -47,10 +47,10 @@ def test_best_and_fixed_threshold_stand_side_by_side(tmp_path: Path) -> None:
     best = int(curve["miou"].argmax())
     assert result["threshold"] == pytest.approx(curve["threshold"][best])
     assert result["miou"] == pytest.approx(curve["miou"].max())
-    assert result["fixed"]["threshold"] == 0.3
-    assert result["fixed"]["miou"] == pytest.approx(curve["miou"][3])
+    assert result["configured"]["threshold"] == 0.3
+    assert result["configured"]["miou"] == pytest.approx(curve["miou"][3])
     assert "truth" in result["threshold_chosen"]
-    assert "configuration" in result["fixed"]["threshold_chosen"]
+    assert result["configured"]["threshold_chosen"] == "configured"
 
 
 def test_rules_that_see_no_mask_stand_beside_them(tmp_path: Path) -> None:
@@ -70,13 +70,13 @@ def test_rules_that_see_no_mask_stand_beside_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rule", rule_names())
 def test_the_configured_threshold_may_be_a_rule(rule: str, tmp_path: Path) -> None:
-    result = run(tmp_path, fixed=rule)
-    assert result["fixed"] == result["rules"][rule]
+    result = run(tmp_path, configured=rule)
+    assert result["configured"] == result["rules"][rule]
 
 
 def test_an_unknown_rule_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match=r"threshold 'otsi': expected a number or one of the rules"):
-        run(tmp_path, fixed="otsi")
+        run(tmp_path, configured="otsi")
 
 
 def test_without_any_mask_a_data_set_has_its_threshold_and_images_no_mean(tmp_path: Path) -> None:
@@ -111,13 +111,13 @@ def test_without_any_mask_scores_are_null(tmp_path: Path) -> None:
     result = run(tmp_path, masks=False)
     assert (result["images"], result["truth"]) == (0, [])
     assert result["miou"] is None
-    assert result["fixed"]["mean_fp"] is None
+    assert result["configured"]["mean_fp"] is None
     assert read_table(tmp_path / "scores.csv")["miou"].isna().all()
 
 
 def test_fixed_threshold_must_be_one_of_the_sweep(tmp_path: Path) -> None:
-    with pytest.raises(ArtefactError, match=r"fixed threshold 0\.33: expected one of the sweep's"):
-        run(tmp_path, fixed=0.33)
+    with pytest.raises(ArtefactError, match=r"configured threshold 0\.33: expected one of the sweep's"):
+        run(tmp_path, configured=0.33)
 
 
 def test_every_trained_network_s_initial_weights_are_said(tmp_path: Path) -> None:

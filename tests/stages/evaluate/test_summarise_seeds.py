@@ -22,7 +22,7 @@ def run(
     seeds = seeds or list(range(len(mious)))
     pairs = list(enumerate(mious))
     best = {"threshold": 0.2, "threshold_chosen": "highest mIoU"}
-    fixed = {**scores(0.3), "threshold": 0.25, "threshold_chosen": "fixed by the configuration"}
+    configured = {**scores(0.3), "threshold": 0.25, "threshold_chosen": "configured"}
     inferences = {"single": {**scores(0.4), "scales": [1.0]}, "multi": {**scores(0.5), "scales": [0.5, 1.0]}}
     supervision = {"classifier": "image labels", "segmenter": "other image labels"}
     last: dict[str, Any] = {
@@ -31,7 +31,7 @@ def run(
         **more_of_last,
     }
     own = {"threshold": 0.3, "threshold_deviation": 0.1, "threshold_rule": "otsu", "threshold_chosen": "by"}
-    more = {"fixed": fixed, "rules": {"otsu": {**scores(0.25), **own}}}
+    more = {"configured": configured, "rules": {"otsu": {**scores(0.25), **own}}}
     seed_scores = write(folder, "seed", [document(seed, 0.35, **best, **more) for seed, _ in pairs])
     summarise_seeds.run(
         seeds=seeds,
@@ -74,8 +74,8 @@ def test_stages_say_threshold_inference_and_both_kinds_of_score(tmp_path: Path) 
     stages = run(tmp_path, [0.5, 0.6])["stages"]
     assert list(stages) == ["pseudo", "refined", "seed", "segmentation"]  # sorted, as all keys of the file
     assert stages["seed"]["threshold"] == [0.2, 0.2]
-    assert stages["seed"]["fixed"]["threshold"] == [0.25, 0.25]
-    assert stages["seed"]["fixed"]["miou"]["mean"] == pytest.approx(0.3)
+    assert stages["seed"]["configured"]["threshold"] == [0.25, 0.25]
+    assert stages["seed"]["configured"]["miou"]["mean"] == pytest.approx(0.3)
     otsu = stages["seed"]["rules"]["otsu"]
     assert (otsu["threshold"], otsu["threshold_deviation"]) == ([0.3, 0.3], [0.1, 0.1])
     assert (otsu["threshold_rule"], otsu["threshold_chosen"], otsu["miou"]["mean"]) == ("otsu", "by", 0.25)

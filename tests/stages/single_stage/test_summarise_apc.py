@@ -23,7 +23,7 @@ def run(folder: Path, mious: list[float], seeds: list[int]) -> dict[str, Any]:
         seed_scores=write(
             folder,
             "seed",
-            [document(seed, 0.3, threshold=0.2, threshold_chosen="fixed") for seed, _ in pairs],
+            [document(seed, 0.3, threshold=0.2, threshold_chosen="configured") for seed, _ in pairs],
         ),
         pseudo_scores=write(folder, "pseudo", [document(seed, 0.45, **supervision) for seed, _ in pairs]),
         segmentation=write(folder, "seg", [document(seed, miou, **predicted) for seed, miou in pairs]),

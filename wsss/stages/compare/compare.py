@@ -123,13 +123,15 @@ def _scores(stage: str, documents: Sequence[Document]) -> Row:
     result |= {f"{stage}_{key}": first.get(key) for key in ("measured", "split", "images")}
     result[f"{stage}_rule"] = _rule(first)
     if stage == "seed":
-        fixed = [document["fixed"] for document in documents]
+        configured = [document["configured"] for document in documents]
         result["seed_threshold"] = _mean([document["threshold"] for document in documents])
-        result["seed_fixed_miou"] = _mean([scores["miou"] for scores in fixed])
-        result["seed_fixed_threshold"] = _mean([scores["threshold"] for scores in fixed])
-        result["seed_fixed_rule"] = fixed[0].get("threshold_rule") if fixed else None
-        deviations = [scores.get("threshold_deviation") for scores in fixed]
-        result["seed_fixed_threshold_deviation"] = _mean(deviations)  # over images, where each has its own
+        result["seed_configured_miou"] = _mean([scores["miou"] for scores in configured])
+        result["seed_configured_threshold"] = _mean([scores["threshold"] for scores in configured])
+        result["seed_configured_rule"] = configured[0].get("threshold_rule") if configured else None
+        deviations = [scores.get("threshold_deviation") for scores in configured]
+        result["seed_configured_threshold_deviation"] = _mean(
+            deviations
+        )  # over images, where each has its own
         result |= {
             f"seed_{rule}_miou": _mean([document["rules"][rule]["miou"] for document in documents])
             for rule in first.get("rules", {})
@@ -143,7 +145,7 @@ def _rule(document: Document) -> str | None:
         return f"inference {document['inference']} ({_inference(document)})"
     if "threshold_chosen" not in document:
         return None
-    if "fixed" in document:  # the best of a sweep: another in each run
+    if "configured" in document:  # the best of a sweep: another in each run
         return f"threshold: {document['threshold_chosen']}"
     if document["threshold"] is None:
         return f"threshold {document['threshold_chosen']}"

@@ -140,12 +140,12 @@ def _rivals(methods: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _point(documents: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     best = spread([document["miou"] for document in documents])
-    fixed = spread([document["fixed"]["miou"] for document in documents])
+    configured = spread([document["configured"]["miou"] for document in documents])
     return {
         "best": best["mean"],
         "best_deviation": best["deviation"],
-        "fixed": fixed["mean"],
-        "fixed_deviation": fixed["deviation"],
+        "configured": configured["mean"],
+        "configured_deviation": configured["deviation"],
     }
 
 

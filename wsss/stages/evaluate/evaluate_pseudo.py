@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wsss.artefacts.formats import PathLike, read_manifest, write_json
-from wsss.evaluation.counts import FIXED, add_counts, chain_weights, score_fields, statement, view_scales
+from wsss.evaluation.counts import CONFIGURED, add_counts, chain_weights, score_fields, statement, view_scales
 from wsss.labelling.thresholds import rule_chosen
 from wsss.stages.evaluate.count_pseudo import SPLIT
 
@@ -50,7 +50,7 @@ def run(
 def _threshold(setting: float | str, labels: Mapping[str, Any]) -> dict[str, Any]:
     """Which background score made the labels and how it was chosen; null where each image had its own."""
     if not isinstance(setting, str):
-        return {"threshold": setting, "threshold_chosen": FIXED}
+        return {"threshold": setting, "threshold_chosen": CONFIGURED}
     return {
         "threshold": labels.get("threshold"),
         "threshold_rule": setting,

@@ -11,7 +11,7 @@ import pandas as pd
 from wsss.artefacts.formats import ArtefactError, PathLike, read_manifest, write_json, write_table
 from wsss.config.thresholds import of_data_set
 from wsss.evaluation.counts import (
-    FIXED,
+    CONFIGURED,
     MEANS,
     Counts,
     add_counts,
@@ -34,7 +34,7 @@ def run(
     weights: PathLike,
     scores: PathLike,
     curve: PathLike,
-    fixed_threshold: float | str,
+    configured_threshold: float | str,
     settings: Mapping[str, Any],
     irn_weights: PathLike | None = None,
 ) -> None:
@@ -45,9 +45,9 @@ def run(
         counts: Counts of all shards over the thresholds.
         weights: The classifier's weights; all weights are read for what they started from.
         scores: Where to write the metrics: the best threshold's at the top, the configured one's under
-            ``fixed``, and under ``rules`` those that rules find without masks.
+            ``configured``, and under ``rules`` those that rules find without masks.
         curve: Where to write the sweep as a table, a row a threshold.
-        fixed_threshold: The configured threshold: one of the sweep's, or the name of a rule.
+        configured_threshold: The configured threshold: one of the sweep's, or the name of a rule.
         settings: What made the maps, recorded as it is.
         irn_weights: IRNet's weights, where one refined the maps.
     """
@@ -69,7 +69,7 @@ def run(
             "thresholds": total.params["thresholds"],
             **_point(total, _best(table), result["classes"]),
             "threshold_chosen": BEST,
-            "fixed": _configured(total, fixed_threshold, rules, result["classes"]),
+            "configured": _configured(total, configured_threshold, rules, result["classes"]),
             "rules": rules,
         },
     )
@@ -81,7 +81,7 @@ def _configured(
     """The scores at the configured threshold, a step of the sweep or a rule's."""
     if not isinstance(threshold, str):
         at = _position(total.thresholds, threshold)
-        return {**_point(total, at, classes), "threshold_chosen": FIXED}
+        return {**_point(total, at, classes), "threshold_chosen": CONFIGURED}
     if threshold not in rules:
         raise ArtefactError(f"threshold {threshold!r}: expected a number or one of the rules {sorted(rules)}")
     return rules[threshold]
@@ -119,11 +119,11 @@ def _best(table: pd.DataFrame) -> int:
     return index
 
 
-def _position(thresholds: Sequence[float], fixed: float) -> int:
+def _position(thresholds: Sequence[float], configured: float) -> int:
     for index, value in enumerate(thresholds):
-        if math.isclose(value, fixed, abs_tol=1e-9):
+        if math.isclose(value, configured, abs_tol=1e-9):
             return index
     raise ArtefactError(
-        f"fixed threshold {fixed}: expected one of the sweep's, {thresholds[0]} to {thresholds[-1]}; "
-        "change it or the sweep in the configuration"
+        f"configured threshold {configured}: expected one of the sweep's, {thresholds[0]} to "
+        f"{thresholds[-1]}; change it or the sweep in the configuration"
     )

@@ -114,8 +114,8 @@ def _stage(documents: Sequence[Document]) -> dict[str, Any]:
     """One stage's summary, beside it the scores at other thresholds or of the other inferences."""
     first = documents[0]
     result = _alike(documents)
-    if "fixed" in first:
-        result["fixed"] = _alike([document["fixed"] for document in documents])
+    if "configured" in first:
+        result["configured"] = _alike([document["configured"] for document in documents])
     for group in ("inferences", "rules"):
         if group in first:
             result[group] = {

@@ -19,6 +19,8 @@ def run(*, curve: PathLike, scores: PathLike, figure: PathLike) -> None:
     result = read_json(scores)
     best = None if result["miou"] is None else result["threshold"]
     title = f"{result['dataset']}, split {result['split']}, {result['images']} images"
-    fixed = result["fixed"]
-    name = fixed.get("threshold_rule", "fixed") + (", mean" if "threshold_deviation" in fixed else "")
-    save(threshold_curve(read_table(curve), best, fixed["threshold"], title, name), figure)
+    configured = result["configured"]
+    name = configured.get("threshold_rule", "configured") + (
+        ", mean" if "threshold_deviation" in configured else ""
+    )
+    save(threshold_curve(read_table(curve), best, configured["threshold"], title, name), figure)
