@@ -22,7 +22,7 @@ demo: $(INSTALLED)
 	$(BIN)/snakemake --cores 2 results/sample/seg_miou.json results/sample/examples.png
 	$(BIN)/python -m wsss.cli scores results/sample/seg_miou.json
 
-# A process a core, each with one thread: a file's tests stay together, because they share what they set up.
+# One process per core, each with one thread: a file's tests stay together, because they share what they set up.
 TEST := $(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder --durations 25
 test test-slow: export OMP_NUM_THREADS = 1
 test: $(INSTALLED)

@@ -151,6 +151,6 @@ def test_the_report_groups_and_counts() -> None:
 
 def test_the_error_quotes_the_first_findings() -> None:
     message = str(data_error("pets", [Finding("missing image", f"i{number}") for number in range(5)]))
-    assert message.startswith("data set 'pets' cannot be used, 5 findings; mend them and run again:")
+    assert message.startswith("data set 'pets' cannot be used, 5 findings; fix them and run again:")
     assert "i2" in message
     assert "i3" not in message

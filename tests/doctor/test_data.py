@@ -93,7 +93,7 @@ def test_counts_are_compared_with_the_stated_or_the_published_ones(small: dict[s
         stated.status == ERROR
         and "split 'train': expected 10582 images, found 2 (and 2 more)" in stated.found
     )
-    assert "the data set is incomplete" in stated.mend
+    assert "the data set is incomplete" in stated.fix
     unstated = verdicts({**small, "counts": None})["counts"]
     assert unstated.status == WARNING and "train 2, seed 2, val 1; the published" in unstated.found
 
@@ -137,7 +137,7 @@ def test_what_is_missing_is_named(small: dict[str, Any], file: str, line: str, k
     found = verdicts(small)
     assert [name for name, verdict in found.items() if verdict.status == ERROR] == [line]
     assert found[line].found.startswith(f"{kind}: ") and path.stem in found[line].found
-    assert found[line].mend
+    assert found[line].fix
 
 
 def test_damaged_and_mislabelled_files_are_named(small: dict[str, Any]) -> None:
@@ -165,7 +165,7 @@ def test_masks_that_count_the_classes_otherwise_are_an_error(tmp_path: Path) -> 
     )
     order = verdicts({**settings, "classes": ["dog", "cat"]})["class order"]
     assert order.status == ERROR and "'dog': of 6 images that show it 0 are labelled 'dog'" in order.found
-    assert "in the masks' order" in order.mend
+    assert "in the masks' order" in order.fix
 
 
 def test_labels_that_leave_things_out_are_worth_a_look(small: dict[str, Any]) -> None:

@@ -133,7 +133,7 @@ def test_room_is_compared_with_the_need(
     verdict = check_disk(CONFIG, {"voc": VOC}, tmp_path / "results")
     assert verdict.status == status, verdict
     assert f"{free / 1e9:.1f} GB free in {tmp_path}" in verdict.found
-    assert bool(verdict.mend) == (status != OK)
+    assert bool(verdict.fix) == (status != OK)
 
 
 def test_too_few_files_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

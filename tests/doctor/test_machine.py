@@ -37,7 +37,7 @@ def test_packages_that_are_missing_or_other_versions(monkeypatch: pytest.MonkeyP
     installed = machine.installed
     monkeypatch.setattr(machine, "installed", lambda name: None if name == "timm" else installed(name))
     verdict = check_packages()
-    assert verdict.status == ERROR and "timm (not installed)" in verdict.found and "make" in verdict.mend
+    assert verdict.status == ERROR and "timm (not installed)" in verdict.found and "make" in verdict.fix
     monkeypatch.setattr(machine, "installed", lambda name: "0.1" if name == "mmengine" else installed(name))
     assert "mmengine==0.10.7 (found 0.1)" in check_packages().found
     monkeypatch.setattr(machine, "installed", installed)
@@ -88,7 +88,7 @@ def test_a_driver_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, tmp_path
 )
 def test_a_driver_serves_its_cuda_and_those_before(serves: str, built: str | None, status: str) -> None:
     verdict = check_driver(OVERVIEW.replace("13.0", serves), built)
-    assert verdict.status == status and bool(verdict.mend) == (status != OK)
+    assert verdict.status == status and bool(verdict.fix) == (status != OK)
 
 
 def test_torch_s_cuda_is_read_without_importing_it() -> None:

@@ -94,7 +94,7 @@ def test_weights_of_the_main_chain_must_be_there(place: Path, config: dict[str, 
     assert "for conformer_small, " in found[SMALL].found
     (place / SMALL).unlink()
     found = verdicts(config, "voc")
-    assert found[SMALL].status == ERROR and "README" in found[SMALL].mend
+    assert found[SMALL].status == ERROR and "README" in found[SMALL].fix
 
 
 def test_what_only_a_comparison_needs_may_be_missing(place: Path, config: dict[str, Any]) -> None:
@@ -117,7 +117,7 @@ def test_timm_s_weights_are_looked_for_in_its_cache(
 ) -> None:
     name = "resnet50.tv_in1k"
     first = verdicts(config, "voc")[name]
-    assert first.status == WARNING and f"create_model('{name}', pretrained=True)" in first.mend
+    assert first.status == WARNING and f"create_model('{name}', pretrained=True)" in first.fix
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert verdicts(config, "voc")[name].status == ERROR
     cache(place, name)

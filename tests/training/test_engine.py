@@ -209,7 +209,7 @@ NAN, INF = math.nan, math.inf
         ([2.0] * 100 + [21.0] * 51, 1000, (2.0, 21.0, 100)),  # 51 of 100 updates are above 20
         ([2.0] * 100 + [21.0] * 50, 1000, None),
         ([2.0] * 100 + [20.0] * 100, 1000, None),  # ten times is still in range
-        ([2.0] * 150 + [1e15] * 10 + [2.0] * 10, 1000, None),  # a spike that mends itself
+        ([2.0] * 150 + [1e15] * 10 + [2.0] * 10, 1000, None),  # a spike that fixes itself
         (
             [18.0] + [1e15] * 99,
             1000,
@@ -224,7 +224,7 @@ NAN, INF = math.nan, math.inf
         ([NAN, 3.0] + [NAN] * 30 + [40.0] * 68, 1000, (3.0, 40.0, 100)),  # mixed precision skips some
         ([NAN] * 100, 1000, (INF, INF, 100)),
         ([2.0] * 100 + [INF] * 99 + [2.0], 1000, (2.0, INF, 100)),  # finite again, but hardly
-        ([2.0] * 100 + [INF, 2.0] * 50, 1000, None),  # half of them: the loss scaler may mend it
+        ([2.0] * 100 + [INF, 2.0] * 50, 1000, None),  # half of them: the loss scaler may fix it
         ([2.0] * 100 + [INF, 2.0] * 49 + [INF, -INF], 1000, (2.0, INF, 100)),
         ([2.0] * 100 + [INF, 30.0, NAN] * 34, 1000, (2.0, INF, 100)),
         ([2.0] * 900 + [INF] * 49, 949, (2.0, INF, 10)),  # over: the last ten must be finite, mostly

@@ -30,7 +30,7 @@ ABANDONED = 24 * 3600.0
 
 
 class ArtefactError(ValueError):
-    """A file that is missing, damaged or not what its reader expects; the message names it and the mend."""
+    """A file that is missing, damaged or not what its reader expects; the message names it and the fix."""
 
 
 class Unwritten(ArtefactError):
@@ -48,7 +48,7 @@ class Unwritten(ArtefactError):
     def __str__(self) -> str:
         target, reason, _ = self.args
         return (
-            f"{target}: cannot be written ({reason}); free disk space or mend the permissions, then run again"
+            f"{target}: cannot be written ({reason}); free disk space or fix the permissions, then run again"
         )
 
 

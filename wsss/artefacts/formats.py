@@ -146,7 +146,7 @@ class Manifest:
 
 
 def write_manifest(path: PathLike, manifest: Manifest) -> None:
-    """Write a manifest as JSONL: a header, then a line a record."""
+    """Write a manifest as JSONL: a header, then one line per record."""
     ids = [record.id for record in manifest.records]
     if len(set(ids)) != len(ids):
         raise ArtefactError(f"{path}: {len(ids) - len(set(ids))} ids occur twice")
@@ -167,7 +167,7 @@ def read_manifest(path: PathLike) -> Manifest:
 # --------------------------------------------------------------------------------------------------- images
 
 
-def _decode(path: PathLike, mend: str = "replace or remove it") -> Image.Image:
+def _decode(path: PathLike, fix: str = "replace or remove it") -> Image.Image:
     try:
         with Image.open(path) as image:
             image.load()
@@ -176,7 +176,7 @@ def _decode(path: PathLike, mend: str = "replace or remove it") -> Image.Image:
         raise ArtefactError(f"{path}: no such file") from error
     # Pillow reports damage by all of these, depending on the format.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ArtefactError(f"{path}: not a whole image ({error}); {mend}") from error
+        raise ArtefactError(f"{path}: not a whole image ({error}); {fix}") from error
 
 
 def read_image(source: PathLike | Record) -> Labels:

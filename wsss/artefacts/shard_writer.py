@@ -182,7 +182,7 @@ def _shard(
 
 @dataclass(frozen=True)
 class _Tensors(_Parts[Any, TensorsByForm]):
-    """A file a unit and form."""
+    """One file per unit and form."""
 
     work: Path
     outputs: Mapping[str, PathLike]

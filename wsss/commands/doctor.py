@@ -24,7 +24,7 @@ def add_parser(commands: Subparsers) -> None:
         description=(
             "Check, in seconds and before anything is queued: Python and packages, GPU and driver, the lists "
             "of the data sets and a sample of their files, initial weights, room on the disk, and the SLURM "
-            "profile beside the cluster's partitions. A line each says ok, warning or error, and how to mend "
+            "profile beside the cluster's partitions. A line each says ok, warning or error, and how to fix "
             "it. Exit status 0: no error; 1: at least one."
         ),
         epilog="example: wsss doctor --config mine.yaml mine",
@@ -59,10 +59,10 @@ def _examine(options: argparse.Namespace) -> int:
 
 
 def lines(verdicts: Sequence[Verdict]) -> Iterable[str]:
-    """The report: a line a verdict, its mend below it, and the sum."""
+    """The report: one line per verdict, its fix below it, and the sum."""
     for verdict in verdicts:
         yield f"{verdict.status:<{len(INDENT)}}{verdict.subject}: {verdict.found}"
-        if verdict.mend:
-            yield f"{INDENT}-> {verdict.mend}"
+        if verdict.fix:
+            yield f"{INDENT}-> {verdict.fix}"
     errors, warnings = (sum(one.status == status for one in verdicts) for status in (ERROR, WARNING))
     yield f"{len(verdicts)} checks, {errors} errors, {warnings} warnings"

@@ -169,7 +169,7 @@ class CocoSplit(Settings):
     annotations: Path
     """Instances JSON below root."""
     ids: Path | None = None
-    """Text file below root, an id a line; None: all images."""
+    """Text file below root, one id per line; None: all images."""
 
 
 class Coco(Used):
@@ -200,7 +200,7 @@ class Folder(Used):
     """Folder of PNGs with 0 for background, 1.. for the classes, 255 for "do not score"; left out: ``masks``
     below root if that is there."""
     classes: Annotated[list[Text], Field(min_length=1)] | Path | None = None
-    """Names in order, or a text file with a name a line; None takes the table's."""
+    """Names in order, or a text file with one name per line; None takes the table's."""
     splits: Annotated[dict[Split, Path], AfterValidator(in_order)] = {}
     """List files of ids; empty: the table's column split, or all images are train."""
     inferences: Names = ["own", "own_crf"]

@@ -185,7 +185,7 @@ def _check_classes(listing: Listing) -> list[Finding]:
 
 
 def report(findings: Iterable[Finding], shown: int) -> str:
-    """All findings grouped by kind: their number, how to mend them, and the first ``shown`` of them."""
+    """All findings grouped by kind: their number, how to fix them, and the first ``shown`` of them."""
     groups: dict[str, list[str]] = {}
     for finding in findings:
         groups.setdefault(finding.kind, []).append(finding.detail)
@@ -202,6 +202,6 @@ def report(findings: Iterable[Finding], shown: int) -> str:
 def data_error(dataset: str, findings: list[Finding]) -> DataError:
     """The error that stops a run whose data set has findings."""
     return DataError(
-        f"data set {dataset!r} cannot be used, {len(findings)} findings; mend them and run again:\n"
+        f"data set {dataset!r} cannot be used, {len(findings)} findings; fix them and run again:\n"
         + report(findings, QUOTED)
     )

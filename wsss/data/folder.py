@@ -93,7 +93,7 @@ def read_classes(classes: Any, path: Path | None) -> tuple[tuple[str, ...] | Non
 
     Args:
         classes: The config's value: a list of names, or None to leave them to the table of labels.
-        path: A text file with a name a line, used instead of ``classes``.
+        path: A text file with one name per line, used instead of ``classes``.
 
     Returns:
         The names without a leading ``background``, or None; and findings.

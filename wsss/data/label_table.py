@@ -1,6 +1,6 @@
 """Tables of image labels, in any of their three forms.
 
-- ``id,class,class,...``: a row an image, as many class names as it shows, none if it shows nothing. The
+- ``id,class,class,...``: one row per image, as many class names as it shows, none if it shows nothing. The
   header (``id,class,...``) is optional unless there is a column ``split``.
 - ``id,<class names>`` with a 0 or 1 a class; the header names the classes.
 - a ``.txt`` file: the first form with blanks instead of commas.

@@ -14,7 +14,7 @@ SPLITS = ("train", "val", "test")
 
 
 class DataError(ArtefactError):
-    """A data set that is missing, incomplete or inconsistent; the message lists what and how to mend it."""
+    """A data set that is missing, incomplete or inconsistent; the message lists what and how to fix it."""
 
 
 class Finding(NamedTuple):
@@ -57,7 +57,7 @@ def read_ids(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: expected a UTF-8 text file with an id a line, found: {error}") from error
+        raise DataError(f"{path}: expected a UTF-8 text file with one id per line, found: {error}") from error
     return [line.strip() for line in lines if line.strip()]
 
 

@@ -46,7 +46,7 @@ def stage_row(finding: Finding) -> tuple[str, str, str, str]:
 
 
 def stage_rows(comparison: Comparison) -> list[tuple[str, str, str, str]]:
-    """A row a finding; what a side alone has is one row a stage."""
+    """One row per finding; what a side alone has is one row a stage."""
     alone: dict[tuple[str, Verdict], list[str]] = {}
     for finding in comparison.findings:
         if finding.verdict in (Verdict.ONLY_A, Verdict.ONLY_B):
@@ -83,7 +83,7 @@ def sentences(comparison: Comparison) -> list[str]:
 
 
 def _missing(comparison: Comparison) -> Iterator[str]:
-    """What a side lacks, a line a side: whole stages first."""
+    """What a side lacks, one line per side: whole stages first."""
     for verdict, side, lacking in ((Verdict.ONLY_A, "b", "B"), (Verdict.ONLY_B, "a", "A")):
         present = {finding.unit.rule for finding in comparison.findings if getattr(finding.unit, side)}
         alone = [finding.unit for finding in comparison.findings if finding.verdict is verdict]

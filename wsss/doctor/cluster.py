@@ -1,6 +1,6 @@
 """What a SLURM profile asks for, beside what the cluster's partitions offer.
 
-A request that no node can serve is not refused on most clusters: its job waits for ever.
+A request that no node can serve is not refused on most clusters: its job waits forever.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FORMAT = "%R|%a|%l|%c|%m|%G|%T"  # partition, up, time limit, CPUs and MB of a n
 USELESS = ("down", "drain", "fail", "inval", "unk")  # beginnings of states of nodes that run no job
 THREADS = {"training_threads": 8, "shard_threads": 4}  # what the plan answers for real data, a GPU
 FORGETTING = 3  # times the seconds before the first look at a job, for which squeue must remember it
-ARITHMETIC = {  # no powers: a few digits of them take for ever
+ARITHMETIC = {  # no powers: a few digits of them take forever
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -74,8 +74,8 @@ def check_cluster(profile: Path, gpus: Mapping[str, int], rules: Path = ROOT / "
         return [Verdict(OK, "cluster", "no sinfo on this machine: it submits to no SLURM cluster")]
     answer = ask("sinfo", "--noheader", "--exact", f"--format={FORMAT}")
     if not answer or not answer.strip():
-        mend = "ask the cluster's administrators; a run without the profile needs none"
-        return [Verdict(WARNING, "cluster", "sinfo is here and does not answer", mend)]
+        fix = "ask the cluster's administrators; a run without the profile needs none"
+        return [Verdict(WARNING, "cluster", "sinfo is here and does not answer", fix)]
     try:
         settings = read_mapping(profile / "config.yaml")
         partitions = read_partitions(profile, settings)
@@ -211,8 +211,8 @@ def _check_readable(profile: Path, settings: Mapping[str, Any]) -> Iterator[Verd
         and evaluate(_mapping(resources)[key], {"attempt": 1, "threads": 1}) is None
     ]
     if unread:
-        mend = "write a number of minutes or MB, or arithmetic of `attempt` and `threads`"
-        yield Verdict(WARNING, "cluster: jobs", f"not compared in {profile}: {listed(unread)}", mend)
+        fix = "write a number of minutes or MB, or arithmetic of `attempt` and `threads`"
+        yield Verdict(WARNING, "cluster: jobs", f"not compared in {profile}: {listed(unread)}", fix)
 
 
 def _rules(folder: Path) -> Iterator[tuple[str, str]]:
@@ -253,10 +253,10 @@ def check_requests(profile: Path, asked: Iterable[Request], nodes: Sequence[Node
     shown = listed([text for one in refused if (text := str(one)) == earliest[one.rule]])
     found = f"no node serves {shown}; {_offer(nodes, refused[0].gpus)}"
     if refused[0].attempt == 1:
-        mend = f"lower set-resources in {where}, or name other partitions"
-        return Verdict(ERROR, subject, found, mend)
-    mend = f"lower retries or the growth in {where}: such a job would wait for ever"
-    return Verdict(WARNING, subject, found, mend)
+        fix = f"lower set-resources in {where}, or name other partitions"
+        return Verdict(ERROR, subject, found, fix)
+    fix = f"lower retries or the growth in {where}: such a job would wait forever"
+    return Verdict(WARNING, subject, found, fix)
 
 
 def _offer(nodes: Sequence[Nodes], gpus: int) -> str:
@@ -284,5 +284,5 @@ def _check_memory_of_squeue(settings: Mapping[str, Any]) -> Iterator[Verdict]:
     kept = re.search(r"MinJobAge *= *(\d+)", ask("scontrol", "show", "config") or "")
     if settings.get("slurm-status-command") == "squeue" and kept and int(kept[1]) < FORGETTING * first_look:
         found = f"MinJobAge is {kept[1]} s, expected at least {FORGETTING} times {first_look} s"
-        mend = "lower slurm-init-seconds-before-status-checks in the profile"
-        yield Verdict(WARNING, "cluster: squeue", found, mend)
+        fix = "lower slurm-init-seconds-before-status-checks in the profile"
+        yield Verdict(WARNING, "cluster: squeue", found, fix)

@@ -81,14 +81,14 @@ def check_dataset(
         return [Verdict(OK, f"{name}: files", "generated, needs nothing")], _generated(settings)
     root = _root(settings)
     if not wanted and not root.exists():
-        mend = "get it if you want it; README, Data, says from where"
-        return [Verdict(WARNING, f"{name}: files", f"not here: {root}", mend)], None
+        fix = "get it if you want it; README, Data, says from where"
+        return [Verdict(WARNING, f"{name}: files", f"not here: {root}", fix)], None
     try:
         if settings["kind"] == "coco" and _length(settings) > LONG:
             return _check_unread(name, settings)
         return _check_listed(name, settings, source)
     except (ArtefactError, OSError) as error:
-        return [Verdict(ERROR, f"{name}: files", str(error), "mend it and ask again")], None
+        return [Verdict(ERROR, f"{name}: files", str(error), "fix it and ask again")], None
 
 
 def _root(settings: Mapping[str, Any]) -> Path:
@@ -139,7 +139,7 @@ def _merged(name: str, findings: Iterable[Finding], said: Mapping[str, Verdict])
 
 
 def _faults(name: str, findings: Iterable[Finding]) -> Iterator[Verdict]:
-    """An error for each line that has findings: their number, the first of them and its mend."""
+    """An error for each line that has findings: their number, the first of them and its fix."""
     by_line: dict[str, list[Finding]] = {}
     for finding in findings:
         line = next(line for line, kinds in LINES.items() if finding.kind in kinds)
@@ -156,8 +156,8 @@ def _check_counts(settings: Mapping[str, Any], images: Mapping[str, int], text: 
     published = {} if stated else PUBLISHED.get(settings["kind"], {})
     if all(images[split] == count for split, count in published.items()):
         return Verdict(OK, "", text)
-    mend = "if the data set is meant to be whole, get the rest; otherwise nothing need be done"
-    return Verdict(WARNING, "", f"{text}; the published edition has {_counts(published)}", mend)
+    fix = "if the data set is meant to be whole, get the rest; otherwise nothing need be done"
+    return Verdict(WARNING, "", f"{text}; the published edition has {_counts(published)}", fix)
 
 
 def _counts(images: Mapping[str, int]) -> str:

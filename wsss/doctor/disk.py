@@ -67,7 +67,7 @@ def check_disk(config: Config, facts: Mapping[str, Facts], results: Path) -> Ver
     """
     place = next(path for path in (results.absolute(), *results.absolute().parents) if path.exists())
     if not os.access(place, os.W_OK):
-        return Verdict(ERROR, "disk", f"{place} cannot be written", "mend its permissions")
+        return Verdict(ERROR, "disk", f"{place} cannot be written", "fix its permissions")
     estimates = [Estimate(config, name, known) for name, known in facts.items()]
     main = [estimate.main(results) for estimate in estimates]
     whole = [estimate.everything(results) for estimate in estimates]
@@ -84,10 +84,10 @@ def judge(place: Path, parts: str, main: Need, everything: Need) -> Verdict:
     found = f"{gigabytes(free)} free in {place}; to be written: {parts}"
     for status, wanted in ((ERROR, main), (WARNING, everything)):
         if wanted.bytes > free:
-            mend = (
+            fix = (
                 "free some, start in another folder, or lower views.cached_neighbours or the number of seeds"
             )
-            return Verdict(status, "disk", found, mend)
+            return Verdict(status, "disk", found, fix)
         if 0 < files < wanted.files:  # zero: a file system that does not count them
             counted = f"{place} has room for {files} more files, {wanted.files:.0f} are to be written"
             return Verdict(status, "disk", counted, "remove files, or raise the quota")

@@ -45,8 +45,8 @@ def examine(question: Question) -> list[Verdict]:
             config = read_config(question.overlays, question.root)
             named = named_datasets(question.overlays)
         except ConfigError as error:
-            mend = "correct it; config.yaml explains each key"
-            wrong = Verdict(ERROR, "config", " ".join(str(error).split()), mend)
+            fix = "correct it; config.yaml explains each key"
+            wrong = Verdict(ERROR, "config", " ".join(str(error).split()), fix)
             return [*machine.result(), *gpus.result(), wrong]
         shared = config.get("execution", {}).get("gpus", {})
         cluster = pool.submit(check_cluster, question.profile, shared, question.root / "rules")
@@ -58,8 +58,8 @@ def _check_data(config: Config, question: Question, named: set[str]) -> list[Ver
     """The data sets of the question, or else those that are there and those that the user's files name."""
     unknown = [name for name in question.datasets if name not in config["datasets"]]
     if unknown:
-        mend = f"take of {', '.join(config['datasets'])}, or give the file that adds it with --config"
-        return [Verdict(ERROR, "config", f"no data set is called {', '.join(unknown)}", mend)]
+        fix = f"take of {', '.join(config['datasets'])}, or give the file that adds it with --config"
+        return [Verdict(ERROR, "config", f"no data set is called {', '.join(unknown)}", fix)]
     files = ", ".join(map(str, ("config.yaml", *question.overlays)))
     fits = Verdict(OK, "config", f"{files}: {len(config['datasets'])} data sets, all parts fit together")
     if question.datasets:

@@ -50,8 +50,8 @@ def check_packages(distribution: str = "wsss", pins: Path = ROOT / "constraints.
         return Verdict(ERROR, "packages", f"expected {listed(absent + unfit, 5)}", INSTALL)
     others = [f"{name} {found} for {pin}" for name, pin, found in _deviations(pins)]
     if others:
-        mend = f"{INSTALL}; other versions may round otherwise"
-        return Verdict(WARNING, "packages", f"other than {pins.name} pins: {listed(others, 5)}", mend)
+        fix = f"{INSTALL}; other versions may round otherwise"
+        return Verdict(WARNING, "packages", f"other than {pins.name} pins: {listed(others, 5)}", fix)
     return Verdict(OK, "packages", ", ".join(f"{name} {installed(name)}" for name in NAMED))
 
 
@@ -77,8 +77,8 @@ def check_gpus() -> list[Verdict]:
     """The GPUs of this machine, and whether their driver serves torch."""
     queried = ask("nvidia-smi", "--query-gpu=name,memory.total,memory.used", "--format=csv,noheader,nounits")
     if queried is None:
-        mend = "enough for the sample and to submit jobs; elsewhere install NVIDIA's driver"
-        return [Verdict(WARNING, "GPU", "none found by nvidia-smi: jobs started here use the CPU", mend)]
+        fix = "enough for the sample and to submit jobs; elsewhere install NVIDIA's driver"
+        return [Verdict(WARNING, "GPU", "none found by nvidia-smi: jobs started here use the CPU", fix)]
     overview = ask("nvidia-smi") or ""
     rows = [line.split(", ") for line in queried.splitlines() if line.count(", ") == 2]
     return [*_gpus(rows), check_driver(overview, torch_cuda())]
@@ -87,7 +87,7 @@ def check_gpus() -> list[Verdict]:
 def _gpus(rows: list[list[str]]) -> Iterator[Verdict]:
     """A line for all GPUs, and one for each that others use."""
     if not rows:
-        yield Verdict(ERROR, "GPU", "nvidia-smi answers and lists none", "reboot or mend the driver")
+        yield Verdict(ERROR, "GPU", "nvidia-smi answers and lists none", "reboot or fix the driver")
         return
     shown = listed([f"{name} {_in_words(total)}" for name, total, _ in rows], 8)
     hint = f"; --resources gpu={len(rows)} runs a job on each" if len(rows) > 1 else ""
@@ -122,8 +122,8 @@ def check_driver(overview: str, built_for: str | None) -> Verdict:
     found = f"{name} for CUDA {serves[1]}, torch {installed('torch')} is built for {built_for}"
     if int(serves[1].split(".")[0]) >= int(built_for.split(".")[0]):  # later minor versions are compatible
         return Verdict(OK, "driver", found)
-    mend = f"install a driver for CUDA {built_for.split('.')[0]} or later, or a torch built for {serves[1]}"
-    return Verdict(ERROR, "driver", found, mend)
+    fix = f"install a driver for CUDA {built_for.split('.')[0]} or later, or a torch built for {serves[1]}"
+    return Verdict(ERROR, "driver", found, fix)
 
 
 def torch_cuda() -> str | None:

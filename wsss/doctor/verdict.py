@@ -1,4 +1,4 @@
-"""What a check says: one line, and the mend where something is wrong."""
+"""What a check says: one line, and the fix where something is wrong."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Verdict(NamedTuple):
         status: ``ok``, ``warning`` (a run may do without) or ``error`` (a run would stop).
         subject: What was looked at, in a word or two.
         found: What was found; in an error also what was expected.
-        mend: What to do; empty where nothing is wrong.
+        fix: What to do; empty where nothing is wrong.
     """
 
     status: str
     subject: str
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 def gigabytes(size: float) -> str:

@@ -78,10 +78,10 @@ def _check(origin: Origin) -> Verdict:
 def _check_file(origin: Origin, subject: str, users: str) -> Verdict:
     path = locate(origin.name)
     if wrong := fault(path, origin.sha256):
-        expected, _, mend = wrong.rpartition("; ")
+        expected, _, fix = wrong.rpartition("; ")
         where = "README, Weights, says from where"
         return Verdict(
-            ERROR if origin.needed else WARNING, subject, f"{expected} ({users})", f"{mend}; {where}"
+            ERROR if origin.needed else WARNING, subject, f"{expected} ({users})", f"{fix}; {where}"
         )
     size = gigabytes(path.stat().st_size)
     if origin.sha256:
@@ -94,12 +94,12 @@ def _check_timm(origin: Origin, subject: str, users: str) -> Verdict:
     if in_hub_cache(origin.name):
         return Verdict(OK, subject, f"timm's, already fetched ({users})")
     command = f"import timm; timm.create_model('{origin.name}', pretrained=True)"
-    mend = f'where there is a network: python -c "{command}"; or give a file in the config'
+    fix = f'where there is a network: python -c "{command}"; or give a file in the config'
     if not may_download():
         status = ERROR if origin.needed else WARNING
         return Verdict(
-            status, subject, f"not in {hub_cache()}, and HF_HUB_OFFLINE forbids to fetch it ({users})", mend
+            status, subject, f"not in {hub_cache()}, and HF_HUB_OFFLINE forbids to fetch it ({users})", fix
         )
     return Verdict(
-        WARNING, subject, f"not yet fetched; the training will, if it can reach timm's host ({users})", mend
+        WARNING, subject, f"not yet fetched; the training will, if it can reach timm's host ({users})", fix
     )

@@ -20,7 +20,7 @@ class Prediction(NamedTuple):
 
     Attributes:
         picture: The image's file, or its record in a manifest.
-        probabilities: A plane a label, float32 (K, H, W).
+        probabilities: One plane per label, float32 (K, H, W).
         labels: The planes' labels; None: the plane's number is its label.
     """
 

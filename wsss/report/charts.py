@@ -156,12 +156,12 @@ def _bars(table: pd.DataFrame, stage: str, classes: Sequence[str]) -> go.Figure:
 
 
 def curve_chart(table: pd.DataFrame, curves: Mapping[str, pd.DataFrame]) -> Chart:
-    """Scores of the class maps against the threshold, a line a system.
+    """Scores of the class maps against the threshold, one line per system.
 
     Args:
         table: The comparison.
-        curves: By system, a row a threshold with the columns of :data:`~wsss.report.figures.CURVES`, means
-            over runs.
+        curves: By system, one row per threshold with the columns of
+            :data:`~wsss.report.figures.CURVES`, means over runs.
     """
     look = looks(table)
     figures, notes = {}, {}
@@ -199,7 +199,7 @@ def sensitivity_chart(points: pd.DataFrame, scope: str) -> Chart:
     Of rivals that are not varied along an axis the points are shown alone.
 
     Args:
-        points: A row a method and chain: ``chain``, ``neighbours`` (below 1 a share of all tokens),
+        points: One row per method and chain: ``chain``, ``neighbours`` (below 1 a share of all tokens),
             ``steps``, ``best``, ``best_deviation``, ``configured`` and ``configured_deviation``, fractions.
         scope: What was measured.
     """

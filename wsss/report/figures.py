@@ -84,7 +84,7 @@ def picture_grid(
     legend: Mapping[str, int],
     height: float = 1.35,
 ) -> Figure:
-    """Draw pictures side by side, a row an image.
+    """Draw pictures side by side, one row per image.
 
     Args:
         rows: The pictures, uint8 (H, W, 3), of each row.
@@ -128,7 +128,7 @@ def threshold_curve(
     """Draw mIoU, FP and FN against the background score.
 
     Args:
-        table: A row a threshold: ``threshold`` and the columns of :data:`CURVES`, fractions of 1.
+        table: One row per threshold: ``threshold`` and the columns of :data:`CURVES`, fractions of 1.
         best: Threshold of the highest mIoU, or None where nothing was scored.
         configured: Threshold of the configuration, or None where there is none.
         title: What was measured.

@@ -89,7 +89,7 @@ def columns(table: pd.DataFrame) -> list[tuple[str, list[Column]]]:
 
 
 def cells(table: pd.DataFrame, column: Column) -> list[Cell]:
-    """One column's cells, a row a system."""
+    """One column's cells, one row per system."""
     best = None
     if column.best and table[column.key].notna().sum() > 1:
         best = table[column.key].max() if column.best == "high" else table[column.key].min()
@@ -183,7 +183,7 @@ def write_page(
     Args:
         path: Where to write it, HTML.
         dataset: The data set's name.
-        table: The comparison, a row a system.
+        table: The comparison, one row per system.
         charts: Its charts.
         cards: Its images.
         classes: Name and colour of each 0-based class that an image shows.

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class GpuError(ValueError):
-    """GPUs that this machine can't give to a job; the message says which, and the mend."""
+    """GPUs that this machine can't give to a job; the message says which, and the fix."""
 
 
 def claim(count: int, jobs_per_gpu: int = 1) -> list[str]:

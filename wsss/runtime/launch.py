@@ -138,7 +138,7 @@ def _failure(started: Mapping[str, subprocess.Popen[bytes]], code: int, name: st
     cause = " (9 is also what a lack of memory ends with)" if code == -signal.SIGKILL else ""
     return LaunchError(
         f"{name}, of those that share this training, {how}{cause}, and the others were stopped; what they "
-        "said stands above and in the log. Mend it and run the same command to go on"
+        "said stands above and in the log. Fix it and run the same command to go on"
     )
 
 

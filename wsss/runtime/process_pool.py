@@ -68,7 +68,7 @@ def _start_worker(parent: int) -> None:
 
 
 def _end_after(parent: int) -> None:
-    """End this process when its parent is gone: a killed one cannot tell, and workers wait for ever."""
+    """End this process when its parent is gone: a killed one cannot tell, and workers wait forever."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

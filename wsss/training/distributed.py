@@ -39,7 +39,7 @@ log = logging.getLogger("wsss.training")
 def joined() -> Iterator[None]:
     """Meet the processes that share this training until the block ends; nothing for a process on its own.
 
-    A block that fails leaves without a farewell, which a process that waits for this one could never answer.
+    On failure the group is not destroyed, which would wait for processes that wait for this one.
     """
     here = place()
     if here.size == 1:
@@ -100,7 +100,7 @@ def shared(trainee: BaseModel, trained: Sequence[nn.Parameter]) -> BaseModel:
         return trainee
     learning = [parameter.requires_grad for parameter in trained]
     for parameter in trained:
-        parameter.requires_grad_(True)  # those that do not learn now would be left out for ever
+        parameter.requires_grad_(True)  # those that do not learn now would be left out forever
     whole = _Shared(trainee, broadcast_buffers=False, find_unused_parameters=True)
     for parameter, learns in zip(trained, learning, strict=True):
         parameter.requires_grad_(learns)

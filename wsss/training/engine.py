@@ -89,7 +89,7 @@ def train(
         schedule: How long and how.
         seed: Of the order of the samples and of everything random inside the network.
         work: Folder of the checkpoints.
-        history: CSV to write: a row an iteration.
+        history: CSV to write: one row per iteration.
         events: Folder for TensorBoard.
         at_iteration: Called before each forward pass with the number of optimiser steps done; sets what
             differs between phases of the training (parameters without gradient, terms of the loss) from that

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 LOG_LINES = 20  # a training's share of the log where no terminal shows the bar
-PATIENCE = 50  # under mixed precision the loss scaler mends an overflow by skipping steps, but not for ever
+PATIENCE = 50  # under mixed precision the loss scaler fixes an overflow by skipping steps, but not forever
 
 # When a loss has left its range for good: see LossRange.
 TIMES = 10.0  # as large as at first
@@ -42,7 +42,7 @@ class LossRange:
 
     It has if more than half of the last updates' losses are above ten times the first one, or above ten where
     that is lower than 1. Values that are not finite are above everything: mixed precision survives a few of
-    them, not so many. A lone spike, a further term of the loss or a bad start that mends itself do not count.
+    them, not so many. A lone spike, a further term of the loss or a bad start that fixes itself do not count.
     """
 
     def __init__(self, total: int) -> None:
@@ -121,7 +121,7 @@ class Restart(Hook):
 
 
 class History(Hook):
-    """Keeps a row an optimiser step (losses, learning rates); the rows travel with the checkpoints."""
+    """Keeps one row per optimiser step (losses, learning rates); the rows travel with the checkpoints."""
 
     def __init__(self, optimizer: Optimizer, total: int, accumulate: int, tolerant: bool) -> None:
         """Record an optimiser's rates.
@@ -167,12 +167,12 @@ class History(Hook):
         self._range.add(self.rows[-1][self.names.index("loss")])
         if found := self._range.left():
             first, present, window = found
-            mend = ", or set precision: full" if math.isinf(present) else ""
+            fix = ", or set precision: full" if math.isinf(present) else ""
             raise TrainingError(
                 f"the loss has left its range for good: it is {present:.4g} at iteration {len(self.rows)} "
                 f"(median of the last {window} updates) and was {first:.4g} at the first; expected at most "
                 f"{TIMES:g} times that, or {TIMES * FLOOR:g}. No weights are written. Lower the learning "
-                f"rate{mend}; a segmentation network may also need network.norm: layer or "
+                f"rate{fix}; a segmentation network may also need network.norm: layer or "
                 "training.optimizer: adamw"
             )
 

@@ -1,4 +1,4 @@
-"""The comparison's table: a row a system, its scores over the runs and its costs."""
+"""The comparison's table: one row per system, its scores over the runs and its costs."""
 
 from pathlib import Path
 from typing import Any

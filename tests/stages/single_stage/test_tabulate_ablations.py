@@ -1,4 +1,4 @@
-"""The single-stage network's variants, a row a variant and way of inference."""
+"""The single-stage network's variants, one row per variant and way of inference."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Gather what is known of several systems on one data set: a row a system, its scores beside its costs."""
+"""Gather what is known of several systems on one data set: one row per system, scores beside costs."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def run(
         weights: The classifier's weights; all weights are read for what they started from.
         scores: Where to write the metrics: the best threshold's at the top, the configured one's under
             ``configured``, and under ``rules`` those that rules find without masks.
-        curve: Where to write the sweep as a table, a row a threshold.
+        curve: Where to write the sweep as a table, one row per threshold.
         configured_threshold: The configured threshold: one of the sweep's, or the name of a rule.
         settings: What made the maps, recorded as it is.
         irn_weights: IRNet's weights, where one refined the maps.

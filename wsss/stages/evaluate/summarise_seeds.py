@@ -41,7 +41,7 @@ def run(
 
     Args:
         seeds: The runs' seeds.
-        seed_scores: Metrics of the maps before refinement, a file a seed, in the seeds' order.
+        seed_scores: Metrics of the maps before refinement, one file per seed, in the seeds' order.
         refined_scores: Metrics of the maps after refinement; the same files where nothing refines.
         pseudo_scores: Metrics of the pseudo labels.
         segmentation: Metrics of the segmentation networks.
@@ -61,7 +61,7 @@ def summary(seeds: Sequence[int], files: Mapping[str, Sequence[PathLike]]) -> di
 
     Args:
         seeds: The runs' seeds.
-        files: Metrics by stage, a file a seed, in the seeds' order; ``segmentation``'s stand at the top.
+        files: Metrics by stage, one file per seed, in the seeds' order; ``segmentation``'s stand at the top.
 
     Returns:
         JSON fields.

@@ -45,7 +45,7 @@ def run(
         labels: Folders of label maps, one a shard.
         indexes: Their indexes, in the same order.
         weights: Where to write the trained network.
-        history: Where to write a row an update.
+        history: Where to write one row per update.
         network: See :func:`wsss.models.deeplabv2.build_segmenter`.
         initial: See :func:`wsss.pretrained.initial_weights.load_initial`.
         training: ``iterations``, ``batch``, ``accumulate``, ``crop`` and ``scale`` of the images;

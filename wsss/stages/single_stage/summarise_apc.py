@@ -20,7 +20,7 @@ def run(
 
     Args:
         seeds: The runs' seeds.
-        seed_scores: Metrics of the patch maps, a file a seed, in the seeds' order.
+        seed_scores: Metrics of the patch maps, one file per seed, in the seeds' order.
         pseudo_scores: Metrics of the masks predicted for the training images.
         segmentation: Metrics of the predictions for val.
         scores: Where to write the summary.

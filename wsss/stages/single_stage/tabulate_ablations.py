@@ -1,4 +1,4 @@
-"""Tabulate the single-stage network's variants: a row a variant and way of inference."""
+"""Tabulate the single-stage network's variants: one row per variant and way of inference."""
 
 from __future__ import annotations
 

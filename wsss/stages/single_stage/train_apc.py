@@ -43,7 +43,7 @@ def run(
     Args:
         manifest: The data set.
         weights: Where to write the trained network.
-        history: Where to write a row an iteration; losses as they were added, weights included.
+        history: Where to write one row per iteration; losses as they were added, weights included.
         network: See :func:`wsss.models.apc.build_apc`; its ``encoder`` gets the initial weights.
         initial: See :func:`wsss.pretrained.initial_weights.load_initial`.
         training: ``epochs``, of which the first ``warm_up`` train at ``warm_up_lr``, without the encoder if
@@ -116,11 +116,11 @@ class Phases:
     def begin(self, iteration: int) -> None:
         """Set the phase of an iteration, counted from 0."""
         self.decoding = iteration >= self.decoder_start and self.training["beta"] > 0
-        rests = self.training["freeze"] and iteration < self.warm_up
-        self.apc.let_encoder_learn(0 if rests else self.learns)
+        frozen = self.training["freeze"] and iteration < self.warm_up
+        self.apc.let_encoder_learn(0 if frozen else self.learns)
 
     def groups(self) -> list[dict[str, Any]]:
-        """Parameter groups with their constant rates; the encoder's is 0 while it rests."""
+        """Parameter groups with their constant rates; the encoder's is 0 while it is frozen."""
         warm_up_lr, decay = self.training["warm_up_lr"], self.training["patch_decay"]
         resting = ("encoder",) if self.training["freeze"] else ()
         return [
