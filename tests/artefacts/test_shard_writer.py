@@ -6,6 +6,7 @@ import itertools
 import logging
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -328,6 +329,26 @@ def test_a_killed_stage_goes_on_and_ends_with_the_same_bytes(
     done = "1 of 5" if stage == "extract_maps" else "3 of 4"  # each of whose parts is two files
     assert f"{done} parts are there already" in caplog.text
     assert folder_bytes(tmp_path / "out") == folder_bytes(tmp_path / "undisturbed")
+
+
+class _Reached(Exception):
+    """A network was called."""
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if "weights" in INPUTS[stage]])
+def test_from_run_to_the_network_there_are_five_frames_at_most(
+    tmp_path: Path, inputs: Path, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reached(*inputs: object, **named: object) -> None:
+        raise _Reached
+
+    monkeypatch.setattr(torch.nn.Module, "__call__", reached)
+    with pytest.raises(_Reached) as error:
+        run_stage(stage, inputs, tmp_path)
+    frames = [frame for frame in traceback.extract_tb(error.tb) if "/wsss/" in frame.filename]
+    start = max(number for number, frame in enumerate(frames) if frame.name == "run")
+    passed = [frame.name for frame in frames[start:] if "/wsss/models/" not in frame.filename]
+    assert 2 <= len(passed) <= 5, passed
 
 
 class _Seen(Exception):

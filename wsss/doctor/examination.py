@@ -45,7 +45,7 @@ def examine(question: Question) -> list[Verdict]:
             config = read_config(question.overlays, question.root)
             named = named_datasets(question.overlays)
         except ConfigError as error:
-            fix = "correct it; config.yaml explains each key"
+            fix = "correct it; wsss/config/ explains each key"
             wrong = Verdict(ERROR, "config", " ".join(str(error).split()), fix)
             return [*machine.result(), *gpus.result(), wrong]
         shared = config.get("execution", {}).get("gpus", {})
