@@ -34,15 +34,15 @@ def main(results: str, chain: str, overlay: str, coco: str) -> None:
     records = [scaled(Path(coco) / "images" / image["file_name"], Path(results)) for image in chosen]
     weights = f"{results}/{chain}/weights.safetensors"
     data = Manifest(manifest.dataset, manifest.classes, tuple(records))
-    predicted = dict(label_maps(data, records, weights, segmenter["network"], inference))
+    predicted = list(label_maps(data, records, weights, segmenter["network"], inference))
     pictures = [
         picture
-        for record in records
-        for picture in (read_image(record), label_overlay(read_image(record), predicted[record.id]))
+        for record, labels in zip(records, predicted, strict=True)
+        for picture in (read_image(record), label_overlay(read_image(record), labels))
     ]
     width = 2 * COUNT // ROWS
     rows = [squares(pictures[start : start + width]) for start in range(0, len(pictures), width)]
-    seen = sorted({int(label) for labels in predicted.values() for label in np.unique(labels)} - {0})
+    seen = sorted({int(label) for labels in predicted for label in np.unique(labels)} - {0})
     legend = {manifest.classes[label - 1]: label for label in seen}
     save(picture_grid(rows, [""] * width, [""] * len(rows), legend), "docs/photographs.png")
     for image in chosen:
