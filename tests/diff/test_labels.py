@@ -44,8 +44,8 @@ def test_iou_is_that_of_the_scores(tmp_path: Path) -> None:
     found = compare_labels(*sides, CLASSES)
     expected = scores(confusion(b, a, 3))
     assert list(found.amounts["iou"].values()) == pytest.approx(expected.iou.tolist())
-    assert found.amounts["mean_iou"] == pytest.approx(expected.miou)
-    assert 1 - found.amounts["share_disagreeing"] == pytest.approx(expected.pixel_accuracy)
+    assert found.amounts["mean_iou"] == pytest.approx(expected.means["miou"])
+    assert 1 - found.amounts["share_disagreeing"] == pytest.approx(expected.means["pixel_accuracy"])
 
 
 def test_images_of_one_side_and_of_another_size_are_told(tmp_path: Path) -> None:

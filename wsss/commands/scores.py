@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wsss.artefacts.formats import ArtefactError, read_json
+from wsss.methods.metric_table import SHOWN
 
 if TYPE_CHECKING:
     from wsss.commands import Subparsers
 
 PICTURE = "examples.png"
-COLUMNS = ("miou", "mean_fp", "mean_fn")
 STAGES = ("seed", "refined", "pseudo", "segmentation")
-HEADER = ("stage", "mIoU", "FP", "FN", "measured on")
+HEADER = ("stage", *(metric.title for metric in SHOWN.values()), "measured on")
 
 
 class Row(NamedTuple):
@@ -58,7 +58,7 @@ def format_scores(document: Mapping[str, Any]) -> str:
     """A metrics file, or a chain's summary, as an aligned table in percent."""
     cells: list[Sequence[str]] = [HEADER]
     for row in _rows(document):
-        cells.append((row.stage, *(_percent(row.scores[name]) for name in COLUMNS), row.scope))
+        cells.append((row.stage, *(_percent(row.scores[name]) for name in SHOWN), row.scope))
     widths = [max(len(line[column]) for line in cells) for column in range(len(HEADER))]
     lines = [_align(line, widths) for line in cells]
     return "\n".join([_title(document), *lines, *_warnings(document)])

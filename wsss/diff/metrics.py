@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from wsss.artefacts.formats import ArtefactError, read_json
 from wsss.diff.pairing import Unit
+from wsss.methods.metric_table import METRICS
 
-SCORES = ("miou", "mean_fp", "mean_fn", "pixel_accuracy", "f1")
+SCORES = tuple(METRICS)
 SEED = re.compile(r"\bseed\d+/")
 
 

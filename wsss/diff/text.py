@@ -9,9 +9,8 @@ from typing import Any
 from wsss.diff.comparison import Comparison, Finding
 from wsss.diff.findings import AGREEING, Verdict, number
 from wsss.diff.metrics import Comparable, Score
+from wsss.methods.metric_table import METRICS, SHOWN
 
-NAMES = {"miou": "mIoU", "mean_fp": "FP", "mean_fn": "FN", "pixel_accuracy": "pixel accuracy", "f1": "F1"}
-SHOWN_SCORES = ("miou", "mean_fp", "mean_fn")  # the JSON has all
 STAGES = ("stage", "artefact", "verdict", "difference")
 SCORES = ("scores of", "", "A, %", "B, %", "B - A", "noise", "difference")
 NUMERIC = range(2, 6)  # columns of the scores' table
@@ -64,7 +63,7 @@ def stage_rows(comparison: Comparison) -> list[tuple[str, str, str, str]]:
 
 def shown_scores(scores: Sequence[Score]) -> list[Score]:
     """The scores worth a line: those that differ."""
-    return [score for score in scores if score.verdict is not Comparable.EQUAL and score.name in SHOWN_SCORES]
+    return [score for score in scores if score.verdict is not Comparable.EQUAL and score.name in SHOWN]
 
 
 def score_row(score: Score) -> tuple[str, ...]:
@@ -73,7 +72,7 @@ def score_row(score: Score) -> tuple[str, ...]:
     noise = "" if score.noise is None else f"{100 * score.noise:.2f}"
     where = f"{score.chain} {score.part}".rstrip()
     numbers = (*(f"{mean:.2f}" for mean in means), f"{100 * score.difference:+.2f}", noise)
-    return where, NAMES[score.name], *numbers, score.verdict.value
+    return where, METRICS[score.name].title, *numbers, score.verdict.value
 
 
 def sentences(comparison: Comparison) -> list[str]:

@@ -29,7 +29,6 @@ from wsss.runtime.progress import progress
 
 VERSION = 1
 CONFIGURED = "configured"  # how a threshold was chosen
-MEANS = ("miou", "mean_fp", "mean_fn", "pixel_accuracy", "f1")
 SEEN = ("supervision", "pixel_labels")
 COUNTED = ("counts", "images", "thresholds")  # the tensors that all counts have, or may have
 
@@ -223,7 +222,7 @@ def score_fields(matrix: Tensor, classes: Sequence[str]) -> dict[str, Any]:
         {"class": name, **{column: number(values[label]) for column, values in columns.items()}}
         for label, name in enumerate(classes)
     ]
-    return {**{name: number(getattr(result, name)) for name in MEANS}, "per_class": per_class}
+    return {**{name: number(value) for name, value in result.means.items()}, "per_class": per_class}
 
 
 def score_inferences(

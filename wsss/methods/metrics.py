@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wsss.methods.metric_table import METRICS, Shares
 from wsss.methods.void import VOID
 
 Labels = Tensor | NDArray[np.integer]
@@ -25,21 +26,13 @@ class Scores(NamedTuple):
         iou: TP / union of each class, float64 (C,).
         fp: Wrongly predicted pixels / union, (C,).
         fn: Missed pixels / union, (C,); IoU + FP + FN = 1.
-        miou: Mean IoU with background.
-        mean_fp: Mean of ``fp`` over the foreground classes.
-        mean_fn: Mean of ``fn`` over the foreground classes.
-        pixel_accuracy: Share of the counted pixels that are right.
-        f1: Mean over classes, with background, of 2 TP / (predicted + true pixels).
+        means: The scores of :data:`wsss.methods.metric_table.METRICS`, by name.
     """
 
     iou: Tensor
     fp: Tensor
     fn: Tensor
-    miou: float
-    mean_fp: float
-    mean_fn: float
-    pixel_accuracy: float
-    f1: float
+    means: dict[str, float]
 
 
 def confusion(prediction: Labels, truth: Labels, num_classes: int, ignore: int = VOID) -> Tensor:
@@ -82,16 +75,8 @@ def scores(confusion: Labels) -> Scores:
     right, true, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
     union = true + predicted - right
     iou, fp, fn = ((part.double() / union) for part in (right, predicted - right, true - right))
-    return Scores(
-        iou=iou,
-        fp=fp,
-        fn=fn,
-        miou=float(iou.nanmean()),
-        mean_fp=float(fp[1:].nanmean()),
-        mean_fn=float(fn[1:].nanmean()),
-        pixel_accuracy=float(right.sum().double() / counts.sum()),
-        f1=float((2 * right.double() / (true + predicted)).nanmean()),
-    )
+    shares = Shares(iou, fp, fn, right.double(), true.double(), predicted.double())
+    return Scores(iou, fp, fn, {name: float(metric.of(shares)) for name, metric in METRICS.items()})
 
 
 def threshold_counts(

@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 
 from wsss.artefacts.files import PathLike, atomic_file
 from wsss.artefacts.formats import palette
+from wsss.methods.metric_table import SHOWN
 from wsss.methods.void import VOID
 from wsss.report.figure_style import STYLE
 
 Picture = NDArray[np.uint8]
 
 HEAT_COLOURS = "inferno"
-CURVES = {"miou": "mIoU", "mean_fp": "FP", "mean_fn": "FN"}
+CURVES = {name: metric.title for name, metric in SHOWN.items()}
 NO_DATES: dict[str, Mapping[str, None]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
 

@@ -13,12 +13,13 @@ import pandas as pd
 from plotly.offline import get_plotlyjs
 
 from wsss.artefacts.files import PathLike, atomic_file
+from wsss.methods.metric_table import SHOWN, column_name
 from wsss.report.charts import Chart, looks
 from wsss.report.statements import COSTS, MISSING, STAGE_NAMES, measured, runs
 
 RESOURCES = ("page.html", "page.css", "page.js")
 SUPERVISIONS = "; "  # between the parts of a chain
-MEASURED = tuple(f"{stage}_{score}" for stage in STAGE_NAMES for score in ("miou", "fp", "fn"))
+MEASURED = tuple(f"{stage}_{score}" for stage in STAGE_NAMES for score in map(column_name, SHOWN))
 
 
 class Column(NamedTuple):
@@ -64,17 +65,16 @@ class Card(NamedTuple):
 def columns(table: pd.DataFrame) -> list[tuple[str, list[Column]]]:
     """The table's groups of columns; published figures stand where there are any."""
     groups = []
-    for stage, name in STAGE_NAMES.items():
+    for stage, heading in STAGE_NAMES.items():
         group = [
-            Column("mIoU", f"{stage}_miou", "high"),
-            Column("FP", f"{stage}_fp", "low"),
-            Column("FN", f"{stage}_fn", "low"),
+            Column(metric.title, f"{stage}_{column_name(name)}", metric.better)
+            for name, metric in SHOWN.items()
         ]
         if stage == "seed":
             group.insert(1, Column("mIoU, configured threshold", "seed_configured_miou", "high"))
         if table[f"published_{stage}_miou"].notna().any():
             group.append(Column("published mIoU", f"published_{stage}_miou"))
-        groups.append((f"{name}, %", group))
+        groups.append((f"{heading}, %", group))
     costs = [
         Column("parameters, M", "parameters", "low"),
         Column("training, min", "train_minutes", "low"),

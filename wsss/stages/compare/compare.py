@@ -23,12 +23,13 @@ from wsss.evaluation.systems import (
     training_jobs,
     under_inference,
 )
+from wsss.methods.metric_table import SHOWN, column_name
 from wsss.stages.evaluate.summarise_seeds import spread
 
 Document = Mapping[str, Any]
 Row = dict[str, Any]
 
-SCORES = {"miou": "miou", "fp": "mean_fp", "fn": "mean_fn"}
+SCORES = {column_name(name): name for name in SHOWN}
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # batch norm's, which are not trained
 
 

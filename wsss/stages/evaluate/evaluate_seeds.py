@@ -12,7 +12,6 @@ from wsss.artefacts.formats import ArtefactError, PathLike, read_manifest, write
 from wsss.config.thresholds import of_data_set
 from wsss.evaluation.counts import (
     CONFIGURED,
-    MEANS,
     Counts,
     add_counts,
     chain_weights,
@@ -21,6 +20,7 @@ from wsss.evaluation.counts import (
     view_scales,
 )
 from wsss.labelling.thresholds import data_set_threshold, rule_chosen, rule_names, spread_of_steps
+from wsss.methods.metric_table import METRICS
 from wsss.methods.metrics import scores as derive_scores
 from wsss.stages.evaluate.count_seeds import SPLIT
 
@@ -105,7 +105,7 @@ def _point(total: Counts, index: int, classes: Sequence[str]) -> dict[str, Any]:
 
 def _curve(total: Counts) -> pd.DataFrame:
     results = [derive_scores(matrix) for matrix in total.matrices]
-    columns = {name: [float(getattr(result, name)) for result in results] for name in MEANS}
+    columns = {name: [result.means[name] for result in results] for name in METRICS}
     return pd.DataFrame({"threshold": total.thresholds, **columns})
 
 

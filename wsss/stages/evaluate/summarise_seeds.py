@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wsss.artefacts.formats import ArtefactError, PathLike, read_json, write_json
-from wsss.evaluation.counts import MEANS, VERSION
+from wsss.evaluation.counts import VERSION
+from wsss.methods.metric_table import METRICS
 
 Document = Mapping[str, Any]
 # What a summary takes over from the runs' files; it is the same in all runs of one chain.
@@ -130,7 +131,7 @@ def _alike(parts: Sequence[Document]) -> dict[str, Any]:
 
 
 def _over_runs(documents: Sequence[Document]) -> dict[str, Any]:
-    result: dict[str, Any] = {name: spread([document[name] for document in documents]) for name in MEANS}
+    result: dict[str, Any] = {name: spread([document[name] for document in documents]) for name in METRICS}
     result["per_class"] = [
         {"class": row["class"]}
         | {

@@ -9,10 +9,11 @@ import pandas as pd
 
 from wsss.artefacts.formats import PathLike, read_json, write_table
 from wsss.evaluation.systems import find_runs, under_inference
+from wsss.methods.metric_table import SHOWN, column_name
 from wsss.stages.evaluate.summarise_seeds import spread
 
 Document = Mapping[str, Any]
-SCORES = {"miou": "miou", "fp": "mean_fp", "fn": "mean_fn"}
+SCORES = {column_name(name): name for name in SHOWN}
 
 
 def run(
