@@ -42,6 +42,7 @@ rule render_masks:
 rule prepare_manifest:
     input:
         source=plan.source,
+        tables=plan.tables,
     output:
         manifest="results/{dataset}/manifest.jsonl",
     log:

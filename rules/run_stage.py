@@ -16,8 +16,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-# What only tells Snakemake when to run: the code's digest, and a file that the stage reads by its `initial`.
-NO_ARGUMENTS = ("code", "initial_file")
+# What only tells Snakemake when to run: the code's digest, and files that the stage finds by its settings.
+NO_ARGUMENTS = ("code", "initial_file", "tables")
 # A batch is part of what defines a training: with another one it starts anew.
 FULL_GPU = (
     "the GPU's memory is full. If another job is on it (nvidia-smi), lower execution.jobs_per_gpu. If a "

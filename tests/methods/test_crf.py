@@ -86,3 +86,13 @@ def test_refuses_other_shapes_and_unknown_settings():
 def test_worker_processes_need_no_torch():
     code = "import sys, wsss.methods.crf, wsss.methods.labels; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_image_that_may_not_be_written_is_as_good() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (12, 9, 3), np.uint8)
+    probabilities = (
+        np.random.default_rng(1).dirichlet(np.ones(3), (12, 9)).transpose(2, 0, 1).astype(np.float32)
+    )
+    expected = dense_crf(image.copy(), probabilities, {"iterations": 2})
+    image.setflags(write=False)
+    np.testing.assert_array_equal(dense_crf(image, probabilities, {"iterations": 2}), expected)

@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 from snakemake.iocontainers import Namedlist
 
 from tests.support.planning import ROOT, rules, snakemake
 from tests.support.settings import CONFIG
+from wsss.artefacts.formats import read_manifest
 from wsss.config.reading import read_config, read_mapping
 from wsss.config.systems import System
 from wsss.pretrained.files import PAIRED, starts
@@ -124,7 +126,7 @@ def test_every_stage_has_a_rule() -> None:
 @pytest.mark.parametrize("rule", sorted(rules()))
 def test_a_rule_hands_its_stage_exactly_what_it_asks_for(rule: str) -> None:
     given = names(rule, "input") | names(rule, "output") | names(rule, "params")
-    assert given - {"code", "initial_file"} == run_arguments(rule)
+    assert given - {"code", "initial_file", "tables"} == run_arguments(rule)
 
 
 @pytest.mark.parametrize("rule", sorted(rules()))
@@ -775,3 +777,30 @@ def test_messages_and_warnings_go_to_the_log(logging_to: Callable[[], str]) -> N
     logging.getLogger("py.warnings").warning("deprecated")
     assert "wsss.stages.paint: half way" in logging_to()
     assert "deprecated" in logging_to()
+
+
+# Own data sets
+
+
+def test_a_corrected_table_lists_the_images_anew(tmp_path: Path) -> None:
+    """By its content: a file that was only touched reruns nothing."""
+    pictures = tmp_path / "data" / "images"
+    pictures.mkdir(parents=True)
+    for name in "abcdef":
+        Image.new("RGB", (40, 40)).save(pictures / f"{name}.png")
+    table = tmp_path / "data" / "labels.csv"
+    rows = [f"{name},{'cat' if name < 'd' else 'dog'}" for name in "abcdef"]
+    table.write_text("\n".join(["id,class", *rows]))
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text("datasets: {mine: {kind: folder, root: data}}")
+    arguments = ("--directory", tmp_path, "--cores", "1", "--configfile", overlay, "--")
+    target = "results/mine/manifest.jsonl"
+    made = snakemake(*arguments, target)
+    assert made.returncode == 0, made.stdout
+    os.utime(table)
+    assert "Nothing to be done" in snakemake("-n", *arguments, target).stdout
+    table.write_text("\n".join(["id,class", *rows[:-1], "f,cat"]))
+    assert "prepare_manifest" in snakemake("-n", *arguments, target).stdout
+    assert snakemake(*arguments, target).returncode == 0
+    classes = [record.classes for record in read_manifest(tmp_path / target).records]
+    assert classes == [(0,), (0,), (0,), (1,), (1,), (0,)]

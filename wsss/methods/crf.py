@@ -97,7 +97,7 @@ def _chosen(settings: Mapping[str, float]) -> dict[str, float]:
 
 
 def _checked_image(image: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
-    image = np.ascontiguousarray(image)
+    image = np.require(image, requirements=["C", "W"])  # pydensecrf takes no array that may not be written
     if image.dtype != np.uint8 or image.shape != (*size, 3):
         raise ValueError(f"image: expected uint8 {(*size, 3)}, found {image.dtype} {image.shape}")
     return image

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from wsss.artefacts.files import PACKAGED
@@ -277,6 +278,18 @@ class Plan:
         """The folder that a rule made for the data set, or no file where none did."""
         made = self._dataset(wildcards)["kind"] in ("sample", "coco")
         return f"results/{wildcards.dataset}/source" if made else []
+
+    def tables(self, wildcards: Wildcards) -> list[str]:
+        """An own data set's tables of labels, classes and splits; a change of one lists the images anew.
+
+        Missing ones are left to the stage, which names all that is wrong at once.
+        """
+        dataset = self._dataset(wildcards)
+        if dataset["kind"] != "folder":
+            return []
+        names = [dataset["labels"], dataset["classes"], *dataset["splits"].values()]
+        files = [Path(dataset["root"]) / name for name in names if isinstance(name, str)]
+        return [str(path) for path in files if path.is_file()]
 
     def data_settings(self, wildcards: Wildcards) -> dict[str, Any]:
         """What defines the data set's images and labels, without how the work on them is cut."""
