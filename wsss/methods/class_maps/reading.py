@@ -16,5 +16,5 @@ def activation(view: View) -> Tensor:
 
 
 def coupled(view: View, maps: Tensor) -> Tensor:
-    """Maps times the class token's attention to each token (TS-CAM, Eq. 5), (K, h, w)."""
+    """Maps times the class token's attention to each token (TS-CAM), (K, h, w)."""
     return maps * view.attention.read("token").reshape(maps.shape[1:])

@@ -1,4 +1,7 @@
-"""TS-CAM: class maps of the transformer's tokens times the class token's attention (TS-CAM, Eq. 5)."""
+"""TS-CAM: class maps of the transformer's tokens times the class token's attention.
+
+M_k(x) = ReLU(S_k(x)) sum_l A_l(0, x), with S the class maps of the tokens.
+"""
 
 from __future__ import annotations
 
@@ -54,5 +57,5 @@ def source(view: View) -> Tensor:
 
 
 def maps(view: View, settings: Config) -> Tensor:
-    """Class maps of the transformer's tokens times the class token's attention (TS-CAM, Eq. 5), (K, h, w)."""
+    """Class maps of the transformer's tokens times the class token's attention (TS-CAM), (K, h, w)."""
     return coupled(view, source(view))
