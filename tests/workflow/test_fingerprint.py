@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from wsss.methods.class_maps.registry import METHODS
 from wsss.workflow.fingerprint import PACKAGE, fingerprint, reached
 
 FILES = {
@@ -99,6 +100,28 @@ class ByName:
     "tools.py": "from paint.methods import soak\n\n\ndef mix():\n    return soak(1)\n",
     "late.py": "def late(x):\n    return x\n",
     "unused.py": "class Annotation:\n    pass\n",
+    "inks/__init__.py": "",
+    "inks/red.py": "STRONG = True\nPRICE = 1\n\n\ndef hue(x):\n    return x\n\n\nbleach = None\n",
+    "inks/blue.py": "from paint.late import late\n\nSTRONG = True\nPRICE = 2\n\n\n"
+    "def hue(x):\n    return late(x)\n\n\ndef bleach(x):\n    return x\n",
+    "inks/green.py": "STRONG = False\nPRICE = 3\n\n\ndef hue(x):\n    return x * 3\n\n\nbleach = None\n",
+    "inks/table.py": """
+from paint.inks import blue, red
+
+INKS: dict = {"red": red, "blue": blue}
+HUES = {name: ink.hue for name, ink in INKS.items()}
+BLEACHES = {name: ink.bleach for name, ink in INKS.items() if ink.bleach}
+STRONG = tuple(ink.STRONG for ink in INKS.values())
+WHOLE = [vars(ink) for ink in INKS.values()]
+""",
+    "stages/tint.py": "from paint.inks.table import HUES\n\n\ndef run(*, x):\n    return HUES['red'](x)\n",
+    "stages/fade.py": "from paint.inks.table import BLEACHES\n\n\ndef run(*, x):\n    return BLEACHES[x]\n",
+    "stages/count.py": "from paint.inks import table\n\n\ndef run(*, x):\n    return table.STRONG\n",
+    "stages/list.py": "from paint.inks.table import WHOLE\n\n\ndef run(*, x):\n    return WHOLE\n",
+    "stages/sum.py": "from paint.inks.table import INKS\n\n\n"
+    "def run(*, x):\n    return sum(ink.PRICE for ink in INKS.values())\n",
+    "stages/loop.py": "from paint.inks.table import INKS\n\n\n"
+    "def run(*, x):\n    for ink in INKS.values():\n        x = ink.hue(x)\n    return x\n",
 }
 
 
@@ -167,6 +190,49 @@ def test_an_edit_that_does_not_matter_keeps_the_digest(
     assert fingerprint("shade", package(edit)) == fingerprint("shade", package())
 
 
+TINTING = ("tint", "fade", "count", "list", "sum", "loop")
+GREEN = (
+    ("inks/table.py", "import blue, red", "import blue, green, red"),
+    ("inks/table.py", '"blue": blue}', '"blue": blue, "green": green}'),
+)
+
+
+@pytest.mark.parametrize(
+    ("edits", "changed"),
+    [
+        ([("inks/red.py", "return x", "return -x")], {"tint", "list", "loop"}),
+        ([("late.py", "return x", "return 0")], {"tint", "list", "loop"}),
+        (
+            [("inks/blue.py", "bleach(x):\n    return x", "bleach(x):\n    return 0")],
+            {"fade", "list", "loop"},
+        ),
+        ([("inks/red.py", "bleach = None", "bleach = hue")], {"fade", "list", "loop"}),
+        ([("inks/red.py", "STRONG = True", "STRONG = False")], {"count", "list", "loop"}),
+        ([("inks/red.py", "PRICE = 1", "PRICE = 4")], {"sum", "list", "loop"}),
+        # another member of a key is an edit even where no text of a member is new
+        ([("inks/table.py", '"red": red, "blue": blue', '"red": blue, "blue": red')], set(TINTING)),
+        # a new key is one to all but the stage of a member that it has not
+        (GREEN, set(TINTING) - {"fade"}),
+    ],
+    ids=lambda value: None if isinstance(value, set) else f"{value[-1][0]}: {value[-1][2]}",
+)
+def test_a_stage_that_reads_one_member_of_a_table_s_modules_follows_that_alone(
+    package: Callable[..., Path], edits: list[tuple[str, str, str]], changed: set[str]
+) -> None:
+    before, after = package(), package(*edits)
+    assert {stage for stage in TINTING if fingerprint(stage, before) != fingerprint(stage, after)} == changed
+
+
+def test_members_of_a_table_are_reached(package: Callable[..., Path]) -> None:
+    assert reached("tint", package()) == {
+        "paint.stages.tint.run",
+        "paint.inks.table.HUES",
+        "paint.inks.red.hue",
+        "paint.inks.blue.hue",
+        "paint.late.late",
+    }
+
+
 PRINTING = (
     ("stages/line.py", "import thin\n", "import thin\nfrom paint.prints import RESOURCES\n"),
     ("stages/line.py", "return thin(source)", "return thin(RESOURCES)"),
@@ -212,6 +278,20 @@ def test_diffusing_is_read_by_its_stage_alone() -> None:
     stages = [path.stem for path in sorted((PACKAGE / "stages").glob("*/*.py")) if _has_run(path)]
     assert [stage for stage in stages if diffuse in reached(stage)] == ["diffuse_cams"]
     assert "wsss.methods.diffusion.nearest_coneighbours" in reached("extract_maps")
+
+
+def test_a_stage_covers_of_each_method_what_it_runs() -> None:
+    maps, stored = (
+        {name for name in reached(stage) if name.startswith("wsss.methods.class_maps.")}
+        for stage in ("diffuse_cams", "extract_maps")
+    )
+    every = {f"wsss.methods.class_maps.{kind}" for kind in METHODS}
+    assert {f"{method}.{member}" for method in every for member in ("maps", "source")} <= maps
+    assert {f"{method}.stored" for method in every} <= stored
+    others = {f"{method}.{member}" for method in every for member in ("check", "Settings", "TITLE")}
+    assert not others & (maps | stored)
+    assert not {f"{method}.stored" for method in every} & maps
+    assert not {f"{method}.maps" for method in every} & stored
 
 
 def test_networks_that_a_registry_builds_by_name_are_covered() -> None:

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 
 from wsss.config.errors import ConfigError
-from wsss.config.stored_views import check_stored_views
 from wsss.config.systems import PATCHES, TRUTH, Chain, Config, val_inferences
 from wsss.config.thresholds import UNREFINED, check_refiners, check_thresholds, unsuited
+from wsss.methods.class_maps.registry import CHECKS, NEED_ATTENTION
 
 WITHOUT_ATTENTION = ("cnn",)  # kinds of classifier
-NEED_ATTENTION = ("cam_attention", "tscam", "transcam", "attention_diffusion", "adcam")
 COARSER_THAN_TOKENS = 32  # output stride of the published Conformer, whose tokens are 16 pixels wide
 PLAIN = "cam"
 # Methods whose maps are taken under their own name, which paths and pictures rely on.
@@ -256,7 +255,9 @@ def _check_chain(config: Config, key: str, chain: Config) -> list[str]:
         return [f"{asks} needs attention, which classifier {chain['classifier']!r} does not have"]
     if _is_coarse(classifier["network"]):
         findings += _check_coarse_maps(key, chain, kind, views)
-    return findings + check_stored_views(key, chain, method, classifier)
+    if kind in CHECKS:
+        findings += CHECKS[kind](key, chain, method, classifier)
+    return findings
 
 
 def _is_coarse(network: Config) -> bool:

@@ -20,8 +20,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from wsss.config.checks import COARSER_THAN_TOKENS, WITHOUT_ATTENTION
-from wsss.config.stored_views import token_maps_of
 from wsss.config.systems import Config
+from wsss.methods.class_maps.tscam import token_maps_of
 
 NUMBER = 2  # bytes of a float16, and of a neighbour's index
 GRID = 4  # pixels a cell of stored maps

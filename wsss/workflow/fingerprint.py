@@ -4,6 +4,10 @@ Snakemake's own ``code`` trigger compares dates of one file. This digest follows
 to, through every module of the package, and hashes the parsed definitions without comments, docstrings and
 formatting. A rule carries it as a parameter, so an edit that matters reruns exactly its readers. Files that
 are no source code, such as a page's template, count where their reader lists them in ``RESOURCES``.
+
+A dict of modules is a table whose columns are the members that its modules have in common. A comprehension
+such as ``{key: module.member for key, module in TABLE.items()}`` refers to that column alone, and not to what
+else the modules hold: who runs one member of each reruns for no other.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -73,18 +77,34 @@ def module_of(stage: str, package: Path = PACKAGE) -> str:
 def _collect(package: Path, start: Reference) -> Iterator[str]:
     """Yield the parsed text of every reached definition, import-time statement and outside import."""
     references = _walk(package, start)
-    for module, name in references:
-        source = _module(package, module)
-        for statement in source.definitions.get(name, []):
-            yield _dump(statement)
-            yield from _outside(package, source, statement)
-            if name == LISTED:
-                yield from _resources(package, module, statement)
+    for reference in references:
+        yield from _text(package, reference)
     for module in {reference.module for reference in references}:
         source = _module(package, module)
         for statement in source.effects:
             yield _dump(statement)
             yield from _outside(package, source, statement)
+
+
+@functools.cache
+def _text(package: Path, reference: Reference) -> tuple[str, ...]:
+    """Parsed text of one definition, and what it takes from outside, from tables and from listed files."""
+    source, found = _module(package, reference.module), []
+    for statement in source.definitions.get(reference.name, []):
+        found += [_dump(statement), *_outside(package, source, statement)]
+        found += _entries(package, source, statement)
+        if reference.name == LISTED:
+            found += _resources(package, reference.module, statement)
+    return tuple(found)
+
+
+def _entries(package: Path, module: Module, statement: ast.stmt) -> Iterator[str]:
+    """Key and name of each member of a table's column; one that is None, as of a key less, says nothing."""
+    for column in _columns(package, module, statement):
+        for key, (owner, name) in column.entries.items():
+            definitions = _module(package, owner).definitions.get(name, [])
+            if [_assigned(definition) for definition in definitions] != ["None"]:
+                yield f"{key}: {owner}.{name}"
 
 
 def _resources(package: Path, module: str, statement: ast.stmt) -> Iterator[str]:
@@ -139,8 +159,74 @@ def _references(package: Path, module: Module, statement: ast.stmt) -> Iterator[
         owner = _split(package, target)
         if owner is not None:
             yield Reference(owner.module, "")
-    for dotted in _dotted_names(statement):
+    columns = list(_columns(package, module, statement))
+    for column in columns:
+        for member in column.entries.values():
+            yield from _definition(package, member)
+    for dotted in _dotted_names(statement, {column.table for column in columns}):
         yield from _resolve(package, module, module.aliases | inner, dotted)
+
+
+class Column(NamedTuple):
+    """One member of every module of a table, by key, and the name that reads the table in a comprehension."""
+
+    table: ast.expr
+    entries: dict[str, Reference]
+
+
+def _columns(package: Path, module: Module, statement: ast.stmt) -> Iterator[Column]:
+    """Columns that a statement's comprehensions take of tables, where they use a module for nothing else."""
+    for node in ast.walk(statement):
+        if not isinstance(node, ast.DictComp | ast.ListComp | ast.SetComp | ast.GeneratorExp):
+            continue
+        read, variable = _iteration(node.generators[0])
+        table = _table(package, module, read) if read is not None else {}
+        names = [part for part in ast.walk(node) if isinstance(part, ast.Name) and part.id == variable]
+        members = [part for part in ast.walk(node) if isinstance(part, ast.Attribute) and part.value in names]
+        if read is not None and table and len(members) + 1 == len(names):  # one name is the variable's own
+            for name in {member.attr for member in members}:
+                yield Column(read, {key: Reference(owner, name) for key, owner in table.items()})
+
+
+def _iteration(generator: ast.comprehension) -> tuple[ast.expr | None, str]:
+    """The function that gives a table's modules, ``TABLE.items`` or ``TABLE.values``, and their variable."""
+    call, target = generator.iter, generator.target
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.args:
+        return None, ""
+    if call.func.attr == "items" and isinstance(target, ast.Tuple):
+        target = target.elts[-1]
+    elif call.func.attr != "values":
+        return None, ""
+    return (call.func, target.id) if isinstance(target, ast.Name) else (None, "")
+
+
+def _table(package: Path, module: Module, read: ast.expr) -> dict[str, str]:
+    """Modules by key where ``read`` is ``TABLE.items`` of a dict of modules of the package, else nothing."""
+    named = ast.unparse(read).rpartition(".")[0]
+    for owner, name in _resolve(package, module, module.aliases, named):
+        for definition in _module(package, owner).definitions.get(name, []):
+            value = getattr(definition, "value", None)
+            if isinstance(value, ast.Dict):
+                members = _modules(package, _module(package, owner), value)
+                return members if len(members) == len(value.values) else {}
+    return {}
+
+
+def _modules(package: Path, module: Module, entries: ast.Dict) -> dict[str, str]:
+    """Those entries of a dict that are modules of the package, by key."""
+    found = {}
+    for key, value in zip(entries.keys, entries.values, strict=True):
+        target = module.aliases.get(ast.unparse(value))
+        owner = _split(package, target) if target else None
+        if isinstance(key, ast.Constant) and owner is not None and not owner.name:
+            found[str(key.value)] = owner.module
+    return found
+
+
+def _assigned(statement: ast.stmt) -> str | None:
+    """Source of what an assignment binds; None for any other statement."""
+    value = getattr(statement, "value", None)
+    return ast.unparse(value) if isinstance(value, ast.expr) else None
 
 
 def _resolve(package: Path, module: Module, aliases: dict[str, str], dotted: str) -> Iterator[Reference]:
@@ -188,9 +274,9 @@ def _outside(package: Path, module: Module, statement: ast.stmt) -> Iterator[str
             yield f"import {target} as {head}"
 
 
-def _dotted_names(statement: ast.stmt) -> Iterator[str]:
-    """Names and attribute chains of names, each chain once and whole."""
-    inner: set[int] = set()
+def _dotted_names(statement: ast.stmt, without: Collection[ast.expr] = ()) -> Iterator[str]:
+    """Names and attribute chains of names, each chain once and whole, but for some of the chains."""
+    inner = {id(part) for chain in without for part in ast.walk(chain)}
     for node in ast.walk(statement):
         if id(node) in inner or not isinstance(node, ast.Name | ast.Attribute):
             continue

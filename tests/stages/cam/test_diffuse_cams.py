@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from tests.support.builders import SHARD, Data, make_data, random_attention
-from wsss.artefacts.formats import ArtefactError, open_tensors, read_tensors, write_tensors
+from wsss.artefacts.formats import ArtefactError, read_tensors, write_tensors
 from wsss.methods.cam import merge_views, normalise
+from wsss.methods.class_maps.registry import MAPS, NEED_ATTENTION
 from wsss.methods.diffusion import (
     attended,
     coneighbour_similarity,
@@ -73,6 +74,9 @@ class Stored:
             settings=settings,
             shard=SHARD,
         )
+        return self.read(name)
+
+    def read(self, name: str = "maps.safetensors") -> dict[str, Tensor]:
         return read_tensors(self.data.path(name), "maps")
 
     def merged(self, views: dict[tuple[str, int], Tensor]) -> dict[str, Tensor]:
@@ -101,10 +105,6 @@ def assert_maps(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance
         torch.testing.assert_close(found[f"{image}/maps"].float(), maps, rtol=0, atol=tolerance)
 
 
-def test_cam_is_the_merged_activation(stored: Stored) -> None:
-    assert_maps(stored.run(kind="cam"), stored.merged(stored.cams))
-
-
 def test_maps_are_a_quarter_of_the_image_and_at_most_one(stored: Stored) -> None:
     found = stored.run(kind="adcam", neighbours=50, steps=2)
     for record in stored.data.records:
@@ -112,78 +112,6 @@ def test_maps_are_a_quarter_of_the_image_and_at_most_one(stored: Stored) -> None
         assert maps.shape == (len(record.classes), -(-record.height // 4), -(-record.width // 4))
         assert found[f"{record.id}/classes"].tolist() == list(record.classes)
         assert not len(maps) or 0.99 < maps.max() <= 1
-
-
-@pytest.mark.parametrize("neighbours", [1, 50, CACHED, 0.3])
-@pytest.mark.parametrize("steps", [0, 1, 2, 5])
-def test_adcam_from_the_cache_is_the_dense_one(stored: Stored, neighbours: float, steps: int) -> None:
-    dense = {
-        key: diffuse(cam.flatten(1), refine_attention(stored.matrices[key], neighbours), steps)
-        for key, cam in stored.cams.items()
-    }
-    assert_maps(stored.run(kind="adcam", neighbours=neighbours, steps=steps), stored.merged(dense))
-
-
-def test_soft_weighs_by_the_similarity(stored: Stored) -> None:
-    dense = {
-        key: diffuse(cam.flatten(1), refine_attention(stored.matrices[key], 20, soft=True), 2)
-        for key, cam in stored.cams.items()
-    }
-    assert_maps(stored.run(kind="adcam", neighbours=20, steps=2, soft=True), stored.merged(dense))
-
-
-@pytest.mark.parametrize("direction", ["gather", "hand_on", "literal"])
-def test_adcam_takes_its_direction(stored: Stored, direction: str) -> None:
-    dense = {
-        key: diffuse(cam.flatten(1), refine_attention(stored.matrices[key], 20), 2, direction=direction)
-        for key, cam in stored.cams.items()
-    }
-    found = stored.run(kind="adcam", neighbours=20, steps=2, direction=direction)
-    assert_maps(found, stored.merged(dense))
-    if direction == "gather":
-        assert_maps(stored.run(kind="adcam", neighbours=20, steps=2), stored.merged(dense))
-
-
-@pytest.mark.parametrize("direction", ["gather", "hand_on", "literal"])
-@pytest.mark.parametrize("steps", [0, 1, 2])
-def test_attention_diffusion_uses_the_whole_matrix(tmp_path: Path, steps: int, direction: str) -> None:
-    stored = Stored(make_data(tmp_path), direction=direction)
-    dense = {
-        key: diffuse(cam.flatten(1), stored.matrices[key], steps, direction=direction)
-        for key, cam in stored.cams.items()
-    }
-    found = stored.run(kind="attention_diffusion", steps=steps, direction=direction)
-    assert_maps(found, stored.merged(dense))
-
-
-def test_cam_attention_multiplies_by_the_class_attention(stored: Stored) -> None:
-    dense = {key: cam.flatten(1) * stored.tokens[key].float() for key, cam in stored.cams.items()}
-    assert_maps(stored.run(kind="cam_attention"), stored.merged(dense))
-
-
-def test_tscam_takes_the_class_maps_where_they_are_the_tokens(stored: Stored) -> None:
-    with open_tensors(stored.data.path("cams.safetensors"), "views") as views:
-        kept = {name: views.get(name) for name in views.keys() if "/tokens" not in name}  # noqa: SIM118
-        params = {**views.params, "token_maps": "cam"}
-    write_tensors(stored.data.path("cams.safetensors"), "views", kept, params)
-    found, expected = stored.run(kind="tscam"), stored.run(kind="cam_attention")
-    assert all(torch.equal(found[name], value) for name, value in expected.items())
-    before = stored.run(kind="tscam", normalise_views="before")
-    other = stored.run(kind="cam_attention", normalise_views="before")
-    assert all(torch.equal(before[name], value) for name, value in other.items())
-
-
-def test_tscam_multiplies_the_tokens_maps_by_the_class_attention(stored: Stored) -> None:
-    dense = {
-        key: maps.float().relu().flatten(1) * stored.tokens[key].float()
-        for key, maps in stored.semantic.items()
-    }
-    assert_maps(stored.run(kind="tscam"), stored.merged(dense))
-
-
-def test_transcam_drops_what_is_negative_after_gathering(stored: Stored) -> None:
-    dense = {key: maps.float().relu() for key, maps in stored.gathered.items()}
-    assert_maps(stored.run(kind="transcam"), stored.merged(dense))
 
 
 def test_views_may_be_normalised_after_the_method(stored: Stored) -> None:
@@ -195,15 +123,12 @@ def test_views_may_be_normalised_after_the_method(stored: Stored) -> None:
     assert_maps(stored.run(**settings), stored.merged(each))
 
 
-@pytest.mark.parametrize(
-    "kind", ["cam", "cam_attention", "tscam", "transcam", "attention_diffusion", "adcam"]
-)
-def test_views_may_be_normalised_before_the_method(stored: Stored, kind: str) -> None:
-    """Each view's own map is divided by its maximum, then it goes through the method (Eq. 2, 7 and 8)."""
+def dense(stored: Stored, kind: str, before: bool = False) -> dict[str, Tensor]:
+    """Merged maps by whole matrices; ``before``: each view's own map is divided by its maximum first."""
 
     def made(key: tuple[str, int]) -> Tensor:
         source = stored.semantic[key].float().relu() if kind == "tscam" else stored.cams[key]
-        peak = source.amax((1, 2), keepdim=True)
+        peak = source.amax((1, 2), keepdim=True) if before else 1
         if kind == "transcam":  # the raw maps divided, then gathered
             return stored.gathered[key].float().relu() / peak
         maps = (source / peak).flatten(1)
@@ -213,7 +138,18 @@ def test_views_may_be_normalised_before_the_method(stored: Stored, kind: str) ->
             return diffuse(maps, stored.matrices[key], 2)
         return maps if kind == "cam" else maps * stored.tokens[key].float()
 
-    expected = stored.merged({key: made(key) for key in stored.cams})
+    return stored.merged({key: made(key) for key in stored.cams})
+
+
+@pytest.mark.parametrize("kind", MAPS)
+def test_maps_of_each_kind_are_merged_over_the_views(stored: Stored, kind: str) -> None:
+    assert_maps(stored.run(kind=kind, neighbours=20, steps=2), dense(stored, kind))
+
+
+@pytest.mark.parametrize("kind", MAPS)
+def test_views_may_be_normalised_before_the_method(stored: Stored, kind: str) -> None:
+    """Each view's own map is divided by its maximum, then it goes through the method (Eq. 2, 7 and 8)."""
+    expected = dense(stored, kind, before=True)
     assert_maps(stored.run(kind=kind, neighbours=20, steps=2, normalise_views="before"), expected)
     never = stored.run(kind=kind, neighbours=20, steps=2, normalise_views="never")
     assert not torch.equal(never["img0/maps"], expected["img0"].half())
@@ -241,7 +177,7 @@ def test_another_direction_than_the_stored_one_is_refused(stored: Stored) -> Non
         stored.run(kind="attention_diffusion", steps=1, direction="hand_on")
 
 
-@pytest.mark.parametrize("kind", ["cam_attention", "tscam", "transcam", "attention_diffusion", "adcam"])
+@pytest.mark.parametrize("kind", NEED_ATTENTION)
 def test_a_network_without_attention_is_refused_by_name(tmp_path: Path, kind: str) -> None:
     stored = Stored(make_data(tmp_path), attention=False)
     with pytest.raises(ArtefactError, match=r"(cams|attention)\.safetensors: no 'img0/.*attention"):

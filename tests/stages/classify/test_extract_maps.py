@@ -230,8 +230,8 @@ def test_diverged_weights_are_refused_by_name(tmp_path: Path, conformer: nn.Modu
 def test_maps_beyond_float16_do_not_blame_the_training(
     tmp_path: Path, conformer: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grown = extract_maps.attended
-    monkeypatch.setattr(extract_maps, "attended", lambda *given, **named: 1e9 * grown(*given, **named))
+    grown = {"attended": lambda held, views: {"attended": 1e9 * held.cam}}
+    monkeypatch.setattr(extract_maps, "STORED", grown)
     with pytest.raises(
         ArtefactError, match=r"image\d\.png: expected maps up to 65504.*views.attention_steps"
     ):

@@ -14,122 +14,50 @@ from wsss.artefacts.formats import ArtefactError, PathLike, Record, TensorShard,
 from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, tensor_shard
 from wsss.data.transforms import scaled_size
 from wsss.methods.cam import merge_views, normalise, peaks
-from wsss.methods.diffusion import diffuse, token_count, transition_from_neighbours
+from wsss.methods.class_maps.registry import MAPS, SOURCES
 from wsss.runtime.device import device
 
 log = logging.getLogger(__name__)
 
 
-class View(NamedTuple):
-    """One stored view of one image, read lazily: the two open files, the image's id and the view's number."""
+class StoredTensors(NamedTuple):
+    """What one open file stores of one view of one image: the image's id and the view's number."""
 
-    cams: TensorShard
-    attention: TensorShard
+    shard: TensorShard
     image: str
     number: int
 
-    def cam(self) -> Tensor:
-        """Activation of the present classes, not negative, (K, h, w)."""
-        return self._read(self.cams, "cam").relu()
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """What was asked of ``extract_maps``."""
+        return self.shard.params
 
-    def token_map(self) -> Tensor:
-        """Activation by the classes of the transformer's tokens, not negative, (K, h, w)."""
-        return self._read(self.cams, self.cams.params.get("token_maps") or "tokens").relu()
-
-    def transcam(self) -> Tensor:
-        """Activation gathered over the attention of all blocks, not negative, (K, h, w)."""
-        return self._read(self.cams, "transcam").relu()
-
-    def attended(self) -> Tensor:
-        """Activation after 1..S steps of unrefined attention, (S, K, h, w)."""
-        return self._read(self.cams, "attended")
-
-    def of_attention(self, name: str) -> Tensor:
-        """Read ``neighbours``, ``values``, ``similarities`` (N, m) or ``token`` (N,)."""
-        return self._read(self.attention, name)
-
-    def _read(self, shard: TensorShard, name: str) -> Tensor:
+    def read(self, name: str) -> Tensor:
+        """One tensor by name, float32 or int64."""
         key = f"{self.image}/{name}{self.number}"
-        if key not in shard:
-            raise ArtefactError(
-                f"{shard.path}: no {key!r}; the method needs what this classifier does not have "
+        if key not in self.shard:
+            raise self.refusal(
+                f"no {key!r}; the method needs what this classifier does not have "
                 "(attention) or its `views` do not store"
             )
-        tensor = shard.get(key)  # widened here: few operations know the stored types
+        tensor = self.shard.get(key)  # widened here: few operations know the stored types
         return (tensor.float() if tensor.is_floating_point() else tensor.long()).to(device())
 
-
-Method = Callable[[View, Mapping[str, Any]], Tensor]
-
-
-def cam(view: View, settings: Mapping[str, Any]) -> Tensor:
-    """The classifier's own maps (AD-CAM, Eq. 2), (K, h, w)."""
-    return view.cam()
+    def refusal(self, said: str) -> ArtefactError:
+        """An error that names the file."""
+        return ArtefactError(f"{self.shard.path}: {said}")
 
 
-def cam_attention(view: View, settings: Mapping[str, Any]) -> Tensor:
-    """The classifier's own maps times the class token's attention, AD-CAM's row "TS-CAM", (K, h, w)."""
-    return _coupled(view, view.cam())
+class StoredView(NamedTuple):
+    """One view of one image, in the files of the class maps and of the attention."""
+
+    cams: StoredTensors
+    attention: StoredTensors
 
 
-def tscam(view: View, settings: Mapping[str, Any]) -> Tensor:
-    """Class maps of the transformer's tokens times the class token's attention (TS-CAM), (K, h, w)."""
-    return _coupled(view, view.token_map())
-
-
-def _coupled(view: View, maps: Tensor) -> Tensor:
-    return maps * view.of_attention("token").reshape(maps.shape[1:])
-
-
-def transcam(view: View, settings: Mapping[str, Any]) -> Tensor:
-    """Raw maps gathered once over the attention of all blocks, then not negative (TransCAM), (K, h, w)."""
-    return view.transcam()
-
-
-def attention_diffusion(view: View, settings: Mapping[str, Any]) -> Tensor:
-    """Maps diffused over the unrefined attention, which ``extract_maps`` did while it held it, (K, h, w)."""
-    steps, direction = settings["steps"], settings.get("direction", "gather")
-    if steps == 0:
-        return view.cam()
-    stored, held = view.attended(), view.cams.params.get("attention_direction")
-    if steps > len(stored):
-        raise ArtefactError(
-            f"{view.cams.path}: attention diffusion of {steps} steps is asked for, {len(stored)} are stored; "
-            "raise the classifier's views.attention_steps"
-        )
-    if direction != held:
-        raise ArtefactError(
-            f"{view.cams.path}: attention diffusion in the direction {direction!r} is asked for, {held!r} is "
-            "stored; make the classifier's views.attention_direction and the method's direction agree"
-        )
-    return stored[steps - 1]
-
-
-def adcam(view: View, settings: Mapping[str, Any]) -> Tensor:
-    """Maps diffused over each token's co-neighbours (AD-CAM, Eq. 7 and 8), (K, h, w)."""
-    maps, direction = view.cam(), settings.get("direction", "gather")
-    indices, values = view.of_attention("neighbours"), view.of_attention("values")
-    count = token_count(settings["neighbours"], len(values))
-    if count > values.shape[1]:
-        raise ArtefactError(
-            f"{view.attention.path}: {count} co-neighbours are asked for, {values.shape[1]} are stored; "
-            "lower the method's neighbours or raise the classifier's views.cached_neighbours"
-        )
-    if settings.get("soft", False):
-        values = values * view.of_attention("similarities")
-    transition = transition_from_neighbours(indices, values, count, direction=direction)
-    spread = diffuse(maps.flatten(1), transition, settings["steps"], direction=direction)
-    return spread.reshape(maps.shape)
-
-
-METHODS: dict[str, Method] = {
-    "cam": cam,
-    "cam_attention": cam_attention,
-    "tscam": tscam,
-    "transcam": transcam,
-    "attention_diffusion": attention_diffusion,
-    "adcam": adcam,
-}
+def _stored_view(cams: TensorShard, attention: TensorShard, image: str, number: int) -> StoredView:
+    """A view of an image by its number, of which nothing is read yet."""
+    return StoredView(StoredTensors(cams, image, number), StoredTensors(attention, image, number))
 
 
 @again_if_overtaken
@@ -142,14 +70,14 @@ def run(
     settings: Mapping[str, Any],
     shard: str,
 ) -> None:
-    """Write one shard's class maps by one of :data:`METHODS`.
+    """Write one shard's class maps by one of :data:`MAPS`.
 
     Args:
         manifest: The data set.
         cams: The views' class maps, from ``extract_maps``.
         attention: The views' co-neighbours and class attention.
         maps: Where to write the maps, float16 (K, h, w) in [0, 1], a quarter of the image's size.
-        settings: ``kind``, one of :data:`METHODS`, and what that method asks for; optional
+        settings: ``kind``, one of :data:`MAPS`, and what that method asks for; optional
             ``normalise_views``, one of :data:`VIEWS`: how each view's maps are scaled before they are added.
         shard: Which part of the split ``train``, such as ``002of048``.
     """
@@ -184,24 +112,25 @@ def _maps(views: TensorShard, neighbours: TensorShard, record: Record, settings:
     size = size_of(record)
     flips = (False, True) if views.params["mirror"] else (False,)
     kinds = [(scale, flip) for scale in views.params["scales"] for flip in flips]
-    maps = [_view(View(views, neighbours, record.id, number), settings) for number in range(len(kinds))]
+    stored = [_stored_view(views, neighbours, record.id, number) for number in range(len(kinds))]
+    maps = [_view(view, settings) for view in stored]
     sizes = [scaled_size(size, scale) for scale, _ in kinds]
     mirrored = [flip for _, flip in kinds]
     stride = views.params["stride"]
     return merge_views(maps, sizes, mirrored, size, stride=stride, grid=MAP_STRIDE).cpu()
 
 
-def _view(view: View, settings: Mapping[str, Any]) -> Tensor:
-    maps = METHODS[settings["kind"]](view, settings)
+def _view(view: StoredView, settings: Mapping[str, Any]) -> Tensor:
+    maps = MAPS[settings["kind"]](view, settings)
     return VIEWS[settings.get("normalise_views", "never")](view, settings, maps)
 
 
-def _before(view: View, settings: Mapping[str, Any], maps: Tensor) -> Tensor:
+def _before(view: StoredView, settings: Mapping[str, Any], maps: Tensor) -> Tensor:
     """As if the view's maps had been divided first (AD-CAM, Eq. 2), for every method is linear in them."""
-    return maps / peaks(view.token_map() if settings["kind"] == "tscam" else view.cam())
+    return maps / peaks(SOURCES[settings["kind"]](view))
 
 
-VIEWS: dict[str, Callable[[View, Mapping[str, Any], Tensor], Tensor]] = {
+VIEWS: dict[str, Callable[[StoredView, Mapping[str, Any], Tensor], Tensor]] = {
     "before": _before,
     "after": lambda view, settings, maps: normalise(maps),
     "never": lambda view, settings, maps: maps,

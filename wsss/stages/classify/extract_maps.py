@@ -16,10 +16,13 @@ from wsss.artefacts.class_maps import half, size_of
 from wsss.artefacts.formats import ArtefactError, PathLike, Record, read_image, read_manifest
 from wsss.artefacts.networks import load_network
 from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, tensor_shard
-from wsss.config.stored_views import token_maps_of
 from wsss.data.transforms import normalise, rescale, scaled_size, to_tensor
-from wsss.methods.attention import aggregate_attention, class_attention, feature_affinity, transcam
-from wsss.methods.diffusion import attended, cached_count, coneighbour_similarity, nearest_coneighbours
+from wsss.methods.attention import aggregate_attention, class_attention, feature_affinity
+from wsss.methods.class_maps.attention_diffusion import stored_direction
+from wsss.methods.class_maps.contract import Held
+from wsss.methods.class_maps.registry import STORED
+from wsss.methods.class_maps.tscam import token_maps_of
+from wsss.methods.diffusion import cached_count, coneighbour_similarity, nearest_coneighbours
 from wsss.models.classifiers import build_classifier
 from wsss.models.colours import with_colours
 from wsss.models.outputs import Classifier, ClassifierOutput
@@ -66,8 +69,8 @@ def run(
         manifest: The data set.
         weights: The trained classifier.
         cams: Where to write the class maps (kind ``views``): ``cam``, ``tokens`` of a network whose tokens
-            have others, ``attended`` and ``transcam`` where asked for. Its parameter ``token_maps`` names
-            those of the tokens, ``cam`` or ``tokens``, if there are any.
+            have others, and what methods of :data:`STORED` have stored where ``views`` asks for it. Its
+            parameter ``token_maps`` names those of the tokens, ``cam`` or ``tokens``, if there are any.
         attention: Where to write co-neighbours and class attention.
         network: The classifier's configuration, with ``mean`` and ``std``.
         views: ``scales``, ``mirror``, ``cached_neighbours`` (see :func:`cached_count`), ``attention_steps``
@@ -93,7 +96,7 @@ def run(
         params={
             "stride": model.stride,
             **views,
-            "attention_direction": _direction(views),
+            "attention_direction": stored_direction(views),
             **({"token_maps": token_maps} if token_maps else {}),
         },
         inputs={"manifest": manifest, "weights": weights},
@@ -189,11 +192,8 @@ def _of_view(
         return _halves(maps, record), {}
     blocks = output.attention[row].float()  # (L, N+1, N+1)
     matrix = _affinity(output, row, blocks, views)  # (N, N)
-    if views["attention_steps"] > 0:
-        after = attended(cam.relu().flatten(1), matrix, views["attention_steps"], direction=_direction(views))
-        maps["attended"] = after.unflatten(2, cam.shape[1:])  # (S, K, h, w)
-    if views.get("transcam", False):
-        maps["transcam"] = transcam(cam.flatten(1), blocks).unflatten(1, cam.shape[1:])
+    for stored in STORED.values():
+        maps |= stored(Held(cam, blocks, matrix), views)
     token = half(class_attention(blocks), record)
     return _halves(maps, record), {"token": token, **_neighbours(matrix, views, record)}
 
@@ -206,11 +206,6 @@ def _affinity(output: ClassifierOutput, row: int, blocks: Tensor, views: Mapping
     if output.features is None:
         raise ValueError("views.affinity: expected a network that gives its tokens' features, found none")
     return feature_affinity(output.features[row].float(), beta=settings["beta"], gamma=settings["gamma"])
-
-
-def _direction(views: Mapping[str, Any]) -> str:
-    direction: str = views.get("attention_direction", "gather")
-    return direction
 
 
 def _halves(tensors: Mapping[str, Tensor], record: Record) -> dict[str, Tensor]:

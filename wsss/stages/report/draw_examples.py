@@ -18,20 +18,13 @@ from wsss.artefacts.formats import (
     read_mask,
 )
 from wsss.methods.cam import upsample_maps
+from wsss.methods.class_maps.registry import TITLES as METHOD_TITLES
 from wsss.report.example_images import choose
 from wsss.report.figures import Picture, heat_overlay, label_overlay, picture_grid, save
 from wsss.stages.segment.predict_masks import label_maps
 
 # How papers write the methods; another method's column bears its name in the configuration.
-TITLES = {
-    "cam": "CAM",
-    "cam_attention": "CAM x attention",
-    "tscam": "TS-CAM",
-    "transcam": "TransCAM",
-    "attention_diffusion": "Att-Diffu",
-    "adcam": "AD-CAM",
-    "adcam_n020": "AD-CAM, k 0.2 N",
-}
+TITLES = {**METHOD_TITLES, "adcam_n020": "AD-CAM, k 0.2 N"}
 
 Column: TypeAlias = Callable[[Record, Picture], Picture]
 
