@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from wsss.commands.options import add_config
 from wsss.config.errors import ConfigError, nearest
 from wsss.config.origins import is_preset, origin_of, origins
 from wsss.config.reading import read_config, without_defaults
@@ -38,14 +38,7 @@ def add_parser(commands: Subparsers) -> None:
         action="store_true",
         help="only what neither a preset (config/*.yaml) nor a default says",
     )
-    config.add_argument(
-        "--config",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="as for snakemake --configfile: laid over config.yaml; may be given several times",
-    )
+    add_config(config)
     config.set_defaults(command=_print)
 
 

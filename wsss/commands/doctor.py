@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wsss.commands.options import add_config
 from wsss.doctor.examination import Question, examine
 from wsss.doctor.verdict import ERROR, WARNING, Verdict
 
@@ -34,14 +35,7 @@ def add_parser(commands: Subparsers) -> None:
         nargs="*",
         help="the data sets to be used; by default those that are there, and those in the --config files",
     )
-    doctor.add_argument(
-        "--config",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="as for snakemake --configfile: laid over config.yaml; may be given several times",
-    )
+    add_config(doctor)
     doctor.add_argument(
         "--profile",
         type=Path,
