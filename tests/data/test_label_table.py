@@ -146,3 +146,50 @@ def test_a_class_may_be_called_id(read: Read) -> None:
 def test_two_split_columns_are_refused(read: Read) -> None:
     table = read("id,split,class,Split\na,val,cat,train\n")
     assert details(table) == ["bad table: line 1: expected one column 'split', found several"]
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("a,dog;cat\nb,cat\nc,dog\n", {"a": (0, 1), "b": (0,), "c": (1,)}),
+        ("a,dog cat\nb,cat\nc,dog\n", {"a": (0, 1), "b": (0,), "c": (1,)}),
+        ("a,dog|cat\nb,cat\nc,dog\n", {"a": (0, 1), "b": (0,), "c": (1,)}),
+        ('a,"dog,cat"\nb,cat\nc,dog\n', {"a": (0, 1), "b": (0,), "c": (1,)}),
+        ("a,hot dog\nb,dog\n", {"a": (1,), "b": (0,)}),
+        ("a,background\nb,cat\nc,None\nd,nan,cat\n", {"a": (), "b": (0,), "c": (), "d": (0,)}),
+        ("id\tclass\na\tcat\tdog\nb\tdog\n", {"a": (0, 1), "b": (1,)}),
+        ("sep=;\nid;class\na;cat;dog\nb;dog\n", {"a": (0, 1), "b": (1,)}),
+        ("sep=,\na,cat,dog\nb,dog\n", {"a": (0, 1), "b": (1,)}),
+        ("id,background,cat\na,1,0\nb,1,1\n", {"a": (), "b": (0,)}),
+    ],
+)
+def test_what_people_write_means_what_they_mean(read: Read, text: str, rows: dict[str, tuple]) -> None:
+    table = read(text)
+    assert table.findings == ()
+    assert {name: row.classes for name, row in table.rows.items()} == rows
+
+
+def test_names_for_nothing_are_said(read: Read, caplog: pytest.LogCaptureFixture) -> None:
+    read("a,background\nb,cat\nc,none\n")
+    assert "2 cells such as 'background' or 'none' name no class" in caplog.text
+
+
+def test_a_class_list_may_have_a_name_for_nothing(read: Read) -> None:
+    assert read("a,none\nb,cat\n", ["cat", "none"]).rows["a"].classes == (1,)
+
+
+@pytest.mark.parametrize(
+    ("text", "classes", "said"),
+    [
+        ("a,Dog\nb,dog\n", None, "'Dog' and 'dog' differ only in how they are written"),
+        ("a,\u00e9t\u00e9\nb,e\u0301te\u0301\n", None, "differ only in how they are written"),
+        ("id,Cat,cat\na,1,0\n", None, "'Cat' and 'cat' differ only"),
+        ("a,dog;cat\nb,dog;bird\n", None, "'dog;bird' seems to name several classes"),
+        ("a,0,1,1\nb,1,0,0\n", None, "found rows of 0 and 1 without a first row that names the classes"),
+        ("a,1\nb,2\nc,3\n", ["x", "y", "z"], "numbers count the class list from 0, found 1 to 3"),
+        ("image,label\na,cat\n", None, "expected the first column to be called 'id', found 'image'"),
+        ("filename,class,split\na,cat,val\n", None, "expected the first column to be called 'id', found"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(read: Read, text: str, classes: list[str] | None, said: str) -> None:
+    assert any(said in found.detail for found in read(text, classes).findings)

@@ -30,6 +30,7 @@ REMEDIES: Mapping[str, str] = {
     "duplicate id": "every image has one id, one row and one split: remove the others",
     "id without labels": "add its labels; an image that shows no class has a row with no class",
     "unknown class": "correct the name, or add it to the data set's class list",
+    "class names": "one class has one name, one cell names one class, and numbers count from 0",
     "empty class": "no training image shows it: add one, drop it, or set allow_empty_classes",
     "empty split": "list images for it in the table's split column or in a list file",
     "wrong count": "the data set is incomplete or of another edition: compare its lists, or correct `counts`",

@@ -13,14 +13,23 @@ Where the class list is known, a number that is no class name stands for the cla
 from __future__ import annotations
 
 import csv
+import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from wsss.data.label_names import is_nothing, look_alikes, parted, singles, unparted
 from wsss.data.records import SPLITS, Finding, duplicates
 
+IMAGE_COLUMNS = {"image", "images", "file", "filename", "file_name", "path", "name", "img", "image_id"}
 NAME_COLUMNS = {"class", "classes", "label", "labels", ""}
+
+
+DELIMITERS = (",", ";", "\t")
+
+log = logging.getLogger(__name__)
 
 
 class Row(NamedTuple):
@@ -61,7 +70,14 @@ def read_label_table(path: Path, classes: Sequence[str] | None = None) -> LabelT
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         return LabelTable(tuple(classes or ()), {}, (Finding("bad table", f"{path}: {error}"),))
     header, lines, findings = _parse(path, cells)
+    lines = _named(path, lines, classes, header)
+    header = [name for name in header if not is_nothing(name, classes)]
+    findings += [] if header else _check_names(path, lines, classes)
     names = tuple(classes or header or sorted({name for line in lines for name in line.names}))
+    findings += [
+        Finding("class names", f"{path}: {one!r} and {other!r} differ only in how they are written")
+        for one, other in look_alikes(names)
+    ]
     rows: dict[str, Row] = {}
     for line in lines:
         indices, unknown = _indices(line.names, names)
@@ -74,22 +90,55 @@ def read_label_table(path: Path, classes: Sequence[str] | None = None) -> LabelT
     return LabelTable(names, rows, tuple(findings))
 
 
+def _named(
+    path: Path, lines: list[_Line], classes: Sequence[str] | None, header: Sequence[str]
+) -> list[_Line]:
+    """The lines with the classes that their cells name, without names for nothing."""
+    kept = [
+        line._replace(names=[name for name in line.names if not is_nothing(name, classes)]) for line in lines
+    ]
+    if dropped := sum(len(line.names) for line in lines) - sum(len(line.names) for line in kept):
+        log.warning("%s: %d cells such as 'background' or 'none' name no class", path, dropped)
+    known = set(classes or header or singles(name for line in kept for name in line.names))
+    return [
+        line._replace(names=[part for name in line.names for part in parted(name, known)]) for line in kept
+    ]
+
+
+def _check_names(path: Path, lines: Sequence[_Line], classes: Sequence[str] | None) -> list[Finding]:
+    """Findings of rows of another form than the table's, of which its classes would be nonsense."""
+    names = [name for line in lines for name in line.names]
+    if {*names} == {"0", "1"} and any(len({*line.names}) < len(line.names) for line in lines):
+        text = "rows of 0 and 1 without a first row that names the classes; add `id,<class names>`"
+        return [Finding("bad table", f"{path}: found {text}")]
+    beyond = str(len(classes or ()))
+    positions = {str(number) for number in range(1, len(classes or ()) + 1)} - {*(classes or ())}
+    if beyond in names and {*names} <= positions:
+        text = f"numbers count the class list from 0, found 1 to {beyond}"
+        return [Finding("class names", f"{path}: {text}; write names, or count from 0")]
+    several = [] if classes else unparted(names)
+    text = "seems to name several classes: write one class per cell"
+    return [Finding("class names", f"{path}: {name!r} {text}") for name in several]
+
+
 def _read_cells(path: Path) -> list[tuple[int, list[str]]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = file.readlines()
     if path.suffix.lower() == ".txt":
         numbered = [(number, line.split()) for number, line in enumerate(lines, start=1)]
     else:
-        reader = csv.reader(lines, delimiter=_delimiter(lines))
+        if lines and (said := re.fullmatch(r"sep=(.)\s*", lines[0])):  # spreadsheets' own way to say it
+            lines[0] = "\n"
+        reader = csv.reader(lines, delimiter=said[1] if lines and said else _delimiter(lines))
         numbered = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     return [(number, row) for number, row in numbered if any(row)]
 
 
 def _delimiter(lines: Sequence[str]) -> str:
-    """Semicolon, as spreadsheets of many countries write, if it alone cuts the first row that is cut."""
-    rows = zip(csv.reader(lines), csv.reader(lines, delimiter=";"), strict=False)
-    cuts = ((len(by_comma), len(by_semicolon)) for by_comma, by_semicolon in rows)
-    return next((";" if comma < 2 else "," for comma, semicolon in cuts if max(comma, semicolon) > 1), ",")
+    """Comma, or what alone cuts the first row that is cut: semicolon, as many spreadsheets write, or tab."""
+    rows = zip(*(csv.reader(lines, delimiter=delimiter) for delimiter in DELIMITERS), strict=False)
+    cells = next(([len(row) for row in read] for read in rows if max(map(len, read)) > 1), [2])
+    return DELIMITERS[0] if cells[0] > 1 else DELIMITERS[cells.index(max(cells))]
 
 
 def _parse(path: Path, cells: list[tuple[int, list[str]]]) -> tuple[list[str], list[_Line], list[Finding]]:
@@ -122,6 +171,8 @@ def _header_fault(columns: Sequence[str]) -> str | None:
     """What keeps a first row, in small letters, from being read if it is a header; None if nothing does."""
     if columns[0] == "id" and columns.count("split") > 1:
         return "expected one column 'split', found several"
+    if columns[0] in IMAGE_COLUMNS and set(columns[1:]) <= {"split", *NAME_COLUMNS} and any(columns[1:]):
+        return f"expected the first column to be called 'id', found {columns[0]!r}"
     if "id" in columns[1:] and set(columns) <= {"id", "split", *NAME_COLUMNS}:
         return f"expected the column 'id' first, found it as column {columns.index('id') + 1}"
     return None
