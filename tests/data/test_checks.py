@@ -1,5 +1,6 @@
 """Findings about files and lists, and the report of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,16 @@ from PIL import Image
 
 from tests.support.datasets import mask, picture
 from wsss.artefacts.formats import read_image
-from wsss.data.checks import REMEDIES, Examined, check_class_order, check_listing, data_error, examine, report
+from wsss.data.checks import (
+    REMEDIES,
+    Examined,
+    check_class_order,
+    check_listing,
+    check_masks_show,
+    data_error,
+    examine,
+    report,
+)
 from wsss.data.records import Entry, Finding, Listing
 
 
@@ -24,7 +34,7 @@ def kinds(entry: Entry, num_classes: int = 2) -> list[str]:
 
 
 def test_a_whole_image(entry: Entry) -> None:
-    assert examine(entry, 1) == (6, 8, (), (0,))
+    assert examine(entry, 1) == Examined(6, 8, (), (0,))
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tif"])
@@ -42,7 +52,7 @@ def test_truncated_images(tmp_path: Path, suffix: str, share: float) -> None:
 def test_images_of_any_mode_become_rgb(tmp_path: Path, mode: str) -> None:
     path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
     Image.new("RGB", (8, 6), (200, 30, 30)).convert(mode).save(path)
-    assert examine(Entry("a", path, None, (), ("train",)), 1) == (6, 8, (), ())
+    assert examine(Entry("a", path, None, (), ("train",)), 1) == Examined(6, 8, ())
     assert read_image(path).shape == (6, 8, 3)
 
 
@@ -138,6 +148,19 @@ def test_a_few_masks_prove_no_order() -> None:
     few = [((0,), (1,)), ((1,), (0,))] * 4
     examined = [Examined(6, 8, (), shown) for _, shown in few]
     assert check_class_order(listing(*(labels for labels, _ in few)), examined) == []
+
+
+@pytest.mark.parametrize(("ignored", "held"), [(True, "0 and 255 alone"), (False, "0 alone")])
+def test_masks_that_show_nothing_though_images_are_labelled_are_refused(ignored: bool, held: str) -> None:
+    """As those of one class that are drawn in black and white, where white is 255."""
+    plain = listing((0,), (0,), (), names=("cell",))
+    entries = tuple(replace(entry, mask=Path(f"{entry.id}.png")) for entry in plain.entries)
+    images = Listing(plain.classes, entries)
+    empty = [Examined(6, 8, (), (), ignored) for _ in images.entries]
+    (found,) = check_masks_show(images, empty)
+    assert found.kind == "mask values" and f"of 2 labelled images hold {held}" in found.detail
+    assert check_masks_show(images, [Examined(6, 8, (), (0,)), *empty[1:]]) == []
+    assert check_masks_show(listing((0,), names=("cell",)), empty[:1]) == []  # without masks
 
 
 def test_the_report_groups_and_counts() -> None:

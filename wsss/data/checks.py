@@ -51,6 +51,7 @@ class Examined(NamedTuple):
     width: int
     findings: tuple[Finding, ...]
     shown: tuple[int, ...] = ()
+    ignored: bool = False  # whether the mask holds 255
 
 
 def examine(entry: Entry, num_classes: int) -> Examined:
@@ -84,7 +85,7 @@ def _examine_mask(entry: Entry, size: tuple[int, int], num_classes: int) -> Exam
     values = [int(value) for value in np.unique(mask)]
     findings = [*_check_size(entry, mask, size), *_check_values(entry, values, num_classes)]
     shown = tuple(value - 1 for value in values if 0 < value <= num_classes)
-    return Examined(*size, tuple(findings), shown)
+    return Examined(*size, tuple(findings), shown, VOID in values)
 
 
 def _check_size(entry: Entry, mask: NDArray[np.uint8], size: tuple[int, int]) -> list[Finding]:
@@ -131,6 +132,18 @@ def check_class_order(listing: Listing, examined: Iterable[Examined]) -> list[Fi
         if 2 * labelled[index][other] > images[index]:
             findings.append(_misplaced(listing.classes, index, other, images[index], labelled[index]))
     return findings
+
+
+def check_masks_show(listing: Listing, examined: Iterable[Examined]) -> list[Finding]:
+    """A finding where no mask shows a class although its image has one: nothing could be scored."""
+    pairs = zip(listing.entries, examined, strict=True)
+    masked = [(entry, one) for entry, one in pairs if entry.mask and entry.classes]
+    if not masked or any(one.shown or one.findings for _, one in masked):
+        return []
+    held = "0 and 255 alone" if any(one.ignored for _, one in masked) else "0 alone"
+    names = ", ".join(str(entry.mask) for entry, _ in masked[:QUOTED])
+    found = f"the masks of {len(masked)} labelled images hold {held}, such as {names}"
+    return [Finding("mask values", f"{found}; 255 is ignored: write 1, 2, ... for the classes")]
 
 
 def _misplaced(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.artefacts.files import ArtefactError
-from wsss.data.checks import REMEDIES, Examined, check_class_order, check_listing, examine
+from wsss.data.checks import REMEDIES, Examined, check_class_order, check_listing, check_masks_show, examine
 from wsss.data.coco import check_paths, coco_splits
 from wsss.data.image_index import EXTENSIONS
 from wsss.data.listings import LISTINGS
@@ -29,6 +29,7 @@ LINES: Mapping[str, tuple[str, ...]] = {
         "duplicate id",
         "id without labels",
         "unknown class",
+        "class names",
         "empty class",
     ),
     "images": ("missing image", "unreadable image"),
@@ -114,7 +115,7 @@ def _check_listed(name: str, settings: Mapping[str, Any], source: Path) -> tuple
     some, examined = _sample(listing)
     findings += _absent(listing.entries)
     findings += [found for one in examined for found in one.findings if "missing" not in found.kind]
-    findings += check_class_order(some, examined)
+    findings += check_class_order(some, examined) + check_masks_show(some, examined)
     facts = _facts(listing, examined)
     said = {
         "files": Verdict(OK, "", f"folders and lists are there: {_root(settings)}"),

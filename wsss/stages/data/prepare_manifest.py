@@ -12,7 +12,16 @@ import torch
 
 from wsss.artefacts.files import PathLike
 from wsss.artefacts.formats import Manifest, Record, write_manifest
-from wsss.data.checks import SHOWN, Examined, check_class_order, check_listing, data_error, examine, report
+from wsss.data.checks import (
+    SHOWN,
+    Examined,
+    check_class_order,
+    check_listing,
+    check_masks_show,
+    data_error,
+    examine,
+    report,
+)
 from wsss.data.listings import LISTINGS
 from wsss.data.records import Entry, Listing
 from wsss.runtime.process_pool import parallel_map
@@ -36,7 +45,7 @@ def run(
     examined = _examine(listing)
     findings = check_listing(listing, bool(settings.get("allow_empty_classes")), settings.get("counts") or {})
     findings += [found for one in examined for found in one.findings]
-    findings += check_class_order(listing, examined)
+    findings += check_class_order(listing, examined) + check_masks_show(listing, examined)
     if findings:
         log.error("data set %r:\n%s", dataset, report(findings, SHOWN))
         raise data_error(dataset, findings)
