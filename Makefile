@@ -1,11 +1,12 @@
 # make install: everything into .venv from the pins.  make demo: the embedded data set, end to end.
 # make test: all checks but the slow ones.  make test-slow: the same run twice, thirty kills, and every fault of a real SLURM.
+# make docs: the documents and the API as a site, below site/.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 UV := uv==0.13.8
 
-.PHONY: install demo test test-slow
+.PHONY: install demo docs test test-slow
 
 install: $(INSTALLED)
 
@@ -22,6 +23,9 @@ demo: $(INSTALLED)
 	$(BIN)/snakemake --cores 2 results/sample/seg_miou.json results/sample/examples.png
 	$(BIN)/python -m wsss.cli scores results/sample/seg_miou.json
 
+docs: $(INSTALLED)
+	$(BIN)/mkdocs build --strict --quiet
+
 # One process per core, each with one thread: a file's tests stay together, because they share what they set up.
 TEST := $(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder --durations 25
 test test-slow: export OMP_NUM_THREADS = 1
@@ -31,6 +35,7 @@ test: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+	$(BIN)/mkdocs build --strict --quiet
 	$(TEST) -m "not slow"
 
 test-slow: $(INSTALLED)
