@@ -12,6 +12,9 @@ shell.prefix("set -euo pipefail; trap : TERM; ")
 configfile: workflow.source_path("config.yaml")
 
 
+report: "report/workflow.rst"
+
+
 config.update(resolved(config))
 plan = Plan(config)
 

@@ -26,7 +26,12 @@ rule compare:
             allow_missing=True,
         ),
     output:
-        table="results/{dataset}/compare.csv",
+        table=report(
+            "results/{dataset}/compare.csv",
+            caption="../report/comparison.rst",
+            category="Comparison",
+            labels={"data set": "{dataset}", "shows": "all systems, table"},
+        ),
     log:
         "results/logs/compare/{dataset}.log",
     benchmark:
@@ -86,7 +91,12 @@ rule draw_comparison:
             allow_missing=True,
         ),
     output:
-        page="results/{dataset}/compare.html",
+        page=report(
+            "results/{dataset}/compare.html",
+            caption="../report/comparison_page.rst",
+            category="Comparison",
+            labels={"data set": "{dataset}", "shows": "all systems, page"},
+        ),
     log:
         "results/logs/draw_comparison/{dataset}.log",
     benchmark:

@@ -178,7 +178,12 @@ rule summarise_seeds:
             allow_missing=True,
         ),
     output:
-        scores="results/{dataset}/seg_miou.json",
+        scores=report(
+            "results/{dataset}/seg_miou.json",
+            caption="../report/chain_scores.rst",
+            category="Scores",
+            labels={"data set": "{dataset}", "system": "main chain"},
+        ),
     log:
         "results/logs/summarise_seeds/{dataset}.log",
     benchmark:

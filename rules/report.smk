@@ -38,7 +38,12 @@ rule draw_examples:
         ),
         weights=plan.main_weights,
     output:
-        figure="results/{dataset}/examples.png",
+        figure=report(
+            "results/{dataset}/examples.png",
+            caption="../report/examples.rst",
+            category="Pictures",
+            labels={"data set": "{dataset}", "shows": "examples of the main chain"},
+        ),
     log:
         "results/logs/draw_examples/{dataset}.log",
     benchmark:
@@ -62,7 +67,18 @@ rule draw_curves:
         curve="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_curve.csv",
         scores="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_miou.json",
     output:
-        figure="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_curve.svg",
+        figure=report(
+            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_curve.svg",
+            caption="../report/seed_curve.rst",
+            category="Class maps",
+            labels={
+                "data set": "{dataset}",
+                "seed": "{seed}",
+                "classifier": "{classifier}",
+                "method": "{method}",
+                "refiner": "{refiner}",
+            },
+        ),
     log:
         "results/logs/draw_curves/{dataset}/seed{seed}/{classifier}/{method}/{refiner}.log",
     benchmark:

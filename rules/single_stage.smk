@@ -128,7 +128,12 @@ rule summarise_apc:
             allow_missing=True,
         ),
     output:
-        scores="results/{dataset}/apc/seg_miou.json",
+        scores=report(
+            "results/{dataset}/apc/seg_miou.json",
+            caption="../report/apc_scores.rst",
+            category="Scores",
+            labels={"data set": "{dataset}", "system": "single stage"},
+        ),
     log:
         "results/logs/summarise_apc/{dataset}.log",
     benchmark:
@@ -159,7 +164,12 @@ rule tabulate_ablations:
             allow_missing=True,
         ),
     output:
-        table="results/{dataset}/apc/ablations.csv",
+        table=report(
+            "results/{dataset}/apc/ablations.csv",
+            caption="../report/ablations.rst",
+            category="Comparison",
+            labels={"data set": "{dataset}", "shows": "variants of the single stage"},
+        ),
     log:
         "results/logs/tabulate_ablations/{dataset}.log",
     benchmark:

@@ -32,7 +32,7 @@ class TinyRun(NamedTuple):
 
 def copy_checkout(copy: Path) -> Path:
     """Copy what a run reads, so that nobody's edits reach it."""
-    for name in ("wsss", "rules", "envs", "profiles", "config", "tests/configs"):
+    for name in ("wsss", "rules", "envs", "profiles", "report", "config", "tests/configs"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(ROOT / name, copy / name)
