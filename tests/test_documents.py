@@ -10,9 +10,12 @@ import pytest
 import yaml
 
 from tests.support.settings import CONFIG
+from tests.test_layers import imports
 
 ROOT = Path(__file__).parent.parent
 METHODS = ROOT / "docs" / "methods.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+EXTENDING = ROOT / "docs" / "extending.md"
 FOLDERS = ("", "docs", "benchmarks", "tests/golden")
 DOCUMENTS = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("*.md"))
 
@@ -21,7 +24,7 @@ FENCE = re.compile(r"(?ms)^```.*?^```")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"(?m)^#+ (.+)$")
 # Of code spans, those that begin as a source file or as a section of config.yaml must be whole references.
-CODE = re.compile(r"wsss/[\w/]+\.py(?:: (?P<names>\w[\w.]*(?:, \w[\w.]*)*))?")
+CODE = re.compile(r"(?:wsss|rules)/[\w/]+\.py(?:: (?P<names>\w[\w.]*(?:, \w[\w.]*)*))?")
 KEY = re.compile(r"(?P<keys>\w+(?:\.(?:\w+|\*))+)(?:: (?P<value>.+))?")
 
 
@@ -31,7 +34,7 @@ def spans(text: str) -> list[str]:
 
 
 def code_references(text: str) -> list[str]:
-    return [span for span in spans(text) if span.startswith("wsss/") and ".py" in span]
+    return [span for span in spans(text) if span.startswith(("wsss/", "rules/")) and ".py" in span]
 
 
 def key_references(text: str) -> list[str]:
@@ -119,6 +122,41 @@ def test_the_methods_name_code_and_keys_that_exist() -> None:
     assert [finding for finding in wrong if finding] == []
 
 
+@pytest.mark.parametrize("document", [ARCHITECTURE, EXTENDING], ids=lambda path: path.name)
+def test_the_documents_on_the_code_name_what_exists(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    new = set(re.findall(r"(?m)^New file `([^`]+)`", text))
+    code = [reference for reference in code_references(text) if reference not in new]
+    assert len(code) > 20
+    wrong = [*map(wrong_code, code), *map(wrong_key, key_references(text))]
+    assert [finding for finding in wrong if finding] == []
+
+
+def test_each_of_the_nine_questions_is_answered_with_a_file_and_what_is_in_it() -> None:
+    section = ARCHITECTURE.read_text(encoding="utf-8").split("\n## Nine questions\n")[1]
+    answers = re.split(r"(?m)^### (\d+)\. .+\?$", section)[1:]
+    assert answers[::2] == [str(number) for number in range(1, 10)]
+    unnamed = [
+        number
+        for number, answer in zip(answers[::2], answers[1::2], strict=True)
+        if not any(": " in reference for reference in code_references(answer))
+    ]
+    assert unnamed == ["9"]  # which leads to the example and its list of files
+    assert "extending.md#a-single-stage-method" in answers[-1]
+
+
+def test_the_table_of_layers_is_what_the_packages_import() -> None:
+    rows = re.findall(r"(?m)^\| `wsss/(\w+)/` \| .+? \| (.+) \|$", ARCHITECTURE.read_text(encoding="utf-8"))
+    said = {package: set(re.findall(r"`(\w+)`", names)) for package, names in rows}
+    assert said == {package.name: imported(package) for package in sorted((ROOT / "wsss").glob("*/"))}
+
+
+def imported(package: Path) -> set[str]:
+    """The other packages that one imports."""
+    names = [name.split(".") for path in package.rglob("*.py") for name in imports(path)]
+    return {name[1] for name in names if name[0] == "wsss"} - {package.name}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(document: Path) -> None:
     found = [wrong_link(target, document) for target in links(document.read_text(encoding="utf-8"))]
@@ -128,6 +166,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_all_documents_are_looked_at() -> None:
     names = {str(path.relative_to(ROOT)) for path in DOCUMENTS}
     expected = {"README.md", "CONTRIBUTING.md", "docs/methods.md", "docs/results.md", "docs/operations.md"}
+    expected |= {"docs/architecture.md", "docs/extending.md"}
     assert expected <= names
     assert "#measured" in links((ROOT / "README.md").read_text(encoding="utf-8"))
 
