@@ -294,6 +294,13 @@ def test_a_stage_covers_of_each_method_what_it_runs() -> None:
     assert not {f"{method}.maps" for method in every} & stored
 
 
+def test_the_table_of_scores_is_read_where_scores_are_derived_alone() -> None:
+    table = "wsss.methods.metric_table.METRICS"
+    assert table in reached("evaluate_seeds") and table in reached("evaluate_segmentation")
+    for stage in ("count_seeds", "count_pseudo", "count_predictions", "train_classifier", "extract_maps"):
+        assert table not in reached(stage)
+
+
 def test_networks_that_a_registry_builds_by_name_are_covered() -> None:
     assert {"wsss.models.deeplabv2.DeepLabV2Head", "wsss.models.backbones.TimmBackbone"} <= reached(
         "train_segmenter"

@@ -121,13 +121,13 @@ def threshold_counts(
     return _sweep(torch.bincount(key, minlength=prod(shape)).view(shape))
 
 
-def _strongest(scores: Tensor, classes: Sequence[int], levels: Tensor) -> tuple[Tensor, Tensor]:
+def _strongest(values: Tensor, classes: Sequence[int], levels: Tensor) -> tuple[Tensor, Tensor]:
     """Label of each pixel's strongest class, and how many levels lie below its score, both (P,)."""
-    if len(scores) == 0:
-        none = torch.zeros(scores.shape[1], dtype=torch.long, device=scores.device)
+    if len(values) == 0:
+        none = torch.zeros(values.shape[1], dtype=torch.long, device=values.device)
         return none, none
-    best, index = scores.max(0)
-    label = torch.tensor([int(c) + 1 for c in classes], device=scores.device)[index]
+    best, index = values.max(0)
+    label = torch.tensor([int(c) + 1 for c in classes], device=values.device)[index]
     return label, torch.searchsorted(levels, best)
 
 
