@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 from wsss.config.reading import resolved
@@ -15,7 +17,7 @@ configfile: workflow.source_path("config.yaml")
 report: "report/workflow.rst"
 
 
-config.update(resolved(config))
+config.update(resolved(config, Path(workflow.basedir)))  # the presets beside this file
 plan = Plan(config)
 
 
