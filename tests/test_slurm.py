@@ -20,6 +20,7 @@ from tests.support.slurm_cluster import Cluster, ask, obstacle, wait_until
 from tests.support.small_disk import leave, small_disk
 from tests.support.tiny_run import ROOT, TARGETS, TinyRun, artefacts, command, session_checkout, tiny_run
 from wsss.artefacts.formats import read_table
+from wsss.config.reading import read_config
 from wsss.stages.classify import extract_maps
 
 OBSTACLE = obstacle()
@@ -431,7 +432,7 @@ def test_after_a_kill_in_the_middle_of_the_shards_one_command_goes_on(
 def extracted(run: Run, cams: Path) -> bytes:
     """A shard's class maps, made without Snakemake and SLURM."""
     sample, here = run.folder / "results/sample", run.folder.parent / "extracted"
-    settings = TINY["classifiers"]["tiny"]
+    settings = read_config([ROOT / "tests/configs/tiny.yaml"])["classifiers"]["tiny"]
     extract_maps.run(
         manifest=sample / "manifest.jsonl",
         weights=sample / "seed0/undisturbed/weights.safetensors",
