@@ -47,6 +47,7 @@ include: "rules/pseudo.smk"
 include: "rules/segment.smk"
 include: "rules/single_stage.smk"
 include: "rules/evaluate.smk"
+include: "rules/predictor.smk"
 include: "rules/report.smk"
 include: "rules/compare.smk"
 

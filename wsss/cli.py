@@ -1,4 +1,4 @@
-"""The command ``wsss``: look at what a run has left behind, and at what it needs."""
+"""The command ``wsss``: use what a run has made, look at what it has left behind, and at what it needs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from wsss.artefacts.files import ArtefactError
-from wsss.commands import config, diff, doctor, resume, scores
+from wsss.commands import config, diff, doctor, predict, resume, scores
 from wsss.config.errors import ConfigError
 
-COMMANDS = (scores, resume, diff, doctor, config)
+COMMANDS = (predict, scores, resume, diff, doctor, config)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="wsss",
-        description="From image-level labels to pixel-level segmentation: look at a run's results.",
+        description="From image-level labels to pixel-level segmentation: use and look at a run's results.",
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:

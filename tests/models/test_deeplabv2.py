@@ -17,9 +17,9 @@ from wsss.models.deeplabv2 import (
     MODELS,
     MultiScaleEncoderDecoder,
     build_segmenter,
-    channel_norm,
     default_optimizer,
 )
+from wsss.models.deeplabv2_network import build_deeplabv2, channel_norm
 
 TOLERANCE, ROUNDED = 1e-9, 2e-7
 NANO = {
@@ -173,6 +173,17 @@ def test_a_linear_last_feature_enters_the_head_normalised():
         expected[image, :, row, column] = (cell - cell.mean()) / deviation
     torch.testing.assert_close(channel_norm(feature), expected)
     torch.testing.assert_close(channel_norm(1000 * feature), channel_norm(feature), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", [None, "layer", "by_backbone"])
+def test_the_network_alone_gives_the_bytes_of_the_trained_one(norm: str | None) -> None:
+    torch.manual_seed(0)
+    trained = build_segmenter({**NANO, "norm": norm}, 4).eval()
+    alone = build_deeplabv2({**NANO, "norm": norm}, 4).eval()
+    alone.load_state_dict(trained.state_dict())
+    images = torch.rand(2, 3, 33, 47)
+    with torch.inference_mode():
+        assert torch.equal(alone.logits(images), trained.logits(images))
 
 
 def test_normalising_adds_no_parameter_and_draws_no_number(nano):

@@ -3,8 +3,8 @@
 Importing this module imports mmsegmentation, which takes seconds; nothing else in the project does.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from wsss.methods.segmentation_loss import LOSSES, resize_labels, strongest_scale
 from wsss.models.backbones import TimmBackbone
+from wsss.models.deeplabv2_network import BY_BACKBONE, NORMS, atrous_convolutions, default_norm, pooled
 from wsss.models.mmseg_import import compiled_operators_optional
 from wsss.models.outputs import check_images
 
@@ -22,28 +23,6 @@ with compiled_operators_optional():
     from mmseg.registry import MODELS
 
 MODELS.register_module(module=TimmBackbone)
-
-
-def channel_norm(feature: Tensor) -> Tensor:
-    """Give each cell's channels mean 0 and deviation 1, without parameters: (B, D, h, w) of any scale.
-
-    The convolutions that follow have a weight for each channel and can learn any scale again.
-    """
-    channels = feature.movedim(1, -1)  # (B, h, w, D)
-    return F.layer_norm(channels, channels.shape[-1:], eps=1e-6).movedim(-1, 1)
-
-
-BY_BACKBONE = "by_backbone"  # a setting that the backbone decides
-NORMS: Mapping[str | None, Callable[[Tensor], Tensor]] = {
-    None: lambda feature: feature,
-    "layer": channel_norm,
-}
-"""What is done to the feature that enters the head."""
-
-
-def default_norm(backbone: TimmBackbone) -> str | None:
-    """None for a residual network, as DeepLab has it, and where the features are normalised already."""
-    return None if backbone.residual or backbone.uniform else "layer"
 
 
 def default_optimizer(backbone: TimmBackbone) -> str:
@@ -74,18 +53,11 @@ class DeepLabV2Head(BaseDecodeHead):
         # the convolutions below give the classes themselves
         del self.conv_seg
         self.norm = norm
-        self.convolutions = nn.ModuleList(self._convolution(rate) for rate in rates)
-
-    def _convolution(self, rate: int) -> nn.Conv2d:
-        conv = nn.Conv2d(self.in_channels, self.num_classes, 3, padding=rate, dilation=rate)
-        nn.init.normal_(conv.weight, std=0.01)
-        nn.init.zeros_(cast(Tensor, conv.bias))
-        return conv
+        self.convolutions = atrous_convolutions(self.in_channels, num_classes, rates)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return logits (B, C, h, w) from a pyramid of features, of which the last is used."""
-        feature = NORMS[self.norm](self._transform_inputs(inputs))
-        return torch.stack([conv(feature) for conv in self.convolutions]).sum(0)
+        return pooled(self._transform_inputs(inputs), self.convolutions, self.norm)
 
 
 @MODELS.register_module()

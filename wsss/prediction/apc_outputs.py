@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from wsss.artefacts.formats import Manifest, PathLike, Record, read_image
+from wsss.artefacts.formats import Labels, Manifest, PathLike, Record, read_image
 from wsss.artefacts.networks import load_network
 from wsss.data.transforms import normalise, resize_square, to_tensor
 from wsss.models.apc import APC, APCOutput, build_apc
@@ -41,11 +40,25 @@ def apc_outputs(
     model = load_network(build_apc(network, data.num_classes), weights, data)
     check_side(model, side)
     for record in records:
-        square = resize_square(read_image(record), side)
-        image = to_tensor(normalise(square, network["mean"], network["std"])).to(device())
         with torch.inference_mode():
-            output = model(image[None], decode=decode)
+            output = model(squares(read_image(record)[None], network, side), decode=decode)
         yield record, output
+
+
+def squares(pictures: Labels, network: Mapping[str, Any], side: int) -> Tensor:
+    """Pictures as the network sees them, on this job's device.
+
+    Args:
+        pictures: Of one size, uint8 (B, H, W, 3).
+        network: The network's configuration, with ``mean`` and ``std``.
+        side: Of the square, in pixels.
+
+    Returns:
+        Normalised images, (B, 3, side, side).
+    """
+    mean, std = network["mean"], network["std"]
+    resized = (resize_square(picture, side) for picture in pictures)
+    return torch.stack([to_tensor(normalise(square, mean, std)) for square in resized]).to(device())
 
 
 def check_side(model: APC, side: int) -> None:
@@ -57,10 +70,5 @@ def check_side(model: APC, side: int) -> None:
 
 
 def on_grid(values: Tensor, grid: tuple[int, int]) -> Tensor:
-    """The patches of one image as maps: (1, N, C) -> (C, h, w)."""
-    return values[0].t().unflatten(1, grid)
-
-
-def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps of one image at another size, bilinearly: (C, h, w) -> (C, H, W)."""
-    return F.interpolate(maps[None], size, mode="bilinear", align_corners=False)[0]
+    """The patches of images as maps: (B, N, C) -> (B, C, h, w)."""
+    return values.transpose(1, 2).unflatten(2, grid)

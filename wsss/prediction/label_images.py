@@ -14,39 +14,54 @@ from wsss.artefacts.formats import Labels, PathLike, Record, read_image
 from wsss.methods.crf import dense_crf
 from wsss.runtime.process_pool import parallel_map
 
+Crf = Mapping[str, Any] | None
 
-class Prediction(NamedTuple):
+
+class Scored(NamedTuple):
     """A network's answer on its way to a worker process: arrays travel, not tensors.
 
     Attributes:
-        picture: The image's file, or its record in a manifest.
+        picture: The image, its file, or its record in a manifest.
         probabilities: One plane per label, float32 (K, H, W).
         labels: The planes' labels; None: the plane's number is its label.
     """
 
-    picture: PathLike | Record
+    picture: Labels | PathLike | Record
     probabilities: NDArray[np.float32]
     labels: Sequence[int] | None = None
 
 
-def most_probable(predictions: Iterable[Prediction], crf: Mapping[str, Any] | None) -> Iterator[Labels]:
+class Labelled(NamedTuple):
+    """A label map, uint8 (H, W), and the probabilities that it was taken from, if they are asked for."""
+
+    labels: Labels
+    probabilities: NDArray[np.float32] | None
+
+
+def most_probable(answers: Iterable[Scored], crf: Crf) -> Iterator[Labels]:
     """Take each pixel's most probable label, after a dense CRF if asked.
 
     Args:
-        predictions: One image's after the other; taken while the ones before are refined.
+        answers: One image's after the other; taken while the ones before are refined.
         crf: Settings of :func:`wsss.methods.crf.dense_crf`, or None.
 
     Yields:
-        An image's label map, uint8 (H, W), in the order of the predictions.
+        An image's label map, uint8 (H, W), in the order of the answers.
     """
+    return (found.labels for found in labelled(answers, crf))
+
+
+def labelled(answers: Iterable[Scored], crf: Crf, *, probabilities: bool = False) -> Iterator[Labelled]:
+    """As :func:`most_probable`, with the probabilities beside the labels if they are asked for."""
     workers = torch.get_num_threads() if crf is not None else 0
-    return parallel_map(partial(_labels, crf), predictions, workers)
+    return parallel_map(partial(_labelled, crf, probabilities), answers, workers)
 
 
-def _labels(crf: Mapping[str, Any] | None, item: Prediction) -> Labels:
+def _labelled(crf: Crf, keep: bool, item: Scored) -> Labelled:
     probabilities = item.probabilities
     if crf is not None:
-        probabilities = dense_crf(read_image(item.picture), probabilities, crf)
+        picture = item.picture if isinstance(item.picture, np.ndarray) else read_image(item.picture)
+        probabilities = dense_crf(picture, probabilities, crf)
     planes = probabilities.argmax(0)
     labels = planes if item.labels is None else np.asarray(item.labels)[planes]
-    return labels.astype(np.uint8)
+    return Labelled(labels.astype(np.uint8), probabilities if keep else None)

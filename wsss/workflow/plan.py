@@ -47,6 +47,7 @@ class Wildcards(Protocol):
     labeller: str
     apc: str
     score: str
+    stage: str
 
 
 def shard_names(count: int) -> list[str]:
@@ -172,6 +173,63 @@ class Plan:
         """Refuse a chain that no data set names, asked for by its path, as those that are named."""
         if wrong := unsuited(self._config, wildcards.method, wildcards.refiner):
             raise ConfigError(f"refiners.{wildcards.refiner}: {wrong}")
+
+    def packaged_kind(self, wildcards: Wildcards) -> str:
+        """The kind of network that a predictor holds: the main chain's or the single stage's."""
+        return "apc" if wildcards.stage else "segmenter"
+
+    def packaged_weights(self, wildcards: Wildcards) -> str:
+        """That network of the first seed; which seed scored best is not asked."""
+        return f"{self._packaged_folder(wildcards)}/weights.safetensors"
+
+    def packaged_scores(self, wildcards: Wildcards) -> str | list[str]:
+        """The network's score, or no file where the data set has no masks."""
+        dataset = self._dataset(wildcards)
+        scored = dataset["kind"] != "folder" or dataset["masks"]
+        return f"{self._packaged_folder(wildcards)}/seg_miou.json" if scored else []
+
+    def packaged_ancestors(self, wildcards: Wildcards) -> list[str]:
+        """The networks that made its training labels: the main chain's classifier and any IRNet."""
+        if wildcards.stage:
+            return []
+        chain, refiners = self.chain(wildcards), self._config["refiners"]
+        run = f"results/{wildcards.dataset}/seed{self._dataset(wildcards)['seeds'][0]}/{chain.classifier}"
+        irn = f"{run}/{chain.method}/{chain.refiner}/irn/weights.safetensors"
+        walks = "network" in refiners[chain.refiner]
+        return [f"{run}/weights.safetensors", *([irn] if walks else [])]
+
+    def packaged_network(self, wildcards: Wildcards) -> Config:
+        """The network's settings."""
+        section, name = self._packaged(wildcards)
+        network: Config = self._config[section][name]["network"]
+        return network
+
+    def packaged_inference(self, wildcards: Wildcards) -> Config:
+        """The settings of the inference that its score counts by."""
+        if wildcards.stage:
+            name = self._section(wildcards, "apc")["inference"]
+            settings: Config = self._config["apc_inferences"][name]
+        else:
+            settings = self._config["inferences"][self.chain(wildcards).inference]
+        return settings
+
+    def packaged_labels(self, wildcards: Wildcards) -> dict[str, Any]:
+        """What the network was trained on, and which system made that."""
+        if wildcards.stage:
+            return {"system": self.apc_main(wildcards), "supervision": "image labels"}
+        chain = self.chain(wildcards)
+        cut = pseudo_settings(self._config, self._dataset(wildcards), chain.method, chain.refiner)
+        system = "/".join((chain.classifier, chain.method, chain.refiner, chain.segmenter))
+        return {"system": system, "supervision": "pseudo labels made from image labels", **cut}
+
+    def _packaged(self, wildcards: Wildcards) -> tuple[str, str]:
+        if wildcards.stage:
+            return "apc", self.apc_main(wildcards)
+        return "segmenters", self.chain(wildcards).segmenter
+
+    def _packaged_folder(self, wildcards: Wildcards) -> str:
+        seed = self._dataset(wildcards)["seeds"][0]
+        return f"results/{wildcards.dataset}/seed{seed}/{self.packaged_labels(wildcards)['system']}"
 
     def training_labels(self, wildcards: Wildcards) -> str:
         """The folder of the label maps that a segmentation network is trained on."""

@@ -6,14 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from wsss.artefacts.formats import Labels, Manifest, PathLike, Record, read_image, read_manifest
-from wsss.artefacts.networks import load_network
 from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, label_shard
-from wsss.data.transforms import normalise, to_tensor
 from wsss.models.colours import with_colours
-from wsss.models.deeplabv2 import build_segmenter
-from wsss.prediction.label_images import Prediction, most_probable
-from wsss.prediction.segmentation import predict
-from wsss.runtime.device import device
+from wsss.prediction.label_images import Scored, most_probable
+from wsss.prediction.scorers import load_segmenter, probabilities_of
 
 
 @again_if_overtaken
@@ -63,9 +59,7 @@ def label_maps(
 
     Arguments as in :func:`run`; also used to draw examples.
     """
-    return most_probable(
-        _predictions(data, records, weights, with_colours(network), settings), settings["crf"]
-    )
+    return most_probable(_predictions(data, records, weights, network, settings), settings["crf"])
 
 
 def _predictions(
@@ -74,14 +68,12 @@ def _predictions(
     weights: PathLike,
     network: Mapping[str, Any],
     settings: Mapping[str, Any],
-) -> Iterator[Prediction]:
+) -> Iterator[Scored]:
     """One image's probabilities after the other; the network is loaded only when the first is asked for.
 
     By then the worker processes of :func:`most_probable` are forked, free of a GPU's context.
     """
-    model = load_network(build_segmenter(network, data.num_classes + 1), weights, data)
-    stride = model.backbone.strides[-1]
+    scorer = load_segmenter(weights, data, network, settings)
     for record in records:
-        image = to_tensor(normalise(read_image(record), network["mean"], network["std"])).to(device())
-        probabilities = predict(model, image, stride, settings["scales"], settings["mirror"])
-        yield Prediction(record, probabilities.cpu().numpy())
+        probabilities = probabilities_of(scorer, read_image(record)[None])[0]  # (C+1, H, W)
+        yield Scored(record, probabilities.cpu().numpy())

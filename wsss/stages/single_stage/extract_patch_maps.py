@@ -68,5 +68,5 @@ def _tensors(record: Record, output: APCOutput, side: int) -> dict[str, Tensor]:
 def _maps(output: APCOutput, record: Record, side: int) -> Tensor:
     """Maps of the present classes, (K, ceil(H/4), ceil(W/4))."""
     present = [name + 1 for name in record.classes]
-    patches = on_grid(output.scores.float(), output.grid)[present]  # (K, h, w)
+    patches = on_grid(output.scores.float(), output.grid)[0][present]  # (K, h, w)
     return merge_views([patches], [(side, side)], [False], size_of(record), stride=None, grid=MAP_STRIDE)

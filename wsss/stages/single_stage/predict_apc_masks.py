@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from wsss.artefacts.class_maps import size_of
-from wsss.artefacts.formats import ArtefactError, Manifest, PathLike, Record, read_manifest
+from wsss.artefacts.formats import ArtefactError, Manifest, PathLike, Record, read_image, read_manifest
 from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, label_shard
-from wsss.models.apc import APCOutput
 from wsss.models.colours import with_colours
-from wsss.prediction.apc_outputs import apc_outputs, on_grid, resized
-from wsss.prediction.label_images import Prediction, most_probable
+from wsss.prediction.label_images import Scored, most_probable
+from wsss.prediction.scorers import load_apc, probabilities_of
 
 
 @again_if_overtaken
@@ -37,9 +35,9 @@ def run(
         labels: Folder to write the label maps to.
         index: Where to write the folder's index.
         network: The network's configuration, with ``mean`` and ``std``.
-        settings: ``source``, one of :data:`SOURCES`; ``side`` of the square, in pixels, that the network sees
-            each image as; ``tags``, whether only the background and the classes that the manifest gives the
-            image may win; ``crf``, null or the dense CRF's settings.
+        settings: ``source``, a key of :data:`wsss.prediction.scorers.SOURCES`; ``side`` of the square, in
+            pixels, that the network sees each image as; ``tags``, whether only the background and the classes
+            that the manifest gives the image may win; ``crf``, null or the dense CRF's settings.
         split: ``train``, ``val`` or ``test``.
         shard: Which part of the split, such as ``002of048``.
     """
@@ -75,38 +73,17 @@ def _predictions(
     weights: PathLike,
     network: Mapping[str, Any],
     settings: Mapping[str, Any],
-) -> Iterator[Prediction]:
-    if settings["source"] not in SOURCES:
-        raise ValueError(f"source: expected one of {sorted(SOURCES)}, found {settings['source']!r}")
-    probabilities = SOURCES[settings["source"]]
-    decode = settings["source"] == "decoder"
-    for record, output in apc_outputs(data, records, weights, network, settings["side"], decode=decode):
-        planes = probabilities(output, size_of(record))  # (C+1, H, W)
-        yield _masked(record, planes) if settings["tags"] else Prediction(record, planes.cpu().numpy())
+) -> Iterator[Scored]:
+    scorer = load_apc(weights, data, network, settings)
+    for record in records:
+        planes = probabilities_of(scorer, read_image(record)[None])[0]  # (C+1, H, W)
+        yield _masked(record, planes) if settings["tags"] else Scored(record, planes.cpu().numpy())
 
 
-def _masked(record: Record, planes: Tensor) -> Prediction:
+def _masked(record: Record, planes: Tensor) -> Scored:
     """Only the planes of background and of the image's classes, as shares of their sum, (K+1, H, W)."""
     labels = [0, *(name + 1 for name in record.classes)]
     kept = planes[labels]
     # where all of them are too small for single precision they stay 0, and background wins
     shares = kept / kept.sum(0).clamp(min=torch.finfo(kept.dtype).tiny)
-    return Prediction(record, shares.cpu().numpy(), labels)
-
-
-def _decoded(output: APCOutput, size: tuple[int, int]) -> Tensor:
-    """The decoder's, which is trained on logits that are enlarged before they become probabilities."""
-    assert output.pixel_logits is not None
-    return resized(output.pixel_logits[0].float(), size).softmax(0)
-
-
-def _patches(output: APCOutput, size: tuple[int, int]) -> Tensor:
-    """The patch classifier's, enlarged as they are: training compares nothing but them, as class maps do."""
-    return resized(on_grid(output.scores.float(), output.grid), size)
-
-
-SOURCES: Mapping[str, Callable[[APCOutput, tuple[int, int]], Tensor]] = {
-    "decoder": _decoded,
-    "patches": _patches,
-}
-"""Whose probabilities are taken, at an image's size (C+1, H, W): the decoder's, or the patch classifier's."""
+    return Scored(record, shares.cpu().numpy(), labels)
