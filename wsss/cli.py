@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from wsss.artefacts.files import ArtefactError
-from wsss.commands import config, diff, doctor, resume, scores
+from wsss.commands import config, diff, doctor, export, resume, scores
 from wsss.config.errors import ConfigError
 
-COMMANDS = (scores, resume, diff, doctor, config)
+COMMANDS = (scores, resume, diff, doctor, config, export)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
