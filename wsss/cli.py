@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from wsss.artefacts.files import ArtefactError
-from wsss.commands import config, diff, doctor, predict, resume, scores
+from wsss.commands import config, diff, doctor, export, predict, resume, scores
 from wsss.config.errors import ConfigError
 
-COMMANDS = (predict, scores, resume, diff, doctor, config)
+COMMANDS = (predict, export, scores, resume, diff, doctor, config)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,52 @@
+"""Every command and every block of code in docs/export.md runs, in the order of the page."""
+
+import logging
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import label_sources
+from tests.support.label_sources import TINY, scenes
+from tests.support.settings import ROOT
+from wsss.cli import main
+from wsss.label_formats.registry import FORMS
+
+DOCUMENT = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"(?ms)^```python\n(?P<code>.*?)^```$|^    (?P<command>wsss .+?)$")
+CHAIN = Path("seed0", "pair", "adcam_n020", "none")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A run, predictions and their pictures where the page has them; the work folder."""
+    for below in (CHAIN / "pseudo", CHAIN / "deeplab" / "val" / "multi" / "masks"):
+        label_sources.run(tmp_path, scenes(), "mine", below)
+    label_sources.prediction(tmp_path / "predicted", scenes())
+    label_sources.pictures(tmp_path / "photos", scenes())
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield tmp_path
+    root.handlers, root.level = handlers, level
+
+
+def test_the_page_does_what_it_says(folder: Path) -> None:
+    found = {}
+    blocks = list(BLOCK.finditer(DOCUMENT))
+    for block in blocks:
+        if command := block["command"]:
+            assert main(shlex.split(command)[1:]) == 0, command
+        else:
+            exec(compile(block["code"], "export.md", "exec"), found)
+    assert len(blocks) == 8
+    assert (found["labels"] == TINY).all() and not found["known"].all()
+    assert found["names"] == {1: "cat", 2: "dog", 3: "owl", 255: "void"}
+    assert all((folder / name).exists() for name in ("labels.json", "val.zip", "labelme", "coarse", "studio"))
+
+
+def test_the_table_has_every_form_and_its_output() -> None:
+    rows = re.findall(r"(?m)^\| `(\w+)` \| a (\S+) \|", DOCUMENT)
+    assert rows == [(name, f"`{form.suffix}`" if form.suffix else "folder") for name, form in FORMS.items()]
