@@ -98,6 +98,15 @@ class Comparison(Settings):
     """Shown on the page."""
 
 
+class Examples(Settings):
+    """The pictures of results/{dataset}/examples.png."""
+
+    images: Annotated[list[Text], AfterValidator(distinct)] = []
+    """Ids of the images; empty: some of the training images, evenly over those with several classes and one."""
+    count: Count = 6
+    """How many are chosen, where none are named."""
+
+
 class Used(Settings):
     """What all data sets have: how work is cut, and what is run."""
 
@@ -116,6 +125,7 @@ class Used(Settings):
     thresholds: Annotated[dict[MethodKind, Threshold], AfterValidator(in_order)] = {}
     """Of unrefined maps, by kind of method, in place of refiner none's."""
     compare: Comparison | None = None
+    examples: Examples = Examples()
 
     @model_validator(mode="after")
     def _segmenters(self) -> Self:

@@ -1,4 +1,4 @@
-"""Tables of image labels, in any of their three forms; or folders of images that are named as classes.
+"""Tables of image labels, in any of their three forms, and folders of images that are named as classes.
 
 - ``id,class,class,...``: one row per image, as many class names as it shows, none if it shows nothing. The
   header (``id,class,...``) is optional unless there is a column ``split``.

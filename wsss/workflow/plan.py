@@ -23,7 +23,17 @@ from wsss.workflow.fingerprint import fingerprint
 __all__ = ["ConfigError", "Plan", "check_config", "fingerprint", "shard_names"]
 
 # Keys of a data set that say how work is cut and what is reported; they change no image and no label.
-BOOKKEEPING = ("shards", "val_shards", "seeds", "inferences", "main", "apc", "thresholds", "compare")
+BOOKKEEPING = (
+    "shards",
+    "val_shards",
+    "seeds",
+    "inferences",
+    "main",
+    "apc",
+    "thresholds",
+    "compare",
+    "examples",
+)
 SCORED_SPLITS = {"seg": "val", "pseudo": "train"}  # by the kind of APC's score
 # The rules that train a network: the section and the wildcard that name its variant.
 TRAININGS = {
