@@ -102,7 +102,7 @@ class Examples(Settings):
     """The pictures of results/{dataset}/examples.png."""
 
     images: Annotated[list[Text], AfterValidator(distinct)] = []
-    """Ids of the images; empty: some of the training images, evenly over those with several classes and one."""
+    """Ids of the images; empty: some training images, evenly over those with several classes and with one."""
     count: Count = 6
     """How many are chosen, where none are named."""
 
@@ -206,9 +206,9 @@ class Folder(Used):
     images: Path = "images"
     """Folder."""
     labels: Path | None = LABELS
-    """Table: ``id,class,class,...`` or ``id,<class names as 0/1 columns>``, with an optional column split. None:
-    each image is of the class whose folder it lies in; left out: ``labels.csv`` below root, or None where that
-    is not there and the image folder has folders in it."""
+    """Table: ``id,class,class,...`` or ``id,<class names as 0/1 columns>``, with an optional column split.
+    None: each image is of the class in whose folder it lies; left out: ``labels.csv`` below root, or None
+    where that is not there and the image folder has folders in it."""
     masks: Path | None = None
     """Folder of PNGs with 0 for background, 1.. for the classes, 255 for "do not score"; left out: ``masks``
     below root if that is there."""

@@ -3,9 +3,9 @@
 Settings: ``images``, ``labels``, optional ``masks``, ``classes`` (a list of names, or a text file with a name
 a line; a first name ``background`` is left out) and ``splits`` (a list file of ids a split). Paths are
 relative to ``root``, by default the folder Snakemake runs in. Ids are paths relative to the image folder,
-with or without extension. Where ``labels`` is null the image folder has a folder a class, perhaps within one a
-split, and each image is of the class in whose folder it lies. Without list files the table's column ``split``
-tells train, val and test apart, and without that column all images are train.
+with or without extension. Where ``labels`` is null the image folder has a folder a class, perhaps within one
+a split, and each image is of the class in whose folder it lies. Without list files the table's column
+``split`` tells train, val and test apart, and without that column all images are train.
 """
 
 from __future__ import annotations

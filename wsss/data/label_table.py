@@ -81,13 +81,13 @@ def table_of_folders(folder: Path, names: Sequence[str], classes: Sequence[str] 
         classes: Foreground class names; by default the sorted names of the folders.
 
     Returns:
-        A row an image. Folders ``train``, ``val`` and ``test`` are splits where nothing else lies beside them.
+        A row an image. Folders ``train``, ``val`` and ``test`` are splits where nothing lies beside them.
     """
-    parts = {name: list(PurePosixPath(name).parent.parts) for name in names}
-    has_splits = bool(parts) and all(above[:1] and above[0].lower() in SPLITS for above in parts.values())
+    above = {name: PurePosixPath(name).parent.parts for name in sorted(names)}
+    splits = all(parts[:1] and parts[0].lower() in SPLITS for parts in above.values())
     lines = [
-        _Line(number, name, above.pop(0).lower() if has_splits else None, above[:1])
-        for number, (name, above) in enumerate(sorted(parts.items()), start=1)
+        _Line(number, name, parts[0].lower() if splits else None, [*parts[splits : splits + 1]])
+        for number, (name, parts) in enumerate(above.items(), start=1)
     ]
     loose = [line.id for line in lines if not line.names]
     text = "expected each image in a folder that is named as its class, or a table `labels`; found"

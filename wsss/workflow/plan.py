@@ -10,30 +10,23 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from wsss.artefacts.files import PACKAGED
 from wsss.config.checks import check_config
+from wsss.config.datasets import Used
 from wsss.config.errors import ConfigError
 from wsss.config.systems import PATCHES, TRUTH, Chain, Config, System, system_of, val_inferences
 from wsss.config.thresholds import UNREFINED, of_data_set, pseudo_settings, unsuited
 from wsss.pretrained.files import Start, backbone_name, fault, in_hub_cache, locate, may_download, starts
 from wsss.workflow.fingerprint import fingerprint
+from wsss.workflow.truth import check_scored
+from wsss.workflow.wildcards import Wildcards
 
 __all__ = ["ConfigError", "Plan", "check_config", "fingerprint", "shard_names"]
 
 # Keys of a data set that say how work is cut and what is reported; they change no image and no label.
-BOOKKEEPING = (
-    "shards",
-    "val_shards",
-    "seeds",
-    "inferences",
-    "main",
-    "apc",
-    "thresholds",
-    "compare",
-    "examples",
-)
+BOOKKEEPING = set(Used.model_fields) - {"allow_empty_classes"}
 SCORED_SPLITS = {"seg": "val", "pseudo": "train"}  # by the kind of APC's score
 # The rules that train a network: the section and the wildcard that name its variant.
 TRAININGS = {
@@ -43,20 +36,6 @@ TRAININGS = {
     "train_apc": ("apc", "apc"),
 }
 MATCHES_NOTHING = "(?!)"
-
-
-class Wildcards(Protocol):
-    """The wildcard values that Snakemake hands to input, parameter and resource functions."""
-
-    dataset: str
-    seed: str
-    classifier: str
-    method: str
-    refiner: str
-    segmenter: str
-    labeller: str
-    apc: str
-    score: str
 
 
 def shard_names(count: int) -> list[str]:
@@ -121,6 +100,16 @@ class Plan:
     def val_shards(self, wildcards: Wildcards) -> list[str]:
         """Shards of the data set's splits val and test, each."""
         return shard_names(self._dataset(wildcards)["val_shards"])
+
+    def scored_train_shards(self, wildcards: Wildcards) -> list[str]:
+        """Shards of train for a score; refuses one of a data set that has nothing to score."""
+        check_scored(wildcards.dataset, self._dataset(wildcards), "train")
+        return self.shards(wildcards)
+
+    def scored_val_shards(self, wildcards: Wildcards) -> list[str]:
+        """The same of val."""
+        check_scored(wildcards.dataset, self._dataset(wildcards), "val")
+        return self.val_shards(wildcards)
 
     def chain(self, wildcards: Wildcards) -> Chain:
         """The data set's main chain."""
@@ -238,7 +227,9 @@ class Plan:
 
     def scored_shards(self, wildcards: Wildcards) -> list[str]:
         """The shards of that split."""
-        return self.shards(wildcards) if wildcards.score == "pseudo" else self.val_shards(wildcards)
+        if wildcards.score == "pseudo":
+            return self.scored_train_shards(wildcards)
+        return self.scored_val_shards(wildcards)
 
     def scored_inferences(self, wildcards: Wildcards) -> list[str]:
         """How APC predicts that split."""
