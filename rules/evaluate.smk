@@ -25,7 +25,7 @@ rule evaluate_seeds:
         manifest="results/{dataset}/manifest.jsonl",
         counts=collect(
             "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_counts/{shard}.safetensors",
-            shard=plan.shards,
+            shard=plan.scored_train_shards,
             allow_missing=True,
         ),
         weights="results/{dataset}/seed{seed}/{classifier}/weights.safetensors",
@@ -76,7 +76,7 @@ rule evaluate_pseudo:
         manifest="results/{dataset}/manifest.jsonl",
         counts=collect(
             "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo_counts/{shard}.safetensors",
-            shard=plan.shards,
+            shard=plan.scored_train_shards,
             allow_missing=True,
         ),
         weights="results/{dataset}/seed{seed}/{classifier}/weights.safetensors",
@@ -127,7 +127,7 @@ rule evaluate_segmentation:
         counts=collect(
             "results/{dataset}/seed{seed}/{labeller}/{segmenter}/val/{inference}/counts/{shard}.safetensors",
             inference=lookup(dpath="datasets/{dataset}/inferences", within=config),
-            shard=plan.val_shards,
+            shard=plan.scored_val_shards,
             allow_missing=True,
         ),
         weights=plan.labeller_weights,

@@ -1,9 +1,9 @@
 rule package_predictor:
     input:
         manifest="results/{dataset}/manifest.jsonl",
-        weights=plan.packaged_weights,
-        ancestors=plan.packaged_ancestors,
-        scores=plan.packaged_scores,
+        weights=plan.predictor.weights,
+        ancestors=plan.predictor.ancestors,
+        scores=plan.predictor.scores,
     output:
         folder=directory("results/{dataset}/{stage}predictor"),
     log:
@@ -18,9 +18,9 @@ rule package_predictor:
         gpu=0,
     params:
         code=fingerprint("package_predictor"),
-        kind=plan.packaged_kind,
-        network=plan.packaged_network,
-        inference=plan.packaged_inference,
-        labels=plan.packaged_labels,
+        kind=plan.predictor.kind,
+        network=plan.predictor.network,
+        inference=plan.predictor.inference,
+        labels=plan.predictor.labels,
     script:
         "run_stage.py"

@@ -57,7 +57,7 @@ rule draw_examples:
         network=lookup(dpath="segmenters/{main.segmenter}/network", within=config, main=plan.chain),
         settings=lookup(dpath="inferences/{main.inference}", within=config, main=plan.chain),
         method=lookup(dpath="datasets/{dataset}/main/method", within=config),
-        examples=6,
+        examples=lookup(dpath="datasets/{dataset}/examples", within=config),
     script:
         "run_stage.py"
 

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from wsss.artefacts.files import ArtefactError
-from wsss.commands import config, diff, doctor, export, predict, resume, scores
+from wsss.commands import config, diff, doctor, export, init, predict, resume, scores
 from wsss.config.errors import ConfigError
 
-COMMANDS = (predict, export, scores, resume, diff, doctor, config)
+COMMANDS = (init, doctor, config, predict, export, scores, resume, diff)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="wsss",
-        description="From image-level labels to pixel-level segmentation: use and look at a run's results.",
+        description="From image-level labels to pixel-level segmentation: set it up, use and look at results.",
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:

@@ -110,7 +110,7 @@ def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tupl
         (
             ("datasets", "voc", "main", "refiner"),
             "irn_displacement",
-            "adcam; take own or irn_rule or irn_nano",
+            "adcam; take own or own_few or irn_nano_few or irn_rule or irn_nano",
         ),
         ((*SYSTEM, "refiner"), "irn", "systems.AD-CAM.refiner: the thresholds of 'irn' were chosen for maps"),
         (("refiners", "irn", "maps"), ["cam", "adcam"], None),

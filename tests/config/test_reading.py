@@ -65,6 +65,24 @@ def test_masks_are_taken_where_they_are(tmp_path: Path, given: dict[str, Any], f
     assert with_mine(root=str(tmp_path), **given)["datasets"]["mine"]["masks"] == found
 
 
+@pytest.mark.parametrize(
+    ("made", "given", "found"),
+    [
+        ([], {}, "labels.csv"),
+        (["images"], {}, "labels.csv"),
+        (["images/dog"], {}, None),
+        (["images/dog"], {"labels": "mine.csv"}, "mine.csv"),
+        (["images/dog", "labels.csv"], {}, "labels.csv"),
+    ],
+)
+def test_folders_are_classes_where_there_is_no_table(
+    tmp_path: Path, made: list[str], given: dict[str, Any], found: str | None
+) -> None:
+    for name in made:
+        (tmp_path / name).mkdir(parents=True)
+    assert with_mine(root=str(tmp_path), **given)["datasets"]["mine"]["labels"] == found
+
+
 def test_voc_and_coco_compare_the_same_systems() -> None:
     voc, coco = (CONFIG["datasets"][name]["compare"]["systems"] for name in ("voc", "coco"))
     assert len(voc) == 31

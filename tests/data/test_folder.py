@@ -2,6 +2,7 @@
 
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,3 +128,48 @@ def test_unknown_split_names(tmp_path: Path) -> None:
     settings = folder_set(tmp_path)
     (tmp_path / "dev.txt").write_text("a\n")
     assert kinds(list_folder(settings | {"splits": {"dev": "dev.txt"}})) == ["bad settings"]
+
+
+def in_folders(root: Path, *names: str) -> dict[str, Any]:
+    for name in names:
+        picture(root / "images" / name)
+    return {"root": str(root), "images": "images", "labels": None}
+
+
+def test_a_folder_a_class_is_a_table(tmp_path: Path) -> None:
+    settings = in_folders(tmp_path, "dog/1.jpg", "cat/1.jpg", "cat/more/2.png")
+    listing = list_folder(settings)
+    assert listing.classes == ("cat", "dog") and listing.findings == ()
+    assert [(entry.id, entry.classes, entry.splits) for entry in listing.entries] == [
+        ("cat/1", (0,), ("train",)),
+        ("cat/more/2", (0,), ("train",)),
+        ("dog/1", (1,), ("train",)),
+    ]
+
+
+def test_folders_of_splits_around_those_of_classes(tmp_path: Path) -> None:
+    settings = in_folders(tmp_path, "train/dog/1.jpg", "val/dog/2.jpg", "train/background/3.jpg")
+    mask(tmp_path / "masks" / "val" / "dog" / "2.png")
+    listing = list_folder(settings | {"masks": "masks"})
+    assert listing.classes == ("dog",)
+    assert [(entry.id, entry.classes, entry.splits) for entry in listing.entries] == [
+        ("train/background/3", (), ("train",)),
+        ("train/dog/1", (0,), ("train",)),
+        ("val/dog/2", (0,), ("val",)),
+    ]
+
+
+def test_a_class_may_be_called_as_a_split(tmp_path: Path) -> None:
+    listing = list_folder(in_folders(tmp_path, "train/1.jpg", "bus/1.jpg"))
+    assert listing.classes == ("bus", "train")
+
+
+def test_folders_in_the_order_of_a_class_list(tmp_path: Path) -> None:
+    settings = in_folders(tmp_path, "dog/1.jpg", "cat/1.jpg")
+    assert list_folder(settings | {"classes": ["dog", "cat"]}).entries[1].classes == (0,)
+    assert kinds(list_folder(settings | {"classes": ["dog"]})) == ["unknown class"]
+
+
+def test_an_image_outside_the_folders_of_classes(tmp_path: Path) -> None:
+    (found,) = list_folder(in_folders(tmp_path, "dog/1.jpg", "2.jpg")).findings
+    assert found.kind == "bad table" and "found '2.jpg' in none" in found.detail

@@ -199,3 +199,13 @@ def test_the_generated_set_needs_nothing(tmp_path: Path) -> None:
     found, facts = check_dataset("sample", settings, tmp_path, False)
     assert [verdict.status for verdict in found] == [OK]
     assert facts is not None and facts.images["train"] == 240
+
+
+def test_pictures_of_images_that_are_not_there(tmp_path: Path) -> None:
+    settings = folder_set(tmp_path) | {"examples": {"images": ["a", "c"]}}
+    verdicts, _ = check_dataset("mine", settings, tmp_path, True)
+    (wrong,) = [verdict for verdict in verdicts if verdict.status == ERROR]
+    assert (wrong.subject, wrong.found) == (
+        "mine: examples",
+        "examples.images: expected ids such as a, found c",
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from wsss.commands.options import add_config
+from wsss.commands.options import add_config, config_files
 from wsss.config.errors import ConfigError, nearest
 from wsss.config.origins import is_preset, origin_of, origins
 from wsss.config.reading import read_config, without_defaults
@@ -43,11 +43,12 @@ def add_parser(commands: Subparsers) -> None:
 
 
 def _print(options: argparse.Namespace) -> int:
-    config = read_config(options.config)
+    files = config_files(options.config, [options.dataset])
+    config = read_config(files)
     if options.dataset not in config["datasets"]:
         known = nearest(options.dataset, config["datasets"])
         raise ConfigError(f"no data set is called {options.dataset!r}; {known}")
-    written = origins(options.config)
+    written = origins(files)
     shown = used(without_defaults(config) if options.changed else config, config, options.dataset)
     print("\n".join(_lines(shown, written, (), options.changed)))
     return 0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsss.commands.options import add_config
+from wsss.commands.options import add_config, config_files
 from wsss.doctor.examination import Question, examine
 from wsss.doctor.verdict import ERROR, WARNING, Verdict
 
@@ -47,7 +47,8 @@ def add_parser(commands: Subparsers) -> None:
 
 
 def _examine(options: argparse.Namespace) -> int:
-    verdicts = examine(Question(options.config, options.datasets, options.profile))
+    files = config_files(options.config, options.datasets)
+    verdicts = examine(Question(files, options.datasets, options.profile))
     print("\n".join(lines(verdicts)))
     return int(any(verdict.status == ERROR for verdict in verdicts))
 

@@ -28,6 +28,7 @@ from wsss.config.methods import MethodKind
 Shards = Annotated[int, Field(ge=1, le=999)]
 Split = Literal["train", "val", "test"]
 MASKS = "masks"  # folder of an own data set's masks, where it is not named
+LABELS = "labels.csv"  # and its table
 
 
 class MainChain(Settings):
@@ -97,6 +98,15 @@ class Comparison(Settings):
     """Shown on the page."""
 
 
+class Examples(Settings):
+    """The pictures of results/{dataset}/examples.png."""
+
+    images: Annotated[list[Text], AfterValidator(distinct)] = []
+    """Ids of the images; empty: some training images, evenly over those with several classes and with one."""
+    count: Count = 6
+    """How many are chosen, where none are named."""
+
+
 class Used(Settings):
     """What all data sets have: how work is cut, and what is run."""
 
@@ -115,6 +125,7 @@ class Used(Settings):
     thresholds: Annotated[dict[MethodKind, Threshold], AfterValidator(in_order)] = {}
     """Of unrefined maps, by kind of method, in place of refiner none's."""
     compare: Comparison | None = None
+    examples: Examples = Examples()
 
     @model_validator(mode="after")
     def _segmenters(self) -> Self:
@@ -194,8 +205,10 @@ class Folder(Used):
     """Folder that the other paths start at."""
     images: Path = "images"
     """Folder."""
-    labels: Path = "labels.csv"
-    """Table: ``id,class,class,...`` or ``id,<class names as 0/1 columns>``, with an optional column split."""
+    labels: Path | None = LABELS
+    """Table: ``id,class,class,...`` or ``id,<class names as 0/1 columns>``, with an optional column split.
+    None: each image is of the class in whose folder it lies; left out: ``labels.csv`` below root, or None
+    where that is not there and the image folder has folders in it."""
     masks: Path | None = None
     """Folder of PNGs with 0 for background, 1.. for the classes, 255 for "do not score"; left out: ``masks``
     below root if that is there."""
@@ -219,6 +232,15 @@ class Folder(Used):
     def _masks(self) -> Self:
         if "masks" not in self.model_fields_set and (pathlib.Path(self.root) / MASKS).is_dir():
             self.masks = MASKS
+        return self
+
+    @model_validator(mode="after")
+    def _labels(self) -> Self:
+        root = pathlib.Path(self.root)
+        if "labels" not in self.model_fields_set and not (root / LABELS).exists():
+            images = root / self.images
+            holds_folders = images.is_dir() and any(path.is_dir() for path in images.iterdir())
+            self.labels = None if holds_folders else LABELS
         return self
 
 

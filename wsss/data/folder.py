@@ -3,8 +3,9 @@
 Settings: ``images``, ``labels``, optional ``masks``, ``classes`` (a list of names, or a text file with a name
 a line; a first name ``background`` is left out) and ``splits`` (a list file of ids a split). Paths are
 relative to ``root``, by default the folder Snakemake runs in. Ids are paths relative to the image folder,
-with or without extension. Without list files the table's column ``split`` tells train, val and test apart,
-and without that column all images are train.
+with or without extension. Where ``labels`` is null the image folder has a folder a class, perhaps within one
+a split, and each image is of the class in whose folder it lies. Without list files the table's column
+``split`` tells train, val and test apart, and without that column all images are train.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from wsss.data.image_index import ImageIndex
-from wsss.data.label_table import LabelTable, Row, read_label_table
+from wsss.data.label_table import LabelTable, Row, read_label_table, table_of_folders
 from wsss.data.records import SPLITS, Entry, Finding, Listing, duplicates, missing, read_ids
 
 HINT = "named by the data set's entry in the config (paths are relative to its root)"
@@ -22,7 +23,7 @@ HINT = "named by the data set's entry in the config (paths are relative to its r
 
 class _Paths(NamedTuple):
     images: Path
-    labels: Path
+    labels: Path | None
     masks: Path | None
     classes: Path | None
     splits: dict[str, Path]
@@ -51,10 +52,10 @@ def list_folder(settings: Mapping[str, Any], source: Path | None = None) -> List
     if absent:
         return Listing(findings=tuple(absent))
     names, findings = read_classes(settings.get("classes"), paths.classes)
-    table = read_label_table(paths.labels, names)
+    index = ImageIndex(paths.images)
+    table = _table(paths, index, names)
     if any(found.kind == "bad table" for found in table.findings):
         return Listing(findings=(*findings, *table.findings))
-    index = ImageIndex(paths.images)
     members = _members(paths, table, index)
     entries = _entries(members, paths, index)
     unlabelled = _without_labels(members, index, paths)
@@ -67,12 +68,18 @@ def list_sample(settings: Mapping[str, Any], source: Path | None = None) -> List
     return list_folder({"root": source, "images": "images", "masks": "masks", "labels": "labels.csv"})
 
 
+def _table(paths: _Paths, index: ImageIndex, classes: tuple[str, ...] | None) -> LabelTable:
+    if paths.labels:
+        return read_label_table(paths.labels, classes)
+    return table_of_folders(index.folder, index.names(), classes)
+
+
 def _paths(settings: Mapping[str, Any]) -> _Paths:
     root = Path(settings.get("root") or ".")
-    masks, classes = settings.get("masks"), settings.get("classes")
+    labels, masks, classes = (settings.get(key) for key in ("labels", "masks", "classes"))
     return _Paths(
         root / settings["images"],
-        root / settings["labels"],
+        root / labels if labels else None,
         root / masks if masks else None,
         root / classes if isinstance(classes, str) else None,
         {split: root / path for split, path in (settings.get("splits") or {}).items() if path},
@@ -81,7 +88,7 @@ def _paths(settings: Mapping[str, Any]) -> _Paths:
 
 def _check_paths(paths: _Paths) -> list[Finding]:
     folders = [paths.images, *([paths.masks] if paths.masks else [])]
-    files = [paths.labels, *([paths.classes] if paths.classes else []), *paths.splits.values()]
+    files = [path for path in (paths.labels, paths.classes) if path] + [*paths.splits.values()]
     return missing(folders, files, HINT) + [
         Finding("bad settings", f"splits: expected {', '.join(SPLITS)}, found {split!r}")
         for split in sorted(set(paths.splits) - set(SPLITS))
@@ -129,11 +136,12 @@ def _rows(paths: _Paths, table: LabelTable, index: ImageIndex) -> tuple[dict[str
     """The table's rows by the ids of their images."""
     rows: dict[str, Row] = {}
     findings: list[Finding] = []
+    where = str(paths.labels or paths.images)
     for written, row in table.rows.items():
-        name, found = _resolve(written, index, str(paths.labels))
+        name, found = _resolve(written, index, where)
         findings += found
         if name in rows:
-            findings.append(Finding("duplicate id", f"{written!r} in {paths.labels}: image of another row"))
+            findings.append(Finding("duplicate id", f"{written!r} in {where}: image of another row"))
         elif name is not None:
             rows[name] = row
     return rows, findings
@@ -181,7 +189,7 @@ def _without_labels(members: _Members, index: ImageIndex, paths: _Paths) -> list
     """Training images, or without list files any images, that the table does not name."""
     known = set(members.splits) if paths.splits else set(index.ids())
     return [
-        Finding("id without labels", f"{name!r} has no row in {paths.labels}")
+        Finding("id without labels", f"{name!r} has no row in {paths.labels or paths.images}")
         for name in sorted(known - set(members.rows))
         if members.splits.get(name, "train") == "train"
     ]

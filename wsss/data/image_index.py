@@ -29,6 +29,10 @@ class ImageIndex:
         """Ids of all images, sorted."""
         return sorted(self.id(name) for name in self._files.values())
 
+    def names(self) -> list[str]:
+        """Paths of all images relative to the folder, sorted."""
+        return sorted(self._files.values())
+
     def find(self, written: str) -> list[str]:
         """Paths, relative to the folder, that an id may mean: one, unless it is missing or ambiguous."""
         key = _composed(str(PurePosixPath(written)))

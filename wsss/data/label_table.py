@@ -1,4 +1,4 @@
-"""Tables of image labels, in any of their three forms.
+"""Tables of image labels, in any of their three forms, and folders of images that are named as classes.
 
 - ``id,class,class,...``: one row per image, as many class names as it shows, none if it shows nothing. The
   header (``id,class,...``) is optional unless there is a column ``split``.
@@ -17,7 +17,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from wsss.data.label_names import is_nothing, look_alikes, parted, singles, unparted
@@ -69,7 +69,40 @@ def read_label_table(path: Path, classes: Sequence[str] | None = None) -> LabelT
         cells = _read_cells(path)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         return LabelTable(tuple(classes or ()), {}, (Finding("bad table", f"{path}: {error}"),))
-    header, lines, findings = _parse(path, cells)
+    return _table(path, *_parse(path, cells), classes)
+
+
+def table_of_folders(folder: Path, names: Sequence[str], classes: Sequence[str] | None = None) -> LabelTable:
+    """The same of images that lie in one folder a class, ``dog/1.jpg`` or ``val/dog/1.jpg``.
+
+    Args:
+        folder: Folder of the images.
+        names: Their paths below it.
+        classes: Foreground class names; by default the sorted names of the folders.
+
+    Returns:
+        A row an image. Folders ``train``, ``val`` and ``test`` are splits where nothing lies beside them.
+    """
+    above = {name: PurePosixPath(name).parent.parts for name in sorted(names)}
+    splits = all(parts[:1] and parts[0].lower() in SPLITS for parts in above.values())
+    lines = [
+        _Line(number, name, parts[0].lower() if splits else None, [*parts[splits : splits + 1]])
+        for number, (name, parts) in enumerate(above.items(), start=1)
+    ]
+    loose = [line.id for line in lines if not line.names]
+    text = "expected each image in a folder that is named as its class, or a table `labels`; found"
+    findings = [Finding("bad table", f"{folder}: {text} {loose[0]!r} in none")] if loose else []
+    return _table(folder, [], lines, findings, classes)
+
+
+def _table(
+    path: Path,
+    header: Sequence[str],
+    lines: list[_Line],
+    findings: list[Finding],
+    classes: Sequence[str] | None,
+) -> LabelTable:
+    """A table of parsed lines: its classes, its rows by number, and what is wrong with their names."""
     lines = _named(path, lines, classes, header)
     header = [name for name in header if not is_nothing(name, classes)]
     findings += [] if header else _check_names(path, lines, classes)

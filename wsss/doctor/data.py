@@ -16,7 +16,7 @@ from wsss.data.coco import check_paths, coco_splits
 from wsss.data.image_index import EXTENSIONS
 from wsss.data.listings import LISTINGS
 from wsss.data.records import Entry, Finding, Listing
-from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict
+from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict, listed
 from wsss.methods.void import VOID
 
 # The lines of the report, and the kinds of finding that each tells.
@@ -127,7 +127,16 @@ def _check_listed(name: str, settings: Mapping[str, Any], source: Path) -> tuple
         "masks": Verdict(OK, "", _said_of_masks(listing, some)),
         "class order": _check_agreement(some.entries, examined),
     }
-    return list(_merged(name, findings, said)), facts
+    return [*_merged(name, findings, said), *_check_examples(name, settings, listing)], facts
+
+
+def _check_examples(name: str, settings: Mapping[str, Any], listing: Listing) -> Iterator[Verdict]:
+    """An error where the pictures to be drawn name images that are not there."""
+    known = {entry.id for entry in listing.entries}
+    asked = (settings.get("examples") or {}).get("images", [])
+    if absent := [one for one in asked if one not in known]:
+        found = f"examples.images: expected ids such as {min(known)}, found {listed(absent)}"
+        yield Verdict(ERROR, f"{name}: examples", found, "correct them in the config")
 
 
 def _merged(name: str, findings: Iterable[Finding], said: Mapping[str, Verdict]) -> Iterator[Verdict]:

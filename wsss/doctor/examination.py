@@ -10,10 +10,12 @@ from typing import NamedTuple
 from wsss.config.errors import ConfigError
 from wsss.config.reading import ROOT, named_datasets, read_config
 from wsss.config.systems import Config
+from wsss.data.truth import unscored
 from wsss.doctor.cluster import check_cluster
 from wsss.doctor.data import Facts, check_dataset
 from wsss.doctor.disk import check_disk
 from wsss.doctor.machine import check_gpus, check_packages, check_python
+from wsss.doctor.plans import check_runs
 from wsss.doctor.verdict import ERROR, OK, Verdict
 from wsss.doctor.weights import check_weights
 
@@ -73,9 +75,11 @@ def _datasets(config: Config, names: Iterable[str], wanted: Collection[str]) -> 
     facts: dict[str, Facts] = {}
     for name in names:
         source = RESULTS / name / "source"
-        found, known = check_dataset(name, config["datasets"][name], source, name in wanted)
+        settings = config["datasets"][name]
+        found, known = check_dataset(name, settings, source, name in wanted)
         verdicts += found
         if known is not None:
             facts[name] = known
+            verdicts.append(check_runs(name, settings, unscored(settings, "val")))
     used = [name for name in names if name in facts or name in wanted]
     return [*verdicts, *check_weights(config, used), check_disk(config, facts, RESULTS)]

@@ -73,6 +73,11 @@ def _deviations(pins: Path) -> Iterator[tuple[str, str, str]]:
             yield requirement.name, str(requirement.specifier).removeprefix("=="), found
 
 
+def gpu_names() -> list[str]:
+    """The GPUs of this machine."""
+    return (ask("nvidia-smi", "--query-gpu=name", "--format=csv,noheader") or "").splitlines()
+
+
 def check_gpus() -> list[Verdict]:
     """The GPUs of this machine, and whether their driver serves torch."""
     queried = ask("nvidia-smi", "--query-gpu=name,memory.total,memory.used", "--format=csv,noheader,nounits")

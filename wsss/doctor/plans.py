@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from wsss.config.systems import Chain, Config, System, system_of
+from wsss.doctor.verdict import OK, Verdict
 
 
 class Network(NamedTuple):
@@ -14,6 +15,32 @@ class Network(NamedTuple):
     section: str
     variant: str
     folder: str
+
+
+def check_runs(name: str, dataset: Config, lacking: str | None) -> Verdict:
+    """What is run on a data set where nothing else is asked for.
+
+    Args:
+        name: Its name.
+        dataset: Its entry in the config.
+        lacking: What it lacks for scores, as :func:`wsss.data.truth.unscored` says.
+    """
+    seeds, single = dataset["seeds"], dataset.get("apc")
+    words = [
+        f"main chain {', '.join(dataset['main'].values())}",
+        f"single stage {single['main']}" if single else "no single stage",
+        f"inferences {', '.join(dataset['inferences'])}",
+        f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}",
+        f"{dataset['shards']} shards of train, {dataset['val_shards']} of val",
+    ]
+    can = ", ".join(targets(name, not lacking))
+    return Verdict(OK, f"{name}: runs", f"{'; '.join(words)}; can be had: {can}")
+
+
+def targets(name: str, scored: bool) -> list[str]:
+    """What can be had of a data set: the predictor, pictures and, where there is truth, scores."""
+    files = ["predictor", *(["seg_miou.json"] if scored else []), "examples.png"]
+    return [f"results/{name}/{file}" for file in files]
 
 
 def main_systems(dataset: Config) -> list[System]:

@@ -3,8 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
-from wsss.artefacts.formats import ArtefactError, Record
+from wsss.artefacts.formats import ArtefactError, Manifest, Record
+
+
+def example_records(data: Manifest, ids: Sequence[str], count: int) -> list[Record]:
+    """The images with these ids in their order, or so many chosen ones where there is no id.
+
+    Raises:
+        ArtefactError: For an id that the data set does not have; it names the nearest.
+    """
+    if not ids:
+        return choose(data.split("seed") or data.split("train"), count)
+    records = {record.id: record for record in data.records}
+    for absent in (name for name in ids if name not in records):
+        near = get_close_matches(absent, records, 1)
+        meant = f"; did you mean {near[0]!r}?" if near else ", which are paths below its images"
+        raise ArtefactError(
+            f"datasets.{data.dataset}.examples.images: expected ids of the data set, found {absent!r}{meant}"
+        )
+    return [records[name] for name in ids]
 
 
 def choose(records: Sequence[Record], count: int) -> list[Record]:

@@ -10,20 +10,24 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from wsss.artefacts.files import PACKAGED
 from wsss.config.checks import check_config
+from wsss.config.datasets import Used
 from wsss.config.errors import ConfigError
 from wsss.config.systems import PATCHES, TRUTH, Chain, Config, System, system_of, val_inferences
 from wsss.config.thresholds import UNREFINED, of_data_set, pseudo_settings, unsuited
 from wsss.pretrained.files import Start, backbone_name, fault, in_hub_cache, locate, may_download, starts
 from wsss.workflow.fingerprint import fingerprint
+from wsss.workflow.predictor_plan import PredictorPlan
+from wsss.workflow.truth import check_scored
+from wsss.workflow.wildcards import Wildcards
 
 __all__ = ["ConfigError", "Plan", "check_config", "fingerprint", "shard_names"]
 
 # Keys of a data set that say how work is cut and what is reported; they change no image and no label.
-BOOKKEEPING = ("shards", "val_shards", "seeds", "inferences", "main", "apc", "thresholds", "compare")
+BOOKKEEPING = set(Used.model_fields) - {"allow_empty_classes"}
 SCORED_SPLITS = {"seg": "val", "pseudo": "train"}  # by the kind of APC's score
 # The rules that train a network: the section and the wildcard that name its variant.
 TRAININGS = {
@@ -33,21 +37,6 @@ TRAININGS = {
     "train_apc": ("apc", "apc"),
 }
 MATCHES_NOTHING = "(?!)"
-
-
-class Wildcards(Protocol):
-    """The wildcard values that Snakemake hands to input, parameter and resource functions."""
-
-    dataset: str
-    seed: str
-    classifier: str
-    method: str
-    refiner: str
-    segmenter: str
-    labeller: str
-    apc: str
-    score: str
-    stage: str
 
 
 def shard_names(count: int) -> list[str]:
@@ -62,6 +51,7 @@ class Plan:
         """Check the configuration; raises :class:`ConfigError` where it does not fit together."""
         check_config(config)
         self._config = config
+        self.predictor = PredictorPlan(config)
         self._gpus: Mapping[str, int] = config.get("execution", {}).get("gpus", {})
 
     def pattern(self, *sections: str) -> str:
@@ -112,6 +102,16 @@ class Plan:
     def val_shards(self, wildcards: Wildcards) -> list[str]:
         """Shards of the data set's splits val and test, each."""
         return shard_names(self._dataset(wildcards)["val_shards"])
+
+    def scored_train_shards(self, wildcards: Wildcards) -> list[str]:
+        """Shards of train for a score; refuses one of a data set that has nothing to score."""
+        check_scored(wildcards.dataset, self._dataset(wildcards), "train")
+        return self.shards(wildcards)
+
+    def scored_val_shards(self, wildcards: Wildcards) -> list[str]:
+        """The same of val."""
+        check_scored(wildcards.dataset, self._dataset(wildcards), "val")
+        return self.val_shards(wildcards)
 
     def chain(self, wildcards: Wildcards) -> Chain:
         """The data set's main chain."""
@@ -174,63 +174,6 @@ class Plan:
         if wrong := unsuited(self._config, wildcards.method, wildcards.refiner):
             raise ConfigError(f"refiners.{wildcards.refiner}: {wrong}")
 
-    def packaged_kind(self, wildcards: Wildcards) -> str:
-        """The kind of network that a predictor holds: the main chain's or the single stage's."""
-        return "apc" if wildcards.stage else "segmenter"
-
-    def packaged_weights(self, wildcards: Wildcards) -> str:
-        """That network of the first seed; which seed scored best is not asked."""
-        return f"{self._packaged_folder(wildcards)}/weights.safetensors"
-
-    def packaged_scores(self, wildcards: Wildcards) -> str | list[str]:
-        """The network's score, or no file where the data set has no masks."""
-        dataset = self._dataset(wildcards)
-        scored = dataset["kind"] != "folder" or dataset["masks"]
-        return f"{self._packaged_folder(wildcards)}/seg_miou.json" if scored else []
-
-    def packaged_ancestors(self, wildcards: Wildcards) -> list[str]:
-        """The networks that made its training labels: the main chain's classifier and any IRNet."""
-        if wildcards.stage:
-            return []
-        chain, refiners = self.chain(wildcards), self._config["refiners"]
-        run = f"results/{wildcards.dataset}/seed{self._dataset(wildcards)['seeds'][0]}/{chain.classifier}"
-        irn = f"{run}/{chain.method}/{chain.refiner}/irn/weights.safetensors"
-        walks = "network" in refiners[chain.refiner]
-        return [f"{run}/weights.safetensors", *([irn] if walks else [])]
-
-    def packaged_network(self, wildcards: Wildcards) -> Config:
-        """The network's settings."""
-        section, name = self._packaged(wildcards)
-        network: Config = self._config[section][name]["network"]
-        return network
-
-    def packaged_inference(self, wildcards: Wildcards) -> Config:
-        """The settings of the inference that its score counts by."""
-        if wildcards.stage:
-            name = self._section(wildcards, "apc")["inference"]
-            settings: Config = self._config["apc_inferences"][name]
-        else:
-            settings = self._config["inferences"][self.chain(wildcards).inference]
-        return settings
-
-    def packaged_labels(self, wildcards: Wildcards) -> dict[str, Any]:
-        """What the network was trained on, and which system made that."""
-        if wildcards.stage:
-            return {"system": self.apc_main(wildcards), "supervision": "image labels"}
-        chain = self.chain(wildcards)
-        cut = pseudo_settings(self._config, self._dataset(wildcards), chain.method, chain.refiner)
-        system = "/".join((chain.classifier, chain.method, chain.refiner, chain.segmenter))
-        return {"system": system, "supervision": "pseudo labels made from image labels", **cut}
-
-    def _packaged(self, wildcards: Wildcards) -> tuple[str, str]:
-        if wildcards.stage:
-            return "apc", self.apc_main(wildcards)
-        return "segmenters", self.chain(wildcards).segmenter
-
-    def _packaged_folder(self, wildcards: Wildcards) -> str:
-        seed = self._dataset(wildcards)["seeds"][0]
-        return f"results/{wildcards.dataset}/seed{seed}/{self.packaged_labels(wildcards)['system']}"
-
     def training_labels(self, wildcards: Wildcards) -> str:
         """The folder of the label maps that a segmentation network is trained on."""
         labeller = wildcards.labeller
@@ -286,7 +229,9 @@ class Plan:
 
     def scored_shards(self, wildcards: Wildcards) -> list[str]:
         """The shards of that split."""
-        return self.shards(wildcards) if wildcards.score == "pseudo" else self.val_shards(wildcards)
+        if wildcards.score == "pseudo":
+            return self.scored_train_shards(wildcards)
+        return self.scored_val_shards(wildcards)
 
     def scored_inferences(self, wildcards: Wildcards) -> list[str]:
         """How APC predicts that split."""

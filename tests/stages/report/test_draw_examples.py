@@ -10,7 +10,15 @@ import torch
 from matplotlib.figure import Figure
 
 from tests.support.builders import STATISTICS, Data, make_data, write_maps, write_weights
-from wsss.artefacts.formats import ArtefactError, Manifest, Record, write_labels, write_manifest, write_mask
+from wsss.artefacts.formats import (
+    ArtefactError,
+    Manifest,
+    Record,
+    read_manifest,
+    write_labels,
+    write_manifest,
+    write_mask,
+)
 from wsss.models.deeplabv2 import build_segmenter
 from wsss.stages.report import draw_examples
 
@@ -78,7 +86,7 @@ def run(data: Data, name: str = "examples.png", **changed: Any) -> bytes:
         "network": NETWORK,
         "settings": INFERENCE,
         "method": "adcam",
-        "examples": 2,
+        "examples": {"images": [], "count": 2},
     }
     draw_examples.run(**{**arguments, **changed})
     return data.path(name).read_bytes()
@@ -112,7 +120,7 @@ def test_same_input_gives_the_same_bytes(data: Data) -> None:
 
 
 def test_heat_is_highest_where_a_map_is(data: Data, drawn: list[Figure]) -> None:
-    run(data, examples=1)
+    run(data, examples={"images": [], "count": 1})
     picture = np.asarray(drawn[0].axes[1].images[0].get_array()).astype(float)
     peak = 0.9 * 255 * np.array(mpl.colormaps["inferno"](1.0)[:3])
     assert (picture[14, 20] >= peak - 1).all()  # both classes' maps are 1 around there
@@ -121,3 +129,23 @@ def test_heat_is_highest_where_a_map_is(data: Data, drawn: list[Figure]) -> None
 def test_maps_of_no_shard_are_refused(data: Data) -> None:
     with pytest.raises(ArtefactError, match="none of the shards"):
         run(data, maps=[])
+
+
+def test_named_images_are_drawn_in_their_order(data: Data, drawn: list[Figure]) -> None:
+    run(data, examples={"images": ["img3", "img0"], "count": 6})
+    assert [cell.get_ylabel() for cell in drawn[0].axes[::5]] == ["owl", "cat"]
+
+
+def test_an_image_that_was_not_trained_on_has_its_prediction_alone(data: Data, drawn: list[Figure]) -> None:
+    add_masks(data)
+    held_back = Record(**{**vars(data.records[0]), "splits": ("val",)})
+    manifest = read_manifest(data.manifest)
+    write_manifest(data.manifest, Manifest("toy", manifest.classes, (held_back, *manifest.records[1:])))
+    run(data, examples={"images": ["img0", "img3"], "count": 6})
+    blank = [bool((np.asarray(cell.images[0].get_array()) == 255).all()) for cell in drawn[0].axes[:12]]
+    assert blank == [False, True, True, True, False, True] + [False] * 6  # it has no mask either
+
+
+def test_an_image_that_is_not_there_is_named(data: Data) -> None:
+    with pytest.raises(ArtefactError, match=r"toy\.examples\.images: .*'img9'; did you mean 'img"):
+        run(data, examples={"images": ["img9"], "count": 6})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from wsss.artefacts.class_maps import MAP_STRIDE, read_maps, size_of
 from wsss.artefacts.formats import (
     ArtefactError,
@@ -19,7 +21,7 @@ from wsss.artefacts.formats import (
 )
 from wsss.methods.cam import upsample_maps
 from wsss.methods.class_maps.registry import TITLES as METHOD_TITLES
-from wsss.report.example_images import choose
+from wsss.report.example_images import example_records
 from wsss.report.figures import Picture, heat_overlay, label_overlay, picture_grid, save
 from wsss.stages.segment.predict_masks import label_maps
 
@@ -42,9 +44,9 @@ def run(
     network: Mapping[str, Any],
     settings: Mapping[str, Any],
     method: str,
-    examples: int,
+    examples: Mapping[str, Any],
 ) -> None:
-    """Draw images of the split ``seed``, or of ``train`` where no image has a mask.
+    """Draw the named images, or some of the split ``seed``, or of ``train`` where no image has a mask.
 
     Args:
         manifest: The data set.
@@ -58,24 +60,24 @@ def run(
         network: The segmentation network's configuration.
         settings: How it predicts: scales, mirror, crf.
         method: The method's name.
-        examples: How many images to show.
+        examples: ``images``, the ids of those to show; where it names none, ``count`` of them are chosen.
     """
     data = read_manifest(manifest)
-    records = choose(data.split("seed") or data.split("train"), examples)
+    records = example_records(data, examples["images"], examples["count"])
     ids = [record.id for record in records]
     predicted = dict(zip(ids, label_maps(data, records, weights, network, settings), strict=True))
     columns: dict[str, Column] = {
         "image": lambda record, image: image,
-        "CAM": _maps_column(cams),
-        TITLES.get(method, method): _maps_column(maps),
-        "refined": _maps_column(walked),
-        "pseudo label": _labels_column(pseudo, indexes),
+        "CAM": _of_training(_maps_column(cams)),
+        TITLES.get(method, method): _of_training(_maps_column(maps)),
+        "refined": _of_training(_maps_column(walked)),
+        "pseudo label": _of_training(_labels_column(pseudo, indexes)),
         "prediction": lambda record, image: label_overlay(image, predicted[record.id]),
         "truth": _truth,
     }
     if not walked:
         del columns["refined"]
-    if any(record.mask is None for record in records):
+    if all(record.mask is None for record in records):
         del columns["truth"]
     images = [read_image(record) for record in records]
     rows = [[draw(*pair) for draw in columns.values()] for pair in zip(records, images, strict=True)]
@@ -84,6 +86,15 @@ def run(
     save(
         picture_grid(rows, list(columns), names, {data.classes[index]: index + 1 for index in shown}), figure
     )
+
+
+def _of_training(draw: Column) -> Column:
+    """What is made of training images alone; others are left blank there."""
+    return lambda record, image: draw(record, image) if "train" in record.splits else _blank(image)
+
+
+def _blank(image: Picture) -> Picture:
+    return np.full_like(image, 255)
 
 
 def _maps_column(paths: Sequence[PathLike]) -> Column:
@@ -114,4 +125,4 @@ def _labels_column(folders: Sequence[PathLike], indexes: Sequence[PathLike]) -> 
 
 
 def _truth(record: Record, image: Picture) -> Picture:
-    return label_overlay(image, read_mask(str(record.mask)))
+    return _blank(image) if record.mask is None else label_overlay(image, read_mask(record.mask))

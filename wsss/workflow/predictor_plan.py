@@ -1,0 +1,88 @@
+"""What the rule that packages a trained network asks: which network, and what is to be said of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wsss.config.systems import Chain, Config
+from wsss.config.thresholds import pseudo_settings
+from wsss.data.truth import unscored
+from wsss.workflow.wildcards import Wildcards
+
+
+class PredictorPlan:
+    """Answers by the wildcard ``stage``: empty for the main chain's segmenter, ``apc/`` for the single stage.
+
+    The network is that of the first seed; which seed scored best is not asked.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def kind(self, wildcards: Wildcards) -> str:
+        """The kind of network, a key of :data:`wsss.prediction.scorers.SCORERS`."""
+        return "apc" if wildcards.stage else "segmenter"
+
+    def weights(self, wildcards: Wildcards) -> str:
+        """The network's weights."""
+        return f"{self._folder(wildcards)}/weights.safetensors"
+
+    def scores(self, wildcards: Wildcards) -> str | list[str]:
+        """The network's score, or no file where the data set has nothing to score it by."""
+        nothing = unscored(self._config["datasets"][wildcards.dataset], "val")
+        return [] if nothing else f"{self._folder(wildcards)}/seg_miou.json"
+
+    def ancestors(self, wildcards: Wildcards) -> list[str]:
+        """Weights of the networks that made its training labels: the main chain's classifier and any IRNet."""
+        if wildcards.stage:
+            return []
+        chain = self._chain(wildcards)
+        classifier = f"{self._run(wildcards)}/{chain.classifier}"
+        irn = f"{classifier}/{chain.method}/{chain.refiner}/irn/weights.safetensors"
+        walks = "network" in self._config["refiners"][chain.refiner]
+        return [f"{classifier}/weights.safetensors", *([irn] if walks else [])]
+
+    def network(self, wildcards: Wildcards) -> Config:
+        """The network's settings."""
+        if wildcards.stage:
+            network: Config = self._config["apc"][self._apc(wildcards)["main"]]["network"]
+        else:
+            network = self._config["segmenters"][self._chain(wildcards).segmenter]["network"]
+        return network
+
+    def inference(self, wildcards: Wildcards) -> Config:
+        """The settings of the inference that its score counts by."""
+        if wildcards.stage:
+            settings: Config = self._config["apc_inferences"][self._apc(wildcards)["inference"]]
+        else:
+            settings = self._config["inferences"][self._chain(wildcards).inference]
+        return settings
+
+    def labels(self, wildcards: Wildcards) -> dict[str, Any]:
+        """What the network was trained on, and which system made that."""
+        if wildcards.stage:
+            return {"system": self._system(wildcards), "supervision": "image labels"}
+        chain, dataset = self._chain(wildcards), self._config["datasets"][wildcards.dataset]
+        cut = pseudo_settings(self._config, dataset, chain.method, chain.refiner)
+        supervision = "pseudo labels made from image labels"
+        return {"system": self._system(wildcards), "supervision": supervision, **cut}
+
+    def _folder(self, wildcards: Wildcards) -> str:
+        return f"{self._run(wildcards)}/{self._system(wildcards)}"
+
+    def _run(self, wildcards: Wildcards) -> str:
+        seed = self._config["datasets"][wildcards.dataset]["seeds"][0]
+        return f"results/{wildcards.dataset}/seed{seed}"
+
+    def _system(self, wildcards: Wildcards) -> str:
+        if wildcards.stage:
+            return str(self._apc(wildcards)["main"])
+        chain = self._chain(wildcards)
+        return "/".join((chain.classifier, chain.method, chain.refiner, chain.segmenter))
+
+    def _chain(self, wildcards: Wildcards) -> Chain:
+        return Chain(**self._config["datasets"][wildcards.dataset]["main"])
+
+    def _apc(self, wildcards: Wildcards) -> Config:
+        settings: Config = self._config["datasets"][wildcards.dataset]["apc"]
+        return settings

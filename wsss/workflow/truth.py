@@ -1,0 +1,27 @@
+"""A score without a mask to compare with would come out empty, after all trainings: it is refused before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wsss.config.errors import ConfigError
+from wsss.data.truth import unscored
+
+
+def check_scored(name: str, settings: Mapping[str, Any], split: str) -> None:
+    """Refuse a score of a data set that has nothing to score.
+
+    Args:
+        name: Name of the data set.
+        settings: Its entry in the config.
+        split: What the score is measured on, ``train`` or ``val``.
+
+    Raises:
+        ConfigError: Says what is missing, and what can be asked for without it.
+    """
+    if wrong := unscored(settings, split):
+        raise ConfigError(
+            f"datasets.{name}: expected masks to score, {wrong}. What can be had without: "
+            f"results/{name}/predictor, the trained network, and results/{name}/examples.png"
+        )

@@ -1,0 +1,20 @@
+"""What Snakemake hands to the functions of a plan."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Wildcards(Protocol):
+    """The wildcard values that Snakemake hands to input, parameter and resource functions."""
+
+    dataset: str
+    seed: str
+    classifier: str
+    method: str
+    refiner: str
+    segmenter: str
+    labeller: str
+    apc: str
+    score: str
+    stage: str
