@@ -141,7 +141,7 @@ def own_threads(snakemake: Any, size: int) -> int:
 
 
 def log_making(snakemake: Any) -> None:
-    """Say in the log what makes the result, beside its settings and inputs; ``wsss diff`` reads it there."""
+    """Say in the log what makes the result: its code, as its header does, and versions, which no header has."""
     parts = {
         "code": snakemake.params.get("code"),
         "python": platform.python_version(),

@@ -83,14 +83,20 @@ def made_by() -> dict[str, Any]:
     return {MADE_BY: asdict(_making[-1])} if _making else {}
 
 
-def read_identity(path: PathLike) -> Identity | None:
-    """The job that a file names; None for one without a header, or whose header names none."""
+def read_header(path: PathLike) -> dict[str, Any]:
+    """What a file says of itself, whatever its form; empty where it has no header that can be read."""
     try:
         with open(path, "rb") as file:
             header = HEADERS[Path(path).suffix][0](file)
-        return Identity(**header[MADE_BY])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # what is damaged, its reader says
-        return None
+    except (OSError, ValueError, LookupError, TypeError):  # what is damaged, its reader says
+        return {}
+    return header if isinstance(header, dict) else {}
+
+
+def read_identity(path: PathLike) -> Identity | None:
+    """The job that a file names; None for one without a header, or whose header names none."""
+    named = read_header(path).get(MADE_BY)
+    return Identity(**named) if named else None
 
 
 def identity_of(path: PathLike) -> Identity:
