@@ -62,6 +62,12 @@ rule draw_comparison:
             seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
             allow_missing=True,
         ),
+        curve_scores=collect(
+            "results/{dataset}/seed{seed}/{system.maps}/seed_miou.json",
+            system=plan.systems,
+            seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
+            allow_missing=True,
+        ),
         sensitivity=collect(
             "results/{dataset}/seed{seed}/{main.classifier}/{method}/none/seed_miou.json",
             main=plan.main,
@@ -83,8 +89,22 @@ rule draw_comparison:
             shard=plan.shards,
             allow_missing=True,
         ),
+        label_indexes=collect(
+            "results/{dataset}/seed{seed}/{system.labels}/{shard}.jsonl",
+            system=plan.systems,
+            seed=lookup(dpath="datasets/{dataset}/seeds/0", within=config),
+            shard=plan.shards,
+            allow_missing=True,
+        ),
         predictions=collect(
             "results/{dataset}/seed{seed}/{system.predictions}/{shard}",
+            system=plan.segmenting_systems,
+            seed=lookup(dpath="datasets/{dataset}/seeds/0", within=config),
+            shard=plan.val_shards,
+            allow_missing=True,
+        ),
+        prediction_indexes=collect(
+            "results/{dataset}/seed{seed}/{system.predictions}/{shard}.jsonl",
             system=plan.segmenting_systems,
             seed=lookup(dpath="datasets/{dataset}/seeds/0", within=config),
             shard=plan.val_shards,

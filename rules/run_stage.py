@@ -14,7 +14,10 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wsss.artefacts.identity import Identity
 
 # What only tells Snakemake when to run: the code's digest, and files that the stage finds by its settings.
 NO_ARGUMENTS = ("code", "initial_file", "tables")
@@ -138,7 +141,7 @@ def own_threads(snakemake: Any, size: int) -> int:
 
 
 def log_making(snakemake: Any) -> None:
-    """Say in the log what makes the result, beside its settings and inputs; ``wsss diff`` reads it there."""
+    """Say in the log what makes the result: its code, as its header does, and versions, which no header has."""
     parts = {
         "code": snakemake.params.get("code"),
         "python": platform.python_version(),
@@ -149,11 +152,23 @@ def log_making(snakemake: Any) -> None:
     logging.getLogger("making").info("made with %s", text)
 
 
+def identity_of(snakemake: Any) -> "Identity":
+    """The job, as the headers of its artefacts name it; what a wildcard says is not said twice."""
+    from wsss.artefacts.identity import Identity
+
+    said = dict(snakemake.wildcards.items())
+    settings = {
+        name: value for name, value in snakemake.params.items() if name != "code" and said.get(name) != value
+    }
+    return Identity(snakemake.rule, said, settings, snakemake.params.get("code"))
+
+
 def main(snakemake: Any) -> None:
     """Run the stage that has the rule's name."""
     # Run the code that the Snakefile took the digest of, whatever is installed.
     root = Path(snakemake.scriptdir).parent
     sys.path.insert(0, str(root))
+    from wsss.artefacts.identity import making
     from wsss.runtime.launch import follow_parent, launch, place
     from wsss.workflow.fingerprint import module_of
 
@@ -170,7 +185,8 @@ def main(snakemake: Any) -> None:
     log_making(snakemake)
     stage = importlib.import_module(module_of(snakemake.rule, root / "wsss"))
     groups = (snakemake.input, snakemake.output, snakemake.params)
-    stage.run(**keywords(*(group.items() for group in groups)))
+    with making(identity_of(snakemake)):
+        stage.run(**keywords(*(group.items() for group in groups)))
 
 
 if __name__ == "__main__":

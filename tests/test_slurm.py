@@ -20,6 +20,7 @@ from tests.support.slurm_cluster import Cluster, ask, obstacle, wait_until
 from tests.support.small_disk import leave, small_disk
 from tests.support.tiny_run import ROOT, TARGETS, TinyRun, artefacts, command, session_checkout, tiny_run
 from wsss.artefacts.formats import read_table
+from wsss.artefacts.identity import identity_of, making
 from wsss.config.reading import read_config
 from wsss.stages.classify import extract_maps
 
@@ -433,15 +434,16 @@ def extracted(run: Run, cams: Path) -> bytes:
     """A shard's class maps, made without Snakemake and SLURM."""
     sample, here = run.folder / "results/sample", run.folder.parent / "extracted"
     settings = read_config([ROOT / "tests/configs/tiny.yaml"])["classifiers"]["tiny"]
-    extract_maps.run(
-        manifest=sample / "manifest.jsonl",
-        weights=sample / "seed0/undisturbed/weights.safetensors",
-        cams=here / cams.name,
-        attention=here / "attention" / cams.name,
-        network=settings["network"],
-        views=settings["views"],
-        shard=cams.stem,
-    )
+    with making(identity_of(cams)):
+        extract_maps.run(
+            manifest=sample / "manifest.jsonl",
+            weights=sample / "seed0/undisturbed/weights.safetensors",
+            cams=here / cams.name,
+            attention=here / "attention" / cams.name,
+            network=settings["network"],
+            views=settings["views"],
+            shard=cams.stem,
+        )
     return (here / cams.name).read_bytes()
 
 

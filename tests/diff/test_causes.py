@@ -1,67 +1,70 @@
-"""What the jobs' logs say of code and versions, and headers of equal meaning."""
+"""Who made an artefact, what it may rest on, and files of equal meaning."""
 
-import importlib.util
-import logging
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from snakemake.iocontainers import Namedlist
 
+from tests.support.planning import rules
 from tests.support.runs import Run
-from wsss.artefacts.files import digest
-from wsss.diff.causes import Equivalents, made_with
-from wsss.diff.pairing import PLACES, Unit, find_units
-
-RUNNER = Path(__file__).parents[2] / "rules" / "run_stage.py"
+from wsss.artefacts.formats import write_json
+from wsss.artefacts.identity import Identity, content_digest, making
+from wsss.diff.causes import Equivalents
+from wsss.diff.pairing import PIPELINE, Unit, find_units
 
 
 def unit(data: Path, place: str) -> Unit:
     return next(unit for unit in find_units(data, data) if unit.place == place)
 
 
-def test_what_the_runner_logs_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    spec = importlib.util.spec_from_file_location("run_stage", RUNNER)
-    assert spec and spec.loader
-    runner = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(runner)
-    with caplog.at_level(logging.INFO):
-        params = Namedlist(fromdict={"code": "abcdef0123456789"})
-        runner.log_making(SimpleNamespace(params=params, resources=SimpleNamespace(gpu=1)))
-    data = Run(tmp_path).write()
-    log = data.parent / "logs/train_classifier/toy/seed0/small.log"
-    log.write_text("another line\n" + caplog.text)
-    weights = unit(data, "seed0/small/weights.safetensors")
-    found = made_with(weights, weights.a)
-    assert (found["code"], found["gpus"]) == ("abcdef0123456789", "1")
-    assert found["torch"].startswith("2.")
+def test_every_rule_has_a_place_in_the_order_of_the_pipeline() -> None:
+    assert sorted(PIPELINE) == sorted(set(rules()) - {"demo"})
+
+
+def made(folder: Path, rule: str, **wildcards: str) -> Unit:
+    path = folder / f"{rule}.json"
+    with making(Identity(rule, wildcards)):
+        write_json(path, {})
+    return Unit(path.name, {"": path}, {"": path})
 
 
 @pytest.mark.parametrize(
-    "place",
+    ("rule", "wildcards"),
     [
-        "source",
-        "manifest.jsonl",
-        "seed0/small/weights.safetensors",
-        "seed0/small/history.csv",
-        "seed0/small/cams",
-        "seed0/small/adcam/none/maps",
-        "seed0/small/adcam/none/pseudo",
-        "seed0/small/adcam/none/pseudo_counts",
-        "seed0/small/adcam/none/pseudo_miou.json",
-        "seg_miou.json",
+        ("evaluate_seeds", {"seed": "0", "classifier": "a", "method": "b", "refiner": "none"}),
+        ("train_segmenter", {"seed": "0", "labeller": "a/b/none", "segmenter": "d"}),
+        ("summarise_seeds", {}),
+        ("compare", {"dataset": "voc"}),
     ],
 )
-def test_each_stage_has_its_own_log(tmp_path: Path, place: str) -> None:
-    data = Run(tmp_path, code={rule.rule: rule.rule for rule in PLACES}).write()
-    found = unit(data, place)
-    assert made_with(found, found.a)["code"] == found.rule
+def test_what_comes_later_in_a_chain_may_rest_on_what_came_before(
+    tmp_path: Path, rule: str, wildcards: dict[str, str]
+) -> None:
+    maps = made(tmp_path, "diffuse_cams", dataset="voc", seed="0", classifier="a", method="b")
+    later = made(tmp_path, rule, **wildcards)
+    assert later.may_rest_on(maps) and not maps.may_rest_on(later)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"seed": "1"}, {"classifier": "ab"}, {"method": "c"}, {"dataset": "coco"}],
+)
+def test_what_is_of_another_run_or_chain_may_not(tmp_path: Path, other: dict[str, str]) -> None:
+    chain = {"dataset": "voc", "seed": "0", "classifier": "a", "method": "b"}
+    maps = made(tmp_path, "diffuse_cams", **chain)
+    assert not made(tmp_path, "evaluate_seeds", **{**chain, **other}).may_rest_on(maps)
+
+
+def test_a_table_belongs_to_the_job_of_the_file_beside_it(tmp_path: Path) -> None:
+    data = Run(tmp_path).write()
+    weights, history = (unit(data, f"seed0/small/{name}") for name in ("weights.safetensors", "history.csv"))
+    assert history.rule == "train_classifier"
+    assert history.key == weights.key
 
 
 def test_files_of_one_content_have_one_name(tmp_path: Path) -> None:
     a, b = Run(tmp_path / "a").write(), Run(tmp_path / "b", source="elsewhere").write()
     pair = next(unit for unit in find_units(a, b) if unit.rule == "prepare_manifest")
-    digests = [digest(path / "manifest.jsonl") for path in (a, b)]
+    digests = [content_digest(path / "manifest.jsonl") for path in (a, b)]
     same = Equivalents()
     assert same.name(digests[:1]) != same.name(digests[1:])
     same.add(pair)

@@ -1,6 +1,7 @@
 """Results of four systems on a small data set, for the tests of the comparison."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from wsss.artefacts.formats import (
     write_table,
     write_tensors,
 )
+from wsss.artefacts.identity import Identity, making
 from wsss.config.systems import System
 from wsss.stages.compare import compare, draw_comparison
 
@@ -34,6 +36,16 @@ SYSTEMS = (
     System(name="AD-CAM", method="adcam", refiner="none", segmenter=None, **CHAIN),
     System(name="AD-CAM + IRNet", method="adcam", refiner="irn", segmenter="deeplab", **CHAIN),
     System("APC", "apc", "patches", "none", None, "apc", "big", "tagged"),
+)
+DRAWN = (
+    "curves",
+    "curve_scores",
+    "sensitivity",
+    "maps",
+    "labels",
+    "label_indexes",
+    "predictions",
+    "prediction_indexes",
 )
 INITIAL = {"supervision": "image labels", "pixel_labels": False}
 SCORE = {"cam": 0.3, "adcam": 0.5, "patches": 0.6}
@@ -70,6 +82,10 @@ class Scene:
         self.files.setdefault(argument, []).append(path)
         return path
 
+    def making(self, rule: str, run: int, **wildcards: str) -> AbstractContextManager[None]:
+        """What is written in the block names such a job."""
+        return making(Identity(rule, {"dataset": "toy", "seed": str(run), **wildcards}))
+
     def some(self, arguments: Iterable[str]) -> dict[str, list[Path]]:
         return {argument: self.files[argument] for argument in arguments}
 
@@ -98,7 +114,7 @@ class Scene:
     def draw(self, **changed: Any) -> Path:
         arguments: dict[str, Any] = {
             **self.shared(),
-            **self.some(("curves", "sensitivity", "maps", "labels", "predictions")),
+            **self.some(DRAWN),
             "table": self.path("compare.csv"),
             "page": self.path("compare.html"),
             "images": 12,
@@ -126,6 +142,13 @@ def make_scene(folder: Path, runs: Sequence[int] = (0,)) -> Scene:
             write_json(path, _seed_document(run, method, "none", 0.4 + neighbours / 1000))
     _weights(scene)
     return scene
+
+
+def predictor(system: System) -> dict[str, str]:
+    """The wildcards of what segments images without labels."""
+    return (
+        {"apc": system.apc} if system.apc else {"labeller": system.maps, "segmenter": str(system.segmenter)}
+    )
 
 
 def square(record: Record, shift: int) -> np.ndarray:
@@ -180,18 +203,26 @@ def _seed_document(run: int, method: Mapping[str, Any], refiner: str, miou: floa
 def _scores(scene: Scene, system: System, run: int, gain: float) -> None:
     miou = SCORE[system.method] + gain + (0.05 if system.refiner == "irn" else 0)
     seed = _seed_document(run, {"name": system.method, "kind": system.method}, system.refiner, miou)
-    write_json(scene.add("seeds", f"seed{run}/{system.maps}/seed_miou.json"), seed)
+    variants = {"classifier": system.classifier, "method": system.method, "refiner": system.refiner}
+    with scene.making("evaluate_seeds", run, **variants):
+        path = scene.add("seeds", f"seed{run}/{system.maps}/seed_miou.json")
+        write_json(path, seed)
+    scene.files.setdefault("curve_scores", []).append(path)
     thresholds = np.arange(6) / 10
     curve = {"threshold": thresholds, "miou": miou - (thresholds - 0.3) ** 2, "mean_fp": 0.2, "mean_fn": 0.3}
     write_table(scene.add("curves", f"seed{run}/{system.maps}/seed_curve.csv"), pd.DataFrame(curve))
     rule = {"inference": "tagged"} if system.apc else {"threshold": 0.25, "threshold_chosen": "configured"}
     pseudo = document(run, miou + 0.1, "labels of training images", "seed", **rule)
-    write_json(scene.add("pseudo", f"seed{run}/{system.scored}/pseudo_miou.json"), pseudo)
+    scored = {"apc": system.apc, "score": "pseudo"} if system.apc else variants
+    with scene.making("evaluate_apc" if system.apc else "evaluate_pseudo", run, **scored):
+        write_json(scene.add("pseudo", f"seed{run}/{system.scored}/pseudo_miou.json"), pseudo)
     if system.segments:
         final = document(run, miou + 0.08, "predictions, made without image labels", "val", side=48)
         own = {key: final[key] for key in ("miou", "mean_fp", "mean_fn", "per_class", "side")}
         final |= {"inference": system.inference, "inferences": {system.inference: own}}
-        write_json(scene.add("segmentation", f"seed{run}/{system.segmentation}/seg_miou.json"), final)
+        rule = "evaluate_apc" if system.apc else "evaluate_segmentation"
+        with scene.making(rule, run, **predictor(system)):
+            write_json(scene.add("segmentation", f"seed{run}/{system.segmentation}/seg_miou.json"), final)
 
 
 def _times(scene: Scene, system: System, run: int) -> None:
@@ -229,19 +260,27 @@ def _pictures(scene: Scene, system: System, records: Sequence[Record], number: i
             maps[:, 1:4, 1:4] = 1
             tensors[f"{record.id}/maps"] = maps
             tensors[f"{record.id}/classes"] = torch.tensor(record.classes, dtype=torch.int64)
-        write_tensors(
-            scene.add("maps", f"seed{scene.runs[0]}/{system.maps}/maps/{shard}.safetensors"), "maps", tensors
-        )
-        _write_folder(scene.add("labels", f"seed{scene.runs[0]}/{system.labels}/{shard}"), part, number)
+        run, first = scene.runs[0], {"classifier": system.classifier}
+        unrefined = {"apc": system.apc} if system.apc else {**first, "method": system.method}
+        variants = {**first, "method": system.method, "refiner": system.refiner}
+        with scene.making("walk_cams", run, **(unrefined if system.refiner == "none" else variants)):
+            path = scene.add("maps", f"seed{run}/{system.maps}/maps/{shard}.safetensors")
+            write_tensors(path, "maps", tensors)
+        labelled = {"apc": system.apc, "split": "train", "inference": str(system.pseudo)}
+        with scene.making("make_pseudo_labels", run, **(labelled if system.apc else variants)):
+            _write_folder(scene, "label", f"seed{run}/{system.labels}/{shard}", part, number)
     if system.segments:
         for shard in VAL_SHARDS:
-            folder = scene.add("predictions", f"seed{scene.runs[0]}/{system.predictions}/{shard}")
-            _write_folder(folder, data.shard("val", shard), number)
+            wildcards = {**predictor(system), "split": "val", "inference": system.inference}
+            with scene.making("predict_masks", scene.runs[0], **wildcards):
+                name = f"seed{scene.runs[0]}/{system.predictions}/{shard}"
+                _write_folder(scene, "prediction", name, data.shard("val", shard), number)
 
 
-def _write_folder(folder: Path, records: Sequence[Record], number: int) -> None:
+def _write_folder(scene: Scene, what: str, name: str, records: Sequence[Record], number: int) -> None:
+    folder, index = scene.add(f"{what}s", name), scene.add(f"{what}_indexes", f"{name}.jsonl")
     labels = [(record.id, square(record, number * (int(record.id[5:]) % 5) // 2)) for record in records]
-    write_labels(folder, folder.with_suffix(".jsonl"), labels)
+    write_labels(folder, index, labels)
 
 
 def _weights(scene: Scene) -> None:
@@ -251,11 +290,15 @@ def _weights(scene: Scene) -> None:
         "bn.weight": torch.zeros(7),
     }
     tensors["bn.num_batches_tracked"] = torch.tensor(3)
-    for name in ("small", "small/adcam/irn/irn", "small/adcam/irn/deeplab", "apc"):
+    jobs: dict[str, dict[str, str]] = {
+        "train_classifier": {"classifier": "small"},
+        "train_irn": {"classifier": "small", "method": "adcam", "refiner": "irn"},
+        "train_segmenter": {"labeller": "small/adcam/irn", "segmenter": "deeplab"},
+        "train_apc": {"apc": "apc"},
+    }
+    for rule, wildcards in jobs.items():
         params = {"initial": INITIAL, "network": {"kind": "conformer"}, "seed": scene.runs[0]}
-        write_tensors(
-            scene.add("weights", f"seed{scene.runs[0]}/{name}/weights.safetensors"),
-            "weights",
-            tensors,
-            params,
-        )
+        name = "/".join((*wildcards.values(), *(["irn"] if rule == "train_irn" else [])))
+        path = scene.add("weights", f"seed{scene.runs[0]}/{name}/weights.safetensors")
+        with scene.making(rule, scene.runs[0], **wildcards):
+            write_tensors(path, "weights", tensors, params)

@@ -1,8 +1,10 @@
 """Small runs of a chain on disk, written as its stages do, for the tests of their comparison."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,7 @@ from wsss.artefacts.formats import (
     write_table,
     write_tensors,
 )
+from wsss.artefacts.identity import Identity, making
 
 CLASSES = ("cat", "dog", "owl")
 SIZE = (24, 32)
@@ -39,7 +42,7 @@ class Run:
         brighter: Added to the maps of the first image.
         shift: Cells by which the label maps are moved to the right.
         miou: Score of each seed.
-        code: Of every stage, by its name; as the logs tell.
+        code: Of every stage, by its name.
     """
 
     folder: Path
@@ -68,13 +71,12 @@ class Run:
     def write(self) -> Path:
         """Write everything; returns the data set's folder."""
         self.manifest = self._manifest()
-        for rule in ("generate_sample", "prepare_manifest", "summarise_seeds"):
-            self._log(rule, "")
         for seed, miou in self.miou.items():
             self._seed(seed, miou)
         runs = {name: {"mean": 0.0, "deviation": None, "runs": [*self.miou.values()]} for name in SCORES}
         summary = {"form": "summary", "seeds": [*self.miou], "stages": {"segmentation": runs}, **runs}
-        write_json(self.path("seg_miou.json"), summary)
+        with self._job("summarise_seeds"):
+            write_json(self.path("seg_miou.json"), summary)
         return self.data
 
     def _manifest(self) -> Manifest:
@@ -90,7 +92,8 @@ class Run:
                 Record(name, f"{self.source}/images/{number}.png", None, *SIZE, present, ("train", "val"))
             )
         manifest = Manifest("toy", tuple(self.classes), tuple(records))
-        write_manifest(self.path("manifest.jsonl"), manifest)
+        with self._job("prepare_manifest"):
+            write_manifest(self.path("manifest.jsonl"), manifest)
         return manifest
 
     def _seed(self, seed: int, miou: float) -> None:
@@ -108,10 +111,10 @@ class Run:
     def _weights(self, path: Path, seed: int) -> None:
         params = {"training": {"lr": self.lr}, "seed": seed, "network": {"kind": "toy"}}
         tensors = {"conv.weight": torch.full((3, 4), self.weight + seed), "bn.steps": torch.tensor(7)}
-        write_tensors(path, "weights", tensors, params, {"manifest": self.path("manifest.jsonl")})
+        with self._job("train_classifier", path, **params):
+            write_tensors(path, "weights", tensors, params, {"manifest": self.path("manifest.jsonl")})
         table = pd.DataFrame({"iteration": [1, 2], "loss": [1.0, self.weight]})
         write_table(path.with_name("history.csv"), table)
-        self._log("train_classifier", f"seed{seed}/small")
 
     def _cams(self, path: Path, weights: Path, shard: str) -> None:
         tensors: dict[str, Tensor] = {}
@@ -119,8 +122,8 @@ class Run:
             tensors[f"{record.id}/classes"] = torch.tensor(record.classes)
             tensors[f"{record.id}/cam0"] = torch.full((1, 3, 4), self.weight).half()
         inputs = {"manifest": self.path("manifest.jsonl"), "weights": weights}
-        write_tensors(path, "views", tensors, {"scales": [1.0]}, inputs)
-        self._log("extract_maps", f"{path.parts[-4]}/small/{shard}")
+        with self._job("extract_maps", path):
+            write_tensors(path, "views", tensors, {"scales": [1.0]}, inputs)
 
     def _maps(self, path: Path, cams: Path, shard: str) -> None:
         tensors: dict[str, Tensor] = {}
@@ -131,8 +134,9 @@ class Run:
             ).half()
             tensors[f"{record.id}/classes"] = torch.tensor(record.classes)
         params = {"settings": {"steps": self.steps}, "views": {"scales": [1.0]}}
-        write_tensors(path, "maps", tensors, params, {"manifest": self.path("manifest.jsonl"), "cams": cams})
-        self._log("diffuse_cams", f"{path.parts[-6]}/small/adcam/{shard}")
+        with self._job("diffuse_cams", path, settings={"steps": self.steps}):
+            inputs = {"manifest": self.path("manifest.jsonl"), "cams": cams}
+            write_tensors(path, "maps", tensors, params, inputs)
 
     def _labels(self, folder: Path, maps: Path, shard: str) -> None:
         labels = []
@@ -142,26 +146,30 @@ class Run:
             labels.append((record.id, label))
         inputs = {"manifest": self.path("manifest.jsonl"), "maps": maps}
         index = folder.with_name(f"{shard}.jsonl")
-        write_labels(folder, index, labels, {"settings": {"threshold": 0.25}}, inputs)
-        self._log("make_pseudo_labels", f"{folder.parts[-6]}/small/adcam/none/{shard}")
+        with self._job("make_pseudo_labels", folder, settings={"threshold": 0.25}):
+            write_labels(folder, index, labels, {"settings": {"threshold": 0.25}}, inputs)
 
     def _counts(self, path: Path, shard: str) -> None:
         images = len(self.manifest.shard("train", shard))
         right = 100 - self.shift
         counts = images * torch.tensor([[[right, self.shift], [self.shift, right]]])
-        write_tensors(path, "counts", {"counts": counts, "images": torch.tensor([images])}, {"split": "seed"})
-        self._log("count_pseudo", f"{path.parts[-6]}/small/adcam/none/{shard}")
+        with self._job("count_pseudo", path):
+            tensors = {"counts": counts, "images": torch.tensor([images])}
+            write_tensors(path, "counts", tensors, {"split": "seed"})
 
     def _scores(self, path: Path, seed: int, miou: float) -> None:
         rows = [{"class": name, "iou": miou, "fp": 0.1, "fn": 0.2} for name in ("background", *self.classes)]
         means = {"miou": miou, "mean_fp": 0.1, "mean_fn": 0.2, "pixel_accuracy": 0.9, "f1": 0.5}
         head = {"form": "scores", "seed": seed, "truth": [str(self.folder / "truth")]}
-        write_json(path, {**head, **means, "per_class": rows})
-        self._log("evaluate_pseudo", f"seed{seed}/small/adcam/none")
+        with self._job("evaluate_pseudo", path):
+            write_json(path, {**head, **means, "per_class": rows})
 
-    def _log(self, rule: str, name: str) -> None:
-        path = self.folder / "results" / "logs" / rule / f"toy/{name}".rstrip("/")
-        path = path.with_name(f"{path.name}.log")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        code = self.code.get(rule, "0123456789abcdef")
-        path.write_text(f"2026-01-01 12:00:00 INFO provenance: made with code {code}, torch 2.11.0, gpus 0\n")
+    def _job(self, rule: str, path: Path | None = None, **settings: Any) -> AbstractContextManager[None]:
+        """What is written in the block names such a job, whose chain is that of its place."""
+        wildcards = {"dataset": "toy"}
+        if path is not None:
+            seed, *chain = path.relative_to(self.data).parts[: 4 if "adcam" in path.parts else 2]
+            names = ("classifier", "method", "refiner")
+            wildcards |= {"seed": seed.removeprefix("seed"), **dict(zip(names, chain, strict=False))}
+            wildcards |= {"shard": path.stem} if "of" in path.stem else {}
+        return making(Identity(rule, wildcards, settings, self.code.get(rule, "0123456789abcdef")))

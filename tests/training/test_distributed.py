@@ -331,7 +331,7 @@ ROOT = Path(__file__).parents[2]
 def rule_of(training: Mapping[str, Any], folder: Path, data: Mapping[str, Any]) -> list[str]:
     """The command of a job that trains IRNet on two GPUs, which become two processes on the CPU."""
     params = {"code": "", "network": IRN, "initial": RANDOM, "training": training, "seed": 1}
-    named = {"input": data, "output": outputs(folder), "params": params}
+    named = {"input": data, "output": outputs(folder), "params": params, "wildcards": {}}
     job = {
         **{key: {name: _plain(value) for name, value in group.items()} for key, group in named.items()},
         "rule": "train_irn",

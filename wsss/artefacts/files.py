@@ -199,11 +199,3 @@ def digest(path: PathLike) -> str:
     """SHA-256 of a file, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def digests(inputs: Inputs) -> dict[str, Any]:
-    """SHA-256 of each input by its name; a list of them where the input is a list of files."""
-    return {
-        name: digest(value) if isinstance(value, str | os.PathLike) else [digest(path) for path in value]
-        for name, value in inputs.items()
-    }

@@ -3,7 +3,7 @@
 Forms: a JSONL manifest, safetensors shards, folders of palette PNG label maps with a JSONL index, JSON
 for one result, CSV for tables. Each is written under a temporary name and renamed, so a file that exists is
 whole; the same content gives the same bytes (sorted keys, no dates, no host names, no pickles). Each carries
-its form's version, the parameters that made it and the SHA-256 of its inputs.
+its form's version, the parameters that made it, the SHA-256 of its inputs and, as JSON results do, the job.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 
 from wsss.artefacts import tensor_file
-from wsss.artefacts.files import ArtefactError, Inputs, PathLike, atomic_file, atomic_folder, digest, digests
+from wsss.artefacts.files import ArtefactError, Inputs, PathLike, atomic_file, atomic_folder, digest
+from wsss.artefacts.identity import METADATA_KEY, digests, dump, made_by
 
 if TYPE_CHECKING:  # seconds of every start, for the few that read tables or tensors
     import pandas as pd
@@ -31,16 +32,12 @@ Values: TypeAlias = Mapping[str, Any]  # plain ones, for JSON
 Labels: TypeAlias = NDArray[np.uint8]
 
 VERSIONS = {"manifest": 1, "weights": 1, "views": 1, "attention": 1, "maps": 1, "counts": 1, "labels": 2}
-METADATA_KEY = "wsss"
 REMAKE = "remove its folder and run again"  # of a label map: its rule makes the folder, not the one file
 
 
 def _header(kind: str, params: Values, inputs: Values) -> dict[str, Any]:
-    return {"form": kind, "version": VERSIONS[kind], "params": dict(params), "inputs": dict(inputs)}
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    form = {"form": kind, "version": VERSIONS[kind]}
+    return {**form, "params": dict(params), "inputs": dict(inputs), **made_by()}
 
 
 def _check_header(path: PathLike, header: Any, kind: str) -> dict[str, Any]:
@@ -80,7 +77,7 @@ def _read_lines(path: PathLike, kind: str) -> tuple[dict[str, Any], list[dict[st
 
 
 def _write_lines(path: PathLike, header: Values, records: Sequence[Values]) -> None:
-    lines = [_dump({**header, "records": len(records)}), *map(_dump, records)]
+    lines = [dump({**header, "records": len(records)}), *map(dump, records)]
     with atomic_file(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -271,7 +268,7 @@ def write_stored(
     path: PathLike, kind: str, tensors: Mapping[str, tensor_file.Stored], params: Values, inputs: Values
 ) -> None:
     """As :func:`write_tensors`, of tensors that need not be in memory and of inputs by their digests."""
-    metadata = {METADATA_KEY: _dump(_header(kind, params, inputs))}
+    metadata = {METADATA_KEY: dump(_header(kind, params, inputs))}
     with atomic_file(path) as temporary:
         tensor_file.write(temporary, tensors, metadata)
 
@@ -369,8 +366,8 @@ def read_label(folder: PathLike, image_id: str, size: tuple[int, int]) -> Labels
 
 
 def write_json(path: PathLike, value: Values) -> None:
-    """Write one result as strict JSON with sorted keys."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=2)
+    """Write one result as strict JSON with sorted keys, and the job that made it."""
+    text = dump({**value, **made_by()}, indent=2)
     with atomic_file(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 

@@ -15,9 +15,10 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor
 
 from wsss.artefacts.class_maps import size_of
-from wsss.artefacts.files import ArtefactError, Inputs, PathLike, Unwritten, digests, naming, work_folder
+from wsss.artefacts.files import ArtefactError, Inputs, PathLike, Unwritten, naming, work_folder
 from wsss.artefacts.finished_parts import has_label, has_part, join_labels, join_tensors, write_part
 from wsss.artefacts.formats import Labels, Record, label_path, write_mask
+from wsss.artefacts.identity import digests
 from wsss.runtime.progress import progress
 from wsss.workflow.fingerprint import fingerprint
 

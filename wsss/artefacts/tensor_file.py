@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 if TYPE_CHECKING:  # seconds of every start, for the few that read or write tensors
     from torch import Tensor
@@ -70,15 +70,33 @@ def from_file(path: Path) -> dict[str, Stored]:
         ValueError: If the file was cut short or is none of this form.
     """
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(ALIGNMENT), "little")
-        size = os.fstat(file.fileno()).st_size
-        header = json.loads(file.read(length)) if ALIGNMENT + length <= size else {}
+        header = read_header(file)
+        start, size = file.tell(), os.fstat(file.fileno()).st_size
     header.pop("__metadata__", None)
-    start = ALIGNMENT + length
     expected = start + max((entry["data_offsets"][1] for entry in header.values()), default=0)
     if size != expected:
         raise ValueError(f"{path}: expected {expected} bytes, found {size}")
     return {name: _in_file(path, start, entry) for name, entry in header.items()}
+
+
+def read_header(file: BinaryIO) -> dict[str, Any]:
+    """The header of an open file, which is left at its end.
+
+    Raises:
+        ValueError: If the file was cut short or is none of this form.
+    """
+    length = int.from_bytes(file.read(ALIGNMENT), "little")
+    if length > os.fstat(file.fileno()).st_size:
+        raise ValueError(f"expected a header of {length} bytes, found a shorter file")
+    header: dict[str, Any] = json.loads(file.read(length))
+    return header
+
+
+def header_bytes(header: Mapping[str, Any]) -> bytes:
+    """A header as it is stored: its length, its text, and spaces up to where the values begin."""
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % ALIGNMENT)
+    return len(text).to_bytes(ALIGNMENT, "little") + text
 
 
 def _in_file(path: Path, start: int, entry: Mapping[str, Any]) -> Stored:
@@ -103,10 +121,8 @@ def write(path: Path, tensors: Mapping[str, Stored], metadata: Mapping[str, str]
         metadata: What the file says of itself.
     """
     names = sorted(tensors, key=lambda name: (ORDER[tensors[name].dtype], name))
-    text = json.dumps(_header(names, tensors, metadata), ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % ALIGNMENT)
     with path.open("wb") as file:
-        file.write(len(text).to_bytes(ALIGNMENT, "little") + text)
+        file.write(header_bytes(_header(names, tensors, metadata)))
         for name in names:
             for chunk in tensors[name].chunks():
                 file.write(chunk)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 
 from wsss.artefacts.formats import (
@@ -14,8 +15,8 @@ from wsss.artefacts.formats import (
     read_label_index,
     read_manifest,
 )
-from wsss.diff.causes import Cause, Equivalents, find_cause, other_making
-from wsss.diff.findings import AGREEING, Change, Difference, Verdict
+from wsss.diff.causes import Cause, Equivalents, find_cause
+from wsss.diff.findings import AGREEING, Difference, Verdict
 from wsss.diff.labels import compare_labels, compare_masks
 from wsss.diff.metrics import Score, compare_scores
 from wsss.diff.pairing import MANIFEST, Parts, Unit, find_units, within
@@ -29,23 +30,20 @@ from wsss.diff.values import (
     same_bytes,
 )
 
-# Rules that read the whole data set's results, whatever the chain.
-GATHERING = ("summarise_seeds", "summarise_apc", "tabulate_ablations", "compare", "draw_comparison")
-
-Compare = Callable[[Parts, Parts, Sequence[str]], Difference]
-FORMS: dict[str, Compare] = {
-    "manifest": lambda a, b, classes: compare_manifests(a, b),
-    "weights": lambda a, b, classes: compare_weights(a, b),
-    "maps": lambda a, b, classes: compare_maps(a, b),
-    "views": lambda a, b, classes: compare_views(a, b, "views"),
-    "attention": lambda a, b, classes: compare_views(a, b, "attention"),
-    "counts": lambda a, b, classes: compare_counts(a, b),
-    "labels": compare_labels,
-    "results": lambda a, b, classes: compare_results(a, b),
-    "table": lambda a, b, classes: compare_tables(a, b),
-    "mask": lambda a, b, classes: compare_masks(a[""], b[""], classes),
-    "files": lambda a, b, classes: compare_files(a, b),
+FORMS: dict[str, Callable[[Parts, Parts], Difference]] = {
+    "manifest": compare_manifests,
+    "weights": compare_weights,
+    "maps": compare_maps,
+    "views": partial(compare_views, form="views"),
+    "attention": partial(compare_views, form="attention"),
+    "counts": compare_counts,
+    "labels": lambda a, b: compare_labels(a, b, classes_of(a)),
+    "mask": lambda a, b: compare_masks(a[""], b[""], classes_of(a)),
+    "results": compare_results,
+    "table": compare_tables,
+    "files": compare_files,
 }
+ENDINGS = {".json": "results", ".csv": "table", ".png": "mask"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,6 @@ class Finding:
         verdict: Whether the two sides agree.
         difference: By how much they do not.
         cause: What differs in how they were made.
-        own: Those settings that differ here for the first time in the chain.
         origin: Whether the two runs part here: it differs, and all that it was made from does not.
     """
 
@@ -67,7 +64,6 @@ class Finding:
     verdict: Verdict
     difference: Difference = field(default_factory=lambda: Difference(True))
     cause: Cause = field(default_factory=Cause)
-    own: Sequence[Change] = ()
     origin: bool = False
 
 
@@ -98,9 +94,9 @@ class Comparison:
     @property
     def origins(self) -> list[Finding]:
         """Where the two part, a finding a job, the first place first."""
-        jobs: dict[tuple[str, tuple[str, ...]], Finding] = {}
+        jobs: dict[object, Finding] = {}
         for finding in self.findings:
-            job = (finding.unit.rule, finding.unit.chain)
+            job = finding.unit.key
             if finding.origin and not (job in jobs and jobs[job].cause.recorded):
                 jobs[job] = finding
         return list(jobs.values())
@@ -117,38 +113,38 @@ def compare(a: Path, b: Path) -> Comparison:
     shared = [unit for unit in units if unit.a and unit.b]
     if not shared:
         raise ArtefactError(f"{a} and {b}: no stage's output is in both, nothing can be compared")
-    classes = _check_data(shared)
+    _manifest_in.cache_clear()
+    for unit in shared:
+        datas = [manifest_of(parts) for parts in (unit.a, unit.b)]
+        if datas[0] and datas[1]:
+            check_data(datas[0], datas[1])
     same = Equivalents()
     findings: list[Finding] = []
     for unit in units:
-        findings.append(_finding(unit, classes, same, findings))
+        findings.append(_finding(unit, same, findings))
     return Comparison(a, b, _with_origin(findings), compare_scores(shared))
 
 
-def _check_data(units: Sequence[Unit]) -> dict[Path | None, Sequence[str]]:
-    """The classes of each data set's folder on side A; refuses other data on side B."""
-    classes: dict[Path | None, Sequence[str]] = {None: ()}
-    for unit in units:
-        one, other = (within(next(iter(parts.values())))[0] for parts in (unit.a, unit.b))
-        if one not in classes:
-            data = read_manifest_in(one)
-            classes[one] = data.classes if data else ()
-            if data and (partner := read_manifest_in(other)):
-                check_data(data, partner)
-    return classes
+def manifest_of(parts: Parts) -> Manifest | None:
+    """The manifest of the data set whose folder some files lie in; None if none can be read."""
+    return _manifest_in(within(next(iter(parts.values())))[0])
 
 
-def read_manifest_in(folder: Path | None) -> Manifest | None:
-    """The manifest of a data set's folder; None where there is none that can be read."""
+@cache
+def _manifest_in(folder: Path | None) -> Manifest | None:
     try:
         return read_manifest(folder / MANIFEST) if folder else None
     except ArtefactError:  # said of the manifest's own line
         return None
 
 
-def _finding(
-    unit: Unit, classes: dict[Path | None, Sequence[str]], same: Equivalents, earlier: Sequence[Finding]
-) -> Finding:
+def classes_of(parts: Parts) -> Sequence[str]:
+    """The classes of that data set, none where it is not known."""
+    data = manifest_of(parts)
+    return data.classes if data else ()
+
+
+def _finding(unit: Unit, same: Equivalents, earlier: Sequence[Finding]) -> Finding:
     """Compare one output; takes note of files that are the same but for their bytes."""
     if not unit.a or not unit.b:
         return Finding(unit, "", Verdict.ONLY_A if unit.a else Verdict.ONLY_B)
@@ -156,22 +152,18 @@ def _finding(
     try:
         form = _form(unit)
         if _all_bytes(unit, form):
-            return Finding(unit, form, Verdict.EQUAL, cause=Cause(made=other_making(unit)))
+            return Finding(unit, form, Verdict.EQUAL)
         if _is_drawn(unit):
             return Finding(unit, form, Verdict.NOT_COMPARED)
-        folder, _ = within(next(iter(unit.a.values())))
-        difference = FORMS[form](unit.a, unit.b, classes[folder])
-        cause = find_cause(unit, same)
+        difference, cause = FORMS[form](unit.a, unit.b), find_cause(unit, same)
     except (ArtefactError, OSError) as error:
         return Finding(unit, form, Verdict.UNREADABLE, Difference(False, str(error)))
     if difference.same:
         same.add(unit)
         return Finding(unit, form, Verdict.SAME, difference, cause)
-    own = _own(cause, earlier)
-    above = [finding for finding in earlier if _is_above(finding.unit, unit)]
-    parted = any(finding.verdict not in AGREEING for finding in above)
+    parted = any(one.verdict not in AGREEING for one in earlier if unit.may_rest_on(one.unit))
     origin = not cause.inputs if cause.recorded else not parted
-    return Finding(unit, form, Verdict.DIFFERS, difference, cause, own, origin)
+    return Finding(unit, form, Verdict.DIFFERS, difference, cause, origin)
 
 
 def _form(unit: Unit) -> str:
@@ -186,10 +178,7 @@ def _form_of(unit: Unit, parts: Parts) -> str:
     path = next(iter(parts.values()))
     if path.suffix in (".safetensors", ".jsonl"):
         return form_of(path)
-    if "" not in parts:
-        return "files"
-    single = {".json": "results", ".csv": "table", ".png": "files" if _is_drawn(unit) else "mask"}
-    return single.get(path.suffix, "files")
+    return "files" if "" not in parts or _is_drawn(unit) else ENDINGS.get(path.suffix, "files")
 
 
 def _is_drawn(unit: Unit) -> bool:
@@ -209,29 +198,6 @@ def _same_maps(a: Path, b: Path) -> bool:
     images = read_label_index(a).ids
     folders = a.with_suffix(""), b.with_suffix("")
     return all(same_bytes(*(label_path(folder, image) for folder in folders)) for image in images)
-
-
-def _own(cause: Cause, earlier: Sequence[Finding]) -> list[Change]:
-    """Settings that differ and did not in an earlier output, whose settings later headers repeat."""
-    known = {
-        (change.name.rpartition(".")[2], str(change.a), str(change.b))
-        for finding in earlier
-        for change in finding.cause.settings
-    }
-    return [
-        change
-        for change in cause.settings
-        if (change.name.rpartition(".")[2], str(change.a), str(change.b)) not in known
-    ]
-
-
-def _is_above(upper: Unit, unit: Unit) -> bool:
-    """Whether, by rule and place, an output may be made from another."""
-    if upper.rank >= unit.rank:
-        return False
-    if unit.rule in GATHERING or unit.rule.startswith("draw"):
-        return upper.chain[: len(unit.chain)] == unit.chain
-    return unit.chain[: len(upper.chain)] == upper.chain
 
 
 def _with_origin(findings: list[Finding]) -> list[Finding]:

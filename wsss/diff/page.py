@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsss.artefacts.files import PathLike, atomic_file
-from wsss.artefacts.formats import Labels, Manifest, Record, palette, read_image, read_mask
-from wsss.diff.comparison import Comparison, Finding, read_manifest_in
+from wsss.artefacts.formats import Labels, palette, read_image, read_mask
+from wsss.diff.comparison import Comparison, Finding, classes_of, manifest_of
 from wsss.diff.findings import Worst, percent, size
 from wsss.diff.labels import label_files, label_name
 from wsss.diff.pairing import Parts, within
@@ -83,17 +83,16 @@ def write_page(path: PathLike, comparison: Comparison) -> None:
 
 
 def _sections(comparison: Comparison) -> Iterator[Section]:
-    photos = Photos()
     for finding in comparison.findings:
         if not finding.difference.worst:
             continue
         rule, place, _, amounts = stage_row(finding)
         iou = finding.difference.amounts.get("iou", {})
         cards = [
-            Card(worst.image, apart, photos.uri(finding.unit.a, worst.image), f"{shape[1]}/{shape[0]}", tiles)
+            Card(worst.image, apart, _photo(finding.unit.a, worst.image), f"{shape[1]}/{shape[0]}", tiles)
             for worst, apart, shape, tiles in PICTURES[finding.form](finding)
         ]
-        yield Section(rule, place, amounts, cards, iou, _legend(iou, photos.classes(finding.unit.a)))
+        yield Section(rule, place, amounts, cards, iou, _legend(iou, classes_of(finding.unit.a)))
 
 
 def _legend(iou: Mapping[str, float], classes: Sequence[str]) -> dict[str, str]:
@@ -148,32 +147,12 @@ PICTURES: dict[str, Callable[[Finding], Iterator[Pictures]]] = {
 }
 
 
-class Photos:
-    """The photographs of the data sets whose folders are compared, where they still lie."""
-
-    def __init__(self) -> None:
-        self._manifests: dict[Path | None, Manifest | None] = {}
-        self._records: dict[Path | None, dict[str, Record]] = {}
-
-    def classes(self, parts: Parts) -> Sequence[str]:
-        """The classes of the data set that an output belongs to, none where it is not known."""
-        data = self._manifest(parts)[1]
-        return data.classes if data else ()
-
-    def uri(self, parts: Parts, image: str) -> str | None:
-        """An image's photograph as a data URI, None where it is not found."""
-        folder, data = self._manifest(parts)
-        if folder is None or data is None:
-            return None
-        records = self._records.setdefault(folder, {record.id: record for record in data.records})
-        path = _find(records[image].image, folder) if image in records else None
-        return photo_uri(read_image(path)) if path else None
-
-    def _manifest(self, parts: Parts) -> tuple[Path | None, Manifest | None]:
-        folder, _ = within(next(iter(parts.values())))
-        if folder not in self._manifests:
-            self._manifests[folder] = read_manifest_in(folder)
-        return folder, self._manifests[folder]
+def _photo(parts: Parts, image: str) -> str | None:
+    """An image's photograph as a data URI, None where it is not found."""
+    (folder, _), data = within(next(iter(parts.values()))), manifest_of(parts)
+    record = next((record for record in data.records if record.id == image), None) if data else None
+    path = _find(record.image, folder) if record and folder else None
+    return photo_uri(read_image(path)) if path else None
 
 
 def _find(path: str, folder: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""Which files of two folders belong together, and which rule made them."""
+"""Which files of two folders belong together, and which job made them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
-from wsss.artefacts.formats import ArtefactError, open_tensors
+from wsss.artefacts.formats import ArtefactError
+from wsss.artefacts.identity import Identity, read_identity
 
 # An artefact's files by the name of their shard, or by "" where it is one file.
 Parts: TypeAlias = Mapping[str, Path]
@@ -21,65 +23,29 @@ PLAIN_FOLDERS = ("source", "submission")
 # No artefacts: what Snakemake and TensorBoard keep for themselves, and unfinished work.
 IGNORED = re.compile(r"\..*|work-.*|events")
 BOOKKEEPING = ("logs", "benchmarks")  # beside the data sets' folders
-ANY = "[^/]+"
-SEED = r"seed\d+"
-RUN = f"{SEED}/{ANY}"
-CHAIN = f"{RUN}/{ANY}/{ANY}"
-LABELLER = f"({CHAIN}|{SEED}/truth)"  # of a segmentation network's training images
-SPLIT = "(train|val|test)"
-FINDING = f"(.+/)?{SPLIT}/{ANY}"  # inference of a split
-
-
-class Place(NamedTuple):
-    """Where a rule's outputs lie in a data set's folder.
-
-    Attributes:
-        rule: The rule's name.
-        pattern: Matches the output's path.
-        up: How many names at the path's end are not the chain's, by which its log is named.
-    """
-
-    rule: str
-    pattern: str
-    up: int = 1
-
-
-PLACES = (  # in the order of the pipeline
-    Place("pretrain_network", r"pretrain/[^/]+"),
-    Place("generate_sample", "source"),
-    Place("prepare_manifest", r"manifest\.jsonl"),
-    Place("train_classifier", rf"{RUN}/(weights\.safetensors|history\.csv)"),
-    Place("extract_maps", f"{RUN}/(cams|attention)"),
-    Place("extract_patch_maps", f"{RUN}/patches/none/maps", 3),
-    Place("diffuse_cams", f"{RUN}/{ANY}/none/maps", 2),
-    Place("count_values", f"{CHAIN}/value_counts"),
-    Place("choose_threshold", rf"{CHAIN}/thresholds/[^/]+\.json", 2),
-    Place("make_irn_labels", f"{CHAIN}/labels"),
-    Place("train_irn", rf"{CHAIN}/irn/(weights\.safetensors|history\.csv)", 2),
-    Place("walk_cams", f"{CHAIN}/maps"),
-    Place("count_seeds", f"{CHAIN}/seed_counts"),
-    Place("evaluate_seeds", rf"{CHAIN}/seed_(miou\.json|curve\.csv)"),
-    Place("draw_curves", rf"{CHAIN}/seed_curve\.svg"),
-    Place("make_pseudo_labels", f"{CHAIN}/pseudo"),
-    Place("count_pseudo", f"{CHAIN}/pseudo_counts"),
-    Place("evaluate_pseudo", rf"{CHAIN}/pseudo_miou\.json"),
-    Place("predict_apc_masks", f"{RUN}/{SPLIT}/{ANY}/masks"),
-    Place("copy_masks", "truth"),
-    Place("train_segmenter", rf"{LABELLER}/{ANY}/(weights\.safetensors|history\.csv)"),
-    Place("predict_masks", f"{LABELLER}/{ANY}/{SPLIT}/{ANY}/masks"),
-    Place("count_predictions", f"{FINDING}/counts"),
-    Place("export_predictions", f"{FINDING}/submission"),
-    Place("evaluate_apc", rf"{RUN}/(seg|pseudo)_miou\.json"),
-    Place("evaluate_segmentation", rf"{LABELLER}/{ANY}/seg_miou\.json"),
-    Place("summarise_seeds", r"seg_miou\.json"),
-    Place("summarise_apc", r"apc/seg_miou\.json", 2),
-    Place("tabulate_ablations", r"apc/ablations\.csv", 2),
-    Place("compare", r"compare\.csv"),
-    Place("draw_comparison", r"compare\.html"),
-    Place("draw_examples", r"examples\.png"),
+# fmt: off
+PIPELINE = (
+    "pretrain_network", "generate_sample", "render_masks", "prepare_manifest", "train_classifier",
+    "train_apc", "extract_maps", "extract_patch_maps", "diffuse_cams", "count_values", "choose_threshold",
+    "make_irn_labels", "train_irn", "walk_cams", "count_seeds", "evaluate_seeds", "draw_curves",
+    "make_pseudo_labels", "count_pseudo", "evaluate_pseudo", "predict_apc_masks", "copy_masks",
+    "train_segmenter", "predict_masks", "count_predictions", "export_predictions", "evaluate_apc",
+    "evaluate_segmentation", "summarise_seeds", "summarise_apc", "tabulate_ablations", "compare",
+    "draw_comparison", "draw_examples",
 )
-UNKNOWN = Place("other", ".*")
-ORDER = [place.pattern for place in (*PLACES, UNKNOWN)]
+# fmt: on
+# Outputs without a header: another of the same job's, or the rule.
+BESIDE = {"history.csv": "weights.safetensors", "seed_curve.csv": "seed_miou.json"}
+HEADLESS = {
+    "source": "generate_sample",
+    "submission": "export_predictions",
+    "seed_curve.svg": "draw_curves",
+    "ablations.csv": "tabulate_ablations",
+    "compare.csv": "compare",
+    "compare.html": "draw_comparison",
+    "examples.png": "draw_examples",
+}
+UNKNOWN = "other"
 
 
 def within(path: Path) -> tuple[Path | None, PurePosixPath]:
@@ -97,30 +63,56 @@ class Unit:
 
     Attributes:
         place: Path from the compared folders; an output in shards has its folder's.
-        known: The rule that made it, as far as its place in the data set's folder tells.
         a: Its files on one side.
         b: And on the other.
     """
 
     place: str
-    known: Place
     a: Parts = field(default_factory=dict)
     b: Parts = field(default_factory=dict)
+
+    @cached_property
+    def jobs(self) -> tuple[Identity | None, Identity | None]:
+        """The jobs that made the first part of each side, where they are named."""
+        return _job(self.a), _job(self.b)
+
+    @property
+    def job(self) -> Identity:
+        """The one of them that is named; else what the output's name tells of it."""
+        named = HEADLESS.get(PurePosixPath(self.place).name, UNKNOWN)
+        if named == "generate_sample" and not any(name.startswith("images/") for name in self.a or self.b):
+            named = "render_masks"  # COCO's images are the user's
+        return self.jobs[0] or self.jobs[1] or Identity(named)
 
     @property
     def rule(self) -> str:
         """Name of the rule that made it."""
-        return self.known.rule
+        return self.job.rule
 
     @property
-    def chain(self) -> tuple[str, ...]:
-        """The names in the place that stand for the chain of variants."""
-        return PurePosixPath(self.place).parts[: -self.known.up]
+    def key(self) -> tuple[object, ...]:
+        """Equal for the outputs of one job, or of the jobs of one output's shards."""
+        named = [pair for pair in self.job.wildcards.items() if pair[0] != "shard"]
+        folder = PurePosixPath(self.place).parent
+        return (self.rule, folder, *sorted(named)) if named else (self.rule, self.place)
 
     @property
     def rank(self) -> int:
         """The rule's place in the order of the pipeline."""
-        return ORDER.index(self.known.pattern)
+        return PIPELINE.index(self.rule) if self.rule in PIPELINE else len(PIPELINE)
+
+    def may_rest_on(self, upper: Unit) -> bool:
+        """Whether, by the order of the rules and by the wildcards, it may be made from another output."""
+        pairs = [(job.wildcards.get("dataset"), job.seed) for job in (self.job, upper.job)]
+        if any(None not in names and names[0] != names[1] for names in zip(*pairs, strict=True)):
+            return False
+        chains = sorted((f"{self.job.chain}/".lstrip("/"), f"{upper.job.chain}/".lstrip("/")), key=len)
+        return upper.rank < self.rank and chains[1].startswith(chains[0])
+
+
+def _job(parts: Parts) -> Identity | None:
+    path = next(iter(parts.values()), None)
+    return read_identity(path.with_name(BESIDE.get(path.name, path.name))) if path else None
 
 
 def find_units(a: Path, b: Path) -> list[Unit]:
@@ -135,41 +127,10 @@ def find_units(a: Path, b: Path) -> list[Unit]:
     if a.is_dir() != b.is_dir():
         raise ArtefactError(f"{a} and {b}: expected two folders or two files, found one of each")
     if a.is_file():
-        return [Unit(a.name, _known(a.parent if SHARD.fullmatch(a.stem) else a), {"": a}, {"": b})]
+        return [Unit(a.name, {"": a}, {"": b})]
     one, other = _outputs(a), _outputs(b)
-    places = sorted(one.keys() | other.keys())
-    units = [
-        Unit(place, _known((a if place in one else b) / place), one.get(place, {}), other.get(place, {}))
-        for place in places
-    ]
+    units = [Unit(place, one.get(place, {}), other.get(place, {})) for place in one.keys() | other.keys()]
     return sorted(units, key=lambda unit: (unit.rank, unit.place))
-
-
-def _known(path: Path) -> Place:
-    folder, inside = within(path)
-    name = str(inside) if folder else _from_seed(path)
-    known = next((place for place in PLACES if re.fullmatch(place.pattern, name)), UNKNOWN)
-    if known.rule == "train_classifier" and _is_single_stage(path.parent):
-        return known._replace(rule="train_apc")
-    if known.rule == "generate_sample" and not (path / "images").is_dir():
-        return known._replace(rule="render_masks")
-    return known
-
-
-def _from_seed(path: Path) -> str:
-    """The end of a path that tells its rule where no manifest tells the data set's folder."""
-    parts = Path(os.path.abspath(path)).parts
-    start = next((place for place, part in enumerate(parts) if re.fullmatch(SEED, part)), len(parts) - 2)
-    return "/".join(parts[start:])
-
-
-def _is_single_stage(folder: Path) -> bool:
-    """Whether the network in a folder is APC, whose settings alone name a decoder."""
-    try:
-        with open_tensors(folder / "weights.safetensors", "weights") as shard:
-            return "decoder" in shard.params.get("network", {})
-    except ArtefactError:
-        return False
 
 
 def _outputs(folder: Path) -> dict[str, dict[str, Path]]:

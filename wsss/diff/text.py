@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from wsss.diff.comparison import Comparison, Finding
-from wsss.diff.findings import AGREEING, Verdict, number
+from wsss.diff.findings import AGREEING, Change, Verdict, number
 from wsss.diff.metrics import Comparable, Score
 from wsss.methods.metric_table import METRICS, SHOWN
 
@@ -113,28 +113,35 @@ def why(finding: Finding) -> str:
         reasons.append(f"inputs differ ({', '.join(cause.inputs)}), which are not here to compare")
     if cause.settings:
         reasons.append("settings: " + ", ".join(map(str, cause.settings)))
-    if cause.made:
-        reasons.append("made with: " + ", ".join(map(str, cause.made)))
+    if cause.code:
+        reasons.append("made with: " + ", ".join(map(str, cause.code)))
     if reasons:
         return "; ".join(reasons)
     if finding.unit.rule in ("prepare_manifest", "generate_sample"):
         return "the data differ"
     if cause.known:
-        return "same settings, inputs, code and versions: chance, or another machine"
-    recorded = "same settings and inputs" if cause.recorded else "nothing in it tells"
-    return f"{recorded}; no logs beside both to tell whether code or versions differ"
+        return "same settings, inputs and code: chance, other versions of the packages, or another machine"
+    return "no job is named on both sides to tell whether settings or code differ"
 
 
 def _further(comparison: Comparison) -> Iterator[str]:
     """Settings that differ further on, where the outputs differ anyway; code that differs without effect."""
+    said: set[tuple[str, ...]] = set()  # later stages repeat some settings
     for finding in comparison.findings:
-        if finding.own and not finding.origin and finding.verdict is Verdict.DIFFERS:
-            changed = ", ".join(map(str, finding.own))
-            yield f"also set otherwise at {finding.unit.rule} ({finding.unit.place}): {changed}"
+        if finding.verdict not in AGREEING:
+            own = [change for change in finding.cause.settings if _short(change) not in said]
+            said |= {_short(change) for change in own}
+            if own and not finding.origin:
+                changed = ", ".join(map(str, own))
+                yield f"also set otherwise at {finding.unit.rule} ({finding.unit.place}): {changed}"
     agreeing = (finding for finding in comparison.findings if finding.verdict in AGREEING)
-    idle = dict.fromkeys(finding.unit.rule for finding in agreeing if finding.cause.made)
+    idle = dict.fromkeys(finding.unit.rule for finding in agreeing if finding.cause.code)
     if idle:
-        yield f"made with other code or versions, and yet the same: {', '.join(idle)}"
+        yield f"made with other code, and yet the same: {', '.join(idle)}"
+
+
+def _short(change: Change) -> tuple[str, ...]:
+    return change.name.rpartition(".")[2], str(change.a), str(change.b)
 
 
 def _noise(scores: Sequence[Score]) -> Iterator[str]:
@@ -183,6 +190,6 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "worst": [{"image": image, "difference": number(apart)} for image, apart in difference.worst],
         "settings": [change._asdict() for change in cause.settings],
         "inputs": list(cause.inputs),
-        "made_with": [change._asdict() for change in cause.made],
+        "made_with": [change._asdict() for change in cause.code],
         "origin": finding.origin,
     }

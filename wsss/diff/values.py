@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from wsss.artefacts.formats import ArtefactError, Manifest, Record, read_json, read_manifest, read_table
+from wsss.artefacts.identity import MADE_BY
 from wsss.diff.findings import Change, Difference, number, several, size
 from wsss.diff.pairing import Parts
 
@@ -110,11 +111,8 @@ def _listed(classes: Sequence[str]) -> str:
 
 def compare_results(a: Parts, b: Parts) -> Difference:
     """Differences of one result's values; the folder of the truth is none."""
-    found = [
-        change
-        for change in changes(read_json(a[""]), read_json(b[""]))
-        if change.name.rpartition(".")[2] != TRUTH
-    ]
+    one, other = ({**read_json(parts[""]), MADE_BY: None} for parts in (a, b))
+    found = [change for change in changes(one, other) if change.name.rpartition(".")[2] != TRUTH]
     scores = {change.name: change for change in found}
     shown = [_score(scores["miou"])] if "miou" in scores else []
     shown += [_score(scores["miou.mean"])] if "miou.mean" in scores else []

@@ -22,6 +22,7 @@ from wsss.artefacts.formats import (
     read_mask,
     write_tensors,
 )
+from wsss.artefacts.identity import identity_of
 from wsss.methods.metrics import confusion
 from wsss.methods.metrics import scores as derive_scores
 from wsss.methods.void import VOID
@@ -248,8 +249,8 @@ def score_inferences(
     """
     if main not in inferences:
         raise ValueError(f"main inference: expected one of {sorted(inferences)}, found {main!r}")
-    groups = _by_settings(counts)
-    totals = {name: add_counts(_find(groups, name, chosen)) for name, chosen in inferences.items()}
+    groups = _by_inference(counts, list(inferences))
+    totals = {name: _total(name, groups.get(name, []), chosen) for name, chosen in inferences.items()}
     stated = [statement(manifest, split, total.images, weights) for total in totals.values()][-1]
     parts = {
         name: {**inferences[name], **score_fields(total.matrices[0], stated["classes"])}
@@ -258,30 +259,24 @@ def score_inferences(
     return stated, parts
 
 
-def _by_settings(counts: Sequence[PathLike]) -> list[tuple[dict[str, Any], list[PathLike]]]:
-    """Group counts by the inference settings that their own header names, so that no order is relied on."""
-    groups: list[tuple[dict[str, Any], list[PathLike]]] = []
+def _by_inference(counts: Sequence[PathLike], names: Sequence[str]) -> Mapping[str, Sequence[PathLike]]:
+    """Counts by the inference that their header names; where there is but one, all are of it."""
+    if len(names) == 1:
+        return {names[0]: counts}
+    groups: dict[str, list[PathLike]] = {}
     for path in counts:
-        with open_tensors(path, "counts") as shard:
-            settings = shard.params["inference"]
-        for known, paths in groups:
-            if known == settings:
-                paths.append(path)
-                break
-        else:
-            groups.append((settings, [path]))
+        groups.setdefault(identity_of(path).wildcards.get("inference", ""), []).append(path)
     return groups
 
 
-def _find(
-    groups: Sequence[tuple[dict[str, Any], list[PathLike]]], name: str, settings: Mapping[str, Any]
-) -> list[PathLike]:
-    for known, paths in groups:
-        if known == dict(settings):
-            return paths
-    raise ArtefactError(
-        f"inference {name!r}: no counts were made with {dict(settings)}; remove its masks and run again"
-    )
+def _total(name: str, paths: Sequence[PathLike], settings: Mapping[str, Any]) -> Counts:
+    """The added counts of an inference, which must have been made with its settings."""
+    total = add_counts(paths) if paths else None
+    if total is None or total.params["inference"] != dict(settings):
+        raise ArtefactError(
+            f"inference {name!r}: no counts were made with {dict(settings)}; remove its masks and run again"
+        )
+    return total
 
 
 def view_scales(maps: Mapping[str, Any]) -> list[float] | None:

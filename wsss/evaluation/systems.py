@@ -1,14 +1,17 @@
-"""Where a compared system's files lie among many, and which jobs made it."""
+"""Which of many files are a compared system's, by the jobs that made them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-from wsss.artefacts.formats import ArtefactError, PathLike
+from wsss.artefacts.files import ArtefactError, PathLike
+from wsss.artefacts.identity import identity_of
 from wsss.config.systems import PATCHES, System
 from wsss.config.thresholds import UNREFINED
+
+# By the run's seed, as its path has it, and the chain; see :class:`wsss.artefacts.identity.Identity`.
+FilesByRun: TypeAlias = Mapping[tuple[str | None, str], Sequence[PathLike]]
 
 
 class Job(NamedTuple):
@@ -32,13 +35,30 @@ def read_systems(systems: Iterable[Mapping[str, Any]]) -> list[System]:
 
 
 def networks(system: System) -> dict[str, str]:
-    """Folder of each network that is trained for a system, by its part in the chain."""
-    folders = {"apc" if system.apc else "classifier": system.classifier}
+    """Chain of each network that is trained for a system, by its part in the system."""
+    chains = {"apc" if system.apc else "classifier": system.classifier}
     if system.refiner != UNREFINED:
-        folders["irn"] = f"{system.maps}/irn"
+        chains["irn"] = system.maps
     if system.segmenter:
-        folders["segmenter"] = system.segmentation
-    return folders
+        chains["segmenter"] = system.segmentation
+    return chains
+
+
+def map_chain(system: System) -> str:
+    """Chain of the class maps that a system's labels are cut from."""
+    if system.refiner != UNREFINED:
+        return system.maps
+    return system.classifier if system.method == PATCHES else f"{system.classifier}/{system.method}"
+
+
+def label_chain(system: System) -> str:
+    """Chain of a system's labels of training images."""
+    return f"{system.apc}/train/{system.pseudo}" if system.apc else system.maps
+
+
+def prediction_chain(system: System) -> str:
+    """Chain of a system's predictions of val."""
+    return f"{system.segmentation}/val/{system.inference}"
 
 
 def training_jobs(system: System) -> list[Job]:
@@ -65,36 +85,48 @@ def label_jobs(system: System, pseudo: bool) -> list[Job]:
 
 def prediction_job(system: System) -> Job:
     """The jobs, one a shard, that predict val."""
-    return Job(("predict_masks", "predict_apc_masks"), f"{system.segmentation}/val/{system.inference}")
+    return Job(("predict_masks", "predict_apc_masks"), prediction_chain(system))
 
 
-def find_file(paths: Iterable[PathLike], run: int, tail: str) -> PathLike | None:
-    """The file of a run whose path ends with ``tail``, or None."""
-    for path in paths:
-        if Path(path).as_posix().endswith(f"/seed{run}/{tail}"):
-            return path
-    return None
+def by_run(paths: Iterable[PathLike], headed: Iterable[PathLike] | None = None) -> FilesByRun:
+    """Files by the run and the chain that their headers name, each once.
+
+    Args:
+        paths: Files of one kind.
+        headed: The same jobs' files that have a header, in the same order, where ``paths`` have none.
+
+    Raises:
+        ArtefactError: If one names no job.
+    """
+    found: dict[tuple[str | None, str], list[PathLike]] = {}
+    pairs = [(path, path) for path in paths] if headed is None else zip(paths, headed, strict=True)
+    for path, named in dict(pairs).items():
+        identity = identity_of(named)
+        found.setdefault((identity.seed, identity.chain), []).append(path)
+    return found
 
 
-def find_runs(paths: Sequence[PathLike], runs: Sequence[int], tail: str) -> list[PathLike]:
-    """The file of every run whose path ends with ``tail``, in the runs' order; none, or all of them.
+def find_runs(files: FilesByRun, runs: Sequence[int], chain: str) -> list[PathLike]:
+    """A chain's file of every run, in the runs' order; none, or all of them.
 
     Raises:
         ArtefactError: If some runs have the file and others do not.
     """
-    found = {run: find_file(paths, run, tail) for run in runs}
-    files = [path for path in found.values() if path is not None]
-    if files and len(files) < len(runs):
-        missing = [run for run, path in found.items() if path is None]
-        raise ArtefactError(f"{tail}: expected the file of each of the runs {list(runs)}, none of {missing}")
-    return files
+    found = {run: files[str(run), chain][0] for run in runs if (str(run), chain) in files}
+    if found and len(found) < len(runs):
+        missing = [run for run in runs if run not in found]
+        raise ArtefactError(
+            f"{next(iter(found.values()))}: expected such a file of each of the runs {list(runs)}, none of "
+            f"{missing}"
+        )
+    return list(found.values())
+
+
+def find_all(files: FilesByRun, run: int, chain: str) -> Sequence[PathLike]:
+    """All files of a run that are a chain's."""
+    return files.get((str(run), chain), ())
 
 
 def under_inference(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     """A metrics file of predictions, with the scores of a way of inference where its main one's stand."""
     return {**document, **document["inferences"][name], "inference": name}
-
-
-def find_below(paths: Iterable[PathLike], run: int, folder: str) -> list[PathLike]:
-    """All files and folders that lie below a folder of a run, each once."""
-    return list(dict.fromkeys(path for path in paths if f"/seed{run}/{folder}/" in Path(path).as_posix()))

@@ -10,8 +10,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from wsss.artefacts.files import ArtefactError, Inputs, PathLike, digests, work_folder
+from wsss.artefacts.files import ArtefactError, Inputs, PathLike, work_folder
 from wsss.artefacts.formats import Manifest, Record, read_label_index, write_tensors
+from wsss.artefacts.identity import digests
 from wsss.data.datasets import LabelDataset
 from wsss.pretrained.initial_weights import SEEN, load_initial
 from wsss.runtime.launch import place

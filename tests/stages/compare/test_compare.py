@@ -328,7 +328,7 @@ def test_a_score_of_nothing_stays_empty(scene: Scene) -> None:
     nothing = document(
         0, 0.5, "class maps", "seed", configured={"miou": None, "threshold": 0.25}, threshold=0.0
     )
-    write_json(path, {**nothing, "miou": None, "threshold_chosen": "highest mIoU"})
+    write_json(path, {**read_json(path), **nothing, "miou": None, "threshold_chosen": "highest mIoU"})
     row = scene.compare().loc["CAM"]
     assert row[["seed_miou", "seed_configured_miou"]].isna().all()
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from plotly.offline import get_plotlyjs
 
-from tests.support.compared import SYSTEMS, Scene, make_scene
+from tests.support.compared import DRAWN, SYSTEMS, Scene, make_scene
 from wsss.artefacts.formats import ArtefactError, read_json, read_manifest, write_json, write_manifest
 from wsss.stages.compare.draw_comparison import disagreement
 
@@ -137,7 +137,7 @@ def test_a_rival_that_is_not_varied_is_a_point(scene: Scene) -> None:
 
 
 def test_what_has_no_file_is_left_out(scene: Scene) -> None:
-    page = scene.draw(curves=[], sensitivity=[], maps=[], labels=[], predictions=[]).read_text()
+    page = scene.draw(**{argument: [] for argument in DRAWN}).read_text()
     assert set(charts(page)) == {"cost", "classes"}
     assert 'id="images"' not in page
 
@@ -161,7 +161,7 @@ def test_what_was_not_measured_is_said(scene: Scene) -> None:
 def test_half_of_the_images_are_of_val_where_there_are_predictions(scene: Scene) -> None:
     page = scene.draw(images=10).read_text()
     assert (page.count('data-split="train"'), page.count('data-split="val"')) == (5, 5)
-    page = scene.draw(images=6, predictions=[]).read_text()
+    page = scene.draw(images=6, predictions=[], prediction_indexes=[]).read_text()
     assert (page.count('data-split="train"'), page.count('data-split="val"')) == (6, 0)
 
 
@@ -180,7 +180,7 @@ def test_a_single_image_is_one_of_training(scene: Scene) -> None:
 
 
 def test_every_system_s_map_and_labels_stand_beside_the_truth(scene: Scene) -> None:
-    page = scene.draw(images=2, predictions=[]).read_text()
+    page = scene.draw(images=2, predictions=[], prediction_indexes=[]).read_text()
     for system in SYSTEMS:
         assert page.count(f'alt="{system.name}: class map of part/') == 2
         assert page.count(f'alt="{system.name}: labels of part/') == 2

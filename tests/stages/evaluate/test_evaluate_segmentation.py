@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import scenes
 from wsss.artefacts.formats import ArtefactError, read_manifest, write_labels
+from wsss.artefacts.identity import Identity, making
 from wsss.stages.evaluate import count_predictions, evaluate_segmentation
 
 INFERENCES: dict[str, dict[str, Any]] = {
@@ -25,9 +26,15 @@ def counts(folder: Path, name: str, shard: str, empty: bool) -> Path:
         made = [(record.id, np.zeros(scenes.SIZE, np.uint8)) for record in data.shard("val", shard)]
         write_labels(labels, index, made, params)
     path = folder / f"{name}_{shard}.safetensors"
-    count_predictions.run(
-        manifest=folder / "manifest.jsonl", labels=labels, index=index, counts=path, split="val", shard=shard
-    )
+    with making(Identity("count_predictions", {"inference": name})):
+        count_predictions.run(
+            manifest=folder / "manifest.jsonl",
+            labels=labels,
+            index=index,
+            counts=path,
+            split="val",
+            shard=shard,
+        )
     return path
 
 

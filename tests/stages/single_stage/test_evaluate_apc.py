@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import scenes
 from wsss.artefacts.formats import read_manifest, write_labels
+from wsss.artefacts.identity import Identity, making
 from wsss.stages.evaluate import count_predictions, evaluate_segmentation
 from wsss.stages.single_stage import evaluate_apc
 
@@ -28,9 +29,10 @@ def counts(folder: Path, name: str, shard: str, split: str) -> Path:
         write_labels(labels, index, empty, params)
     path = folder / f"{name}_{shard}.safetensors"
     manifest = folder / "manifest.jsonl"
-    count_predictions.run(
-        manifest=manifest, labels=labels, index=index, counts=path, split=split, shard=shard
-    )
+    with making(Identity("count_predictions", {"inference": name})):
+        count_predictions.run(
+            manifest=manifest, labels=labels, index=index, counts=path, split=split, shard=shard
+        )
     return path
 
 

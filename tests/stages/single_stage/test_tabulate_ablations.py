@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.compared import document
 from wsss.artefacts.formats import ArtefactError, read_table, write_json
+from wsss.artefacts.identity import Identity, making
 from wsss.stages.single_stage import tabulate_ablations
 
 COMMON = {"epochs": 5, "beta": 0.1, "contrast": {"lowest": False}, "segmentation": {"balanced": True}}
@@ -33,7 +34,8 @@ def tabulate(folder: Path, runs: tuple[int, ...] = (0,), **changed: Any) -> pd.D
             for argument, tail, split in (("scores", "seg", "val"), ("pseudo", "pseudo", "seed")):
                 path = folder / f"seed{run}" / name / f"{tail}_miou.json"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_json(path, scored(run, miou + 0.1 * place, split))
+                with making(Identity("evaluate_apc", {"seed": str(run), "apc": name})):
+                    write_json(path, scored(run, miou + 0.1 * place, split))
                 paths[argument].append(path)
     arguments = {**paths, "table": folder / "ablations.csv", "variants": VARIANTS, "runs": list(runs)}
     tabulate_ablations.run(**{**arguments, **changed})
@@ -89,7 +91,7 @@ def test_a_variant_without_scores_has_an_empty_row(tmp_path: Path) -> None:
 def test_a_run_without_its_file_is_an_error(tmp_path: Path) -> None:
     tabulate(tmp_path)
     with pytest.raises(
-        ArtefactError, match=r"whole/seg_miou.json: expected the file of each of the runs \[0, 1\]"
+        ArtefactError, match=r"whole/seg_miou.json: expected such a file of each of the runs \[0, 1\]"
     ):
         tabulate_ablations.run(
             scores=[tmp_path / "seed0" / "whole" / "seg_miou.json"],

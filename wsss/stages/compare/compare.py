@@ -14,7 +14,8 @@ from wsss.config.thresholds import UNREFINED
 from wsss.data.published import STAGES, published_system
 from wsss.evaluation.costs import Benchmarks, Cost, add
 from wsss.evaluation.systems import (
-    find_file,
+    FilesByRun,
+    by_run,
     find_runs,
     label_jobs,
     networks,
@@ -48,15 +49,13 @@ def run(
     kind: str,
     benchmarks: PathLike,
 ) -> None:
-    """Write the comparison; files are told apart by their paths, and what no file says is left empty.
+    """Write the comparison; headers tell files apart, and what no file says is left empty.
 
     Args:
         manifest: The data set.
-        seeds: Metrics of class maps, ``…/seed{run}/{classifier}/{method}/{refiner}/seed_miou.json``.
-        pseudo: Metrics of the training images' labels, ``…/{refiner}/pseudo_miou.json``, or
-            ``…/{apc}/pseudo_miou.json`` of a single-stage network.
-        segmentation: Metrics of predictions, ``…/{segmenter}/seg_miou.json`` or ``…/{apc}/seg_miou.json``,
-            under each way of inference; a system's own is read.
+        seeds: Metrics of class maps.
+        pseudo: Metrics of the training images' labels.
+        segmentation: Metrics of predictions under each way of inference; a system's own is read.
         weights: Weights of all networks.
         table: Where to write the table, CSV: scores are fractions of 1.
         systems: What to compare, the fields of each :class:`wsss.config.systems.System`.
@@ -68,11 +67,12 @@ def run(
     """
     data = read_manifest(manifest)
     times = Benchmarks(benchmarks, data.dataset, shards, val_shards)
-    files = {"seed": seeds, "pseudo": pseudo, "segmentation": segmentation}
+    files = {"seed": by_run(seeds), "pseudo": by_run(pseudo), "segmentation": by_run(segmentation)}
+    networks_of = by_run(weights)
     rows = []
     for system in read_systems(systems):
-        documents = {stage: _documents(paths, system, stage, runs) for stage, paths in files.items()}
-        trained = _networks(weights, system, runs)
+        documents = {stage: _documents(found, system, stage, runs) for stage, found in files.items()}
+        trained = _networks(networks_of, system, runs)
         rows.append(
             {
                 **_identity(data.dataset, system, runs),
@@ -89,13 +89,9 @@ def run(
     write_table(table, pd.DataFrame(rows))
 
 
-def _documents(paths: Sequence[PathLike], system: System, stage: str, runs: Sequence[int]) -> list[Document]:
-    tails = {
-        "seed": f"{system.maps}/seed_miou.json",
-        "pseudo": f"{system.scored}/pseudo_miou.json",
-        "segmentation": f"{system.segmentation}/seg_miou.json",
-    }
-    found: list[Document] = [read_json(path) for path in find_runs(paths, runs, tails[stage])]
+def _documents(files: FilesByRun, system: System, stage: str, runs: Sequence[int]) -> list[Document]:
+    chains = {"seed": system.maps, "pseudo": system.scored, "segmentation": system.segmentation}
+    found: list[Document] = [read_json(path) for path in find_runs(files, runs, chains[stage])]
     if stage != "segmentation":
         return found
     return [under_inference(document, system.inference) for document in found]
@@ -193,14 +189,11 @@ def _labels(documents: Sequence[Document], key: str) -> str | None:
 
 
 def _networks(
-    weights: Sequence[PathLike], system: System, runs: Sequence[int]
+    files: FilesByRun, system: System, runs: Sequence[int]
 ) -> dict[str, tuple[int, dict[str, Any]]]:
     """Number of parameters and settings of each network that is there, by its part in the chain."""
-    found = {
-        role: find_file(weights, runs[0], f"{folder}/weights.safetensors")
-        for role, folder in networks(system).items()
-    }
-    return {role: _network(path) for role, path in found.items() if path is not None}
+    found = {role: find_runs(files, runs[:1], chain) for role, chain in networks(system).items()}
+    return {role: _network(paths[0]) for role, paths in found.items() if paths}
 
 
 def _network(path: PathLike) -> tuple[int, dict[str, Any]]:

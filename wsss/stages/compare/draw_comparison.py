@@ -28,7 +28,16 @@ from wsss.artefacts.formats import (
 from wsss.config.systems import System
 from wsss.config.thresholds import UNREFINED
 from wsss.data.published import published_others
-from wsss.evaluation.systems import find_below, find_runs, read_systems
+from wsss.evaluation.systems import (
+    FilesByRun,
+    by_run,
+    find_all,
+    find_runs,
+    label_chain,
+    map_chain,
+    prediction_chain,
+    read_systems,
+)
 from wsss.methods.cam import upsample_maps
 from wsss.report.charts import Chart, class_chart, cost_chart, curve_chart, sensitivity_chart
 from wsss.report.example_images import choose, spaced
@@ -47,27 +56,32 @@ def run(
     manifest: PathLike,
     table: PathLike,
     curves: Sequence[PathLike] = (),
+    curve_scores: Sequence[PathLike] = (),
     sensitivity: Sequence[PathLike] = (),
     maps: Sequence[PathLike] = (),
     labels: Sequence[PathLike] = (),
+    label_indexes: Sequence[PathLike] = (),
     predictions: Sequence[PathLike] = (),
+    prediction_indexes: Sequence[PathLike] = (),
     page: PathLike,
     systems: Sequence[Mapping[str, Any]],
     runs: Sequence[int],
     kind: str,
     images: int,
 ) -> None:
-    """Draw the page; files are told apart by their paths, and what has none is left out.
+    """Draw the page; headers tell files apart, and what has none is left out.
 
     Args:
         manifest: The data set.
         table: The comparison's table.
-        curves: Threshold sweeps of the systems' class maps, ``…/{refiner}/seed_curve.csv``, of all runs.
+        curves: Threshold sweeps of the systems' class maps, of all runs.
+        curve_scores: The metrics that belong to them, in the same order.
         sensitivity: Metrics of class maps whose methods differ in neighbours or steps, of all runs.
-        maps: Shards of class maps of the systems' first run, ``…/{refiner}/maps/{shard}.safetensors``.
-        labels: Folders of labels of training images of the first run, ``…/{refiner}/pseudo/{shard}``, or
-            ``…/{apc}/train/{inference}/masks/{shard}``.
-        predictions: Folders of predictions on val of the first run, ``…/val/{inference}/masks/{shard}``.
+        maps: Shards of class maps of the systems' first run.
+        labels: Folders of labels of training images of the first run.
+        label_indexes: Their indexes, in the same order.
+        predictions: Folders of predictions on val of the first run.
+        prediction_indexes: Their indexes, in the same order.
         page: Where to write the page, HTML.
         systems: What is compared, the fields of each :class:`wsss.config.systems.System`.
         runs: The seeds.
@@ -80,11 +94,12 @@ def run(
             f"{table}: expected the systems {[system.name for system in compared]}; make it anew"
         )
     charts = [cost_chart(scores), class_chart(scores, ["background", *data.classes])]
-    charts += _curves(scores, compared, curves, runs)
+    charts += _curves(scores, compared, by_run(curves, curve_scores), runs)
     charts += _sensitivity(sensitivity)
     charts = [chart for chart in charts if chart.figures]
-    on_val = list(_val_cards(data, compared, predictions, runs[0], images // 2))
-    cards = [*_train_cards(data, compared, maps, labels, runs[0], images - len(on_val)), *on_val]
+    predicted, labelled = by_run(predictions, prediction_indexes), by_run(labels, label_indexes)
+    on_val = list(_val_cards(data, compared, predicted, runs[0], images // 2))
+    cards = [*_train_cards(data, compared, by_run(maps), labelled, runs[0], images - len(on_val)), *on_val]
     shown = sorted({index for card in cards for index in card.classes})
     classes = {index: (data.classes[index], _colour(index + 1)) for index in shown}
     write_page(page, data.dataset, scores, charts, cards, classes, published_others(kind))
@@ -96,16 +111,16 @@ def _colour(label: int) -> str:
 
 
 def _curves(
-    scores: pd.DataFrame, systems: Sequence[System], paths: Sequence[PathLike], runs: Sequence[int]
+    scores: pd.DataFrame, systems: Sequence[System], files: FilesByRun, runs: Sequence[int]
 ) -> list[Chart]:
     """The chart of the threshold curves, each a mean over the runs; none where no file is there."""
-    found = {system.name: find_runs(paths, runs, f"{system.maps}/seed_curve.csv") for system in systems}
+    found = {system.name: find_runs(files, runs, system.maps) for system in systems}
     means = {
-        name: pd.concat([read_table(path) for path in files])
+        name: pd.concat([read_table(path) for path in paths])
         .groupby("threshold", as_index=False)[list(CURVES)]
         .mean()
-        for name, files in found.items()
-        if files
+        for name, paths in found.items()
+        if paths
     }
     return [curve_chart(scores, means)] if means else []
 
@@ -160,14 +175,14 @@ def _scope(documents: Sequence[Mapping[str, Any]]) -> str:
 def _train_cards(
     data: Manifest,
     systems: Sequence[System],
-    maps: Sequence[PathLike],
-    labels: Sequence[PathLike],
+    maps: FilesByRun,
+    labels: FilesByRun,
     run: int,
     images: int,
 ) -> Iterator[Card]:
     """Training images with class maps and labels; images with a mask where there are any."""
-    shards = {system.name: _map_places(find_below(maps, run, f"{system.maps}/maps")) for system in systems}
-    folders = {system.name: find_below(labels, run, system.labels) for system in systems}
+    shards = {system.name: _map_places(find_all(maps, run, map_chain(system))) for system in systems}
+    folders = {system.name: find_all(labels, run, label_chain(system)) for system in systems}
     if not any([*shards.values(), *folders.values()]):
         return
     for record in choose(data.split("seed") or data.split("train"), images):
@@ -183,11 +198,13 @@ def _train_cards(
 
 
 def _val_cards(
-    data: Manifest, systems: Sequence[System], predictions: Sequence[PathLike], run: int, images: int
+    data: Manifest, systems: Sequence[System], predictions: FilesByRun, run: int, images: int
 ) -> Iterator[Card]:
     """Validation images with predictions; their image labels may be unknown."""
     folders = {
-        system.name: find_below(predictions, run, system.predictions) for system in systems if system.segments
+        system.name: find_all(predictions, run, prediction_chain(system))
+        for system in systems
+        if system.segments
     }
     if images < 1 or not any(folders.values()):
         return

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from wsss.artefacts.formats import PathLike, read_json, write_table
-from wsss.evaluation.systems import find_runs, under_inference
+from wsss.evaluation.systems import by_run, find_runs, under_inference
 from wsss.methods.metric_table import SHOWN, column_name
 from wsss.stages.evaluate.summarise_seeds import spread
 
@@ -24,20 +24,20 @@ def run(
     variants: Mapping[str, Mapping[str, Any]],
     runs: Sequence[int],
 ) -> None:
-    """Write the ablations; files are told apart by their paths.
+    """Write the ablations; files are told apart by the variant and the run that their headers name.
 
     Args:
-        scores: Metrics of predictions on val, ``…/seed{run}/{variant}/seg_miou.json``.
-        pseudo: Metrics of the training images' masks, ``…/seed{run}/{variant}/pseudo_miou.json``; the same
-            in all of a variant's rows, of the inference that ``pseudo_inference`` names.
+        scores: Metrics of predictions on val, of all variants and runs.
+        pseudo: Metrics of the training images' masks; the same in all of a variant's rows, of the inference
+            that ``pseudo_inference`` names.
         table: Where to write the table, CSV: scores are fractions of 1, empty where nothing was measured.
         variants: Each variant's ``training`` section of the configuration.
         runs: The seeds; deviations are sample deviations over them, empty for one.
     """
-    rows = []
+    files, train_files, rows = by_run(scores), by_run(pseudo), []
     for name, training in variants.items():
-        on_val = [read_json(path) for path in find_runs(scores, runs, f"{name}/seg_miou.json")]
-        on_train = [read_json(path) for path in find_runs(pseudo, runs, f"{name}/pseudo_miou.json")]
+        on_val = [read_json(path) for path in find_runs(files, runs, name)]
+        on_train = [read_json(path) for path in find_runs(train_files, runs, name)]
         ways: list[Any] = list(on_val[0]["inferences"]) if on_val else [None]  # a row without scores
         for inference in ways:
             rows.append(
