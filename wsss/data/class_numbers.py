@@ -62,7 +62,7 @@ def check_numbering(listing: Listing, examined: Iterable[Examined]) -> list[Find
         telling = better & [bool(one.shown) for _, one in pairs]  # an empty mask speaks for no number
         clear = telling.any() and better.sum() >= LEAST and (other - own).mean() >= GAIN
         if clear and better.sum() > FEWER * worse.sum() and other.mean() >= AGREED:
-            told = [_told(*pairs[at], listing.classes) for at in np.flatnonzero(better)[:QUOTED]]
+            told = [_told(pairs[at], listing.classes) for at in np.flatnonzero(better)[:QUOTED]]
             text = (
                 f"{numbering.text}: {better.sum()} of {len(pairs)} images say so, such as {'; '.join(told)}"
             )
@@ -75,7 +75,8 @@ def _agreement(entry: Entry, shown: set[int]) -> float:
     return len(labelled & shown) / len(labelled | shown)
 
 
-def _told(entry: Entry, one: Examined, classes: Sequence[str]) -> str:
+def _told(pair: tuple[Entry, Examined], classes: Sequence[str]) -> str:
+    entry, one = pair
     labelled, shown = ([classes[index] for index in indices] for indices in (entry.classes, one.shown))
     return f"{entry.id!r} (labelled {', '.join(labelled)}, mask {', '.join(shown) or 'empty'})"
 
