@@ -13,7 +13,7 @@ rule generate_sample:
         gpu=0,
     params:
         code=fingerprint("generate_sample"),
-        settings=plan.data_settings,
+        settings=plan.source_settings,
     script:
         "run_stage.py"
 
@@ -34,7 +34,7 @@ rule render_masks:
         gpu=0,
     params:
         code=fingerprint("render_masks"),
-        settings=plan.data_settings,
+        settings=plan.source_settings,
     script:
         "run_stage.py"
 

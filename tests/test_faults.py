@@ -12,9 +12,11 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 from snakemake.iocontainers import Namedlist
 from torch.utils.data import DataLoader, Dataset
 
@@ -187,6 +189,11 @@ def test_a_mask_of_another_size(
     pets: Callable[[], str], tmp_path: Path, quoted: Callable[[str], None]
 ) -> None:
     mask(tmp_path / "masks/a.png", (6, 7))
+    quoted(refuses(pets, tmp_path))
+
+
+def test_an_image_of_32_bits(pets: Callable[[], str], tmp_path: Path, quoted: Callable[[str], None]) -> None:
+    Image.fromarray(np.full((6, 8), 70000, np.int32)).save(tmp_path / "images/a.jpg", format="TIFF")
     quoted(refuses(pets, tmp_path))
 
 

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="wsss",
-        description="From image-level labels to pixel-level segmentation: set it up, use and look at results.",
+        description="From image-level labels to pixel-level segmentation: set it up, use the result.",
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:

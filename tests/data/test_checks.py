@@ -34,7 +34,7 @@ def kinds(entry: Entry, num_classes: int = 2) -> list[str]:
 
 
 def test_a_whole_image(entry: Entry) -> None:
-    assert examine(entry, 1) == Examined(6, 8, (), (0,))
+    assert examine(entry, 1) == Examined(6, 8, (), (0,), background=True)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tif"])
@@ -56,14 +56,50 @@ def test_images_of_any_mode_become_rgb(tmp_path: Path, mode: str) -> None:
     assert read_image(path).shape == (6, 8, 3)
 
 
-def test_exif_orientation_is_ignored(tmp_path: Path) -> None:
+def turned(path: Path, orientation: int, size: tuple[int, int] = (8, 6)) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned by a quarter
-    Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg", exif=exif)
-    mask(tmp_path / "a.png", (8, 6))
-    (finding,) = examine(Entry("a", tmp_path / "a.jpg", tmp_path / "a.png", (), ("seed",)), 1).findings
+    exif[0x0112] = orientation
+    Image.new("RGB", size).save(path, exif=exif)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_masks_lie_as_viewers_show_the_picture(tmp_path: Path, orientation: int) -> None:
+    turned(tmp_path / "a.jpg", orientation)
+    size = (6, 8) if orientation < 5 else (8, 6)
+    mask(tmp_path / "a.png", size)
+    entry = Entry("a", tmp_path / "a.jpg", tmp_path / "a.png", (), ("seed",))
+    examined = examine(entry, 1)
+    assert examined[:3] == (*size, ())
+    assert examined.remarks == (("turned",) if orientation == 3 else ())  # of which no side tells
+    mask(tmp_path / "a.png", size[::-1])
+    (finding,) = examine(entry, 1).findings
     assert finding.kind == "mask size"
-    assert "expected 8x6, found 6x8; sides swapped" in finding.detail
+    assert f"expected {size[1]}x{size[0]}, found {size[0]}x{size[1]}; sides swapped" in finding.detail
+
+
+def test_a_turned_square_is_doubtful_unless_its_mask_is_turned_too(tmp_path: Path) -> None:
+    turned(tmp_path / "a.jpg", 6, (6, 6))
+    mask(tmp_path / "a.png", (6, 6))
+    entry = Entry("a", tmp_path / "a.jpg", tmp_path / "a.png", (), ("seed",))
+    assert examine(entry, 1).remarks == ("turned",)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.eye(6, dtype=np.uint8)).save(tmp_path / "a.png", exif=exif)
+    assert examine(entry, 1).remarks == ()
+
+
+def test_a_dim_picture_of_16_bits_is_remarked(tmp_path: Path) -> None:
+    entry = Entry("a", tmp_path / "a.png", None, (), ("train",))
+    Image.fromarray(np.full((6, 8), 4095, np.uint16)).save(entry.image)
+    assert examine(entry, 1) == Examined(6, 8, (), remarks=("dim",))
+
+
+def test_a_picture_above_the_limit(entry: Entry) -> None:
+    assert examine(entry, 1, limit=48).findings == ()
+    (finding,) = examine(entry, 1, limit=47).findings
+    assert finding.kind == "unreadable image"
+    assert "expected at most 47 pixels, found 8x6 = 48; scale it down, or raise" in finding.detail
+    assert "largest_image" in finding.detail
 
 
 def test_masks(entry: Entry) -> None:

@@ -173,3 +173,67 @@ def test_folders_in_the_order_of_a_class_list(tmp_path: Path) -> None:
 def test_an_image_outside_the_folders_of_classes(tmp_path: Path) -> None:
     (found,) = list_folder(in_folders(tmp_path, "dog/1.jpg", "2.jpg")).findings
     assert found.kind == "bad table" and "found '2.jpg' in none" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("written", "file"),
+    [
+        ("7", "007.jpg"),
+        ("deep/7", "deep/007.jpg"),
+        (r"deep\a.jpg", "deep/a.jpg"),
+        ("images/a", "a.jpg"),
+        (r"images\deep\a", "deep/a.jpg"),
+        ("a.jpg", "a.JPG"),
+        ("A.JPG", "a.jpg"),
+        ("a.jpg", "a.jfif"),
+        ("a.jpeg", "a.png"),
+        ("größe", "GRÖSSE.jpg"),
+    ],
+)
+def test_ids_that_other_programs_have_changed(tmp_path: Path, written: str, file: str) -> None:
+    picture(tmp_path / "images" / file)
+    picture(tmp_path / "images" / "other.png")
+    (tmp_path / "labels.csv").write_text(f"{written},cat\nother,dog\n", encoding="utf-8")
+    listing = list_folder({"root": str(tmp_path), "images": "images", "labels": "labels.csv"})
+    assert listing.findings == ()
+    assert {entry.image: entry.classes for entry in listing.entries} == {
+        tmp_path / "images" / file: (0,),
+        tmp_path / "images" / "other.png": (1,),
+    }
+    (remark,) = listing.remarks
+    assert remark.found == f"1 ids are spelt otherwise than their files, such as {written!r} for {file!r}"
+
+
+def test_changed_ids_that_may_mean_two_files_are_refused(tmp_path: Path) -> None:
+    settings = folder_set(tmp_path, ["a,cat", "b,cat", "7,cat"])
+    for name in ("007", "07"):
+        picture(tmp_path / "images" / f"{name}.jpg")
+    found = next(found for found in list_folder(settings).findings if found.kind == "bad id")
+    assert "may mean 007.jpg or 07.jpg" in found.detail
+
+
+def test_a_missing_image_s_nearest_name_is_said(tmp_path: Path) -> None:
+    settings = folder_set(tmp_path, ["a,cat", "b,cat", "gardem_02,cat", "xyz,cat"])
+    picture(tmp_path / "images" / "garden_02.jpg")
+    garden, other = [found for found in list_folder(settings).findings if found.kind == "missing image"]
+    assert garden.detail.endswith("the nearest name is 'garden_02.jpg'")
+    assert other.detail.endswith(f"not found in {tmp_path / 'images'}")
+
+
+def test_a_mask_has_its_image_s_whole_name(tmp_path: Path) -> None:
+    settings = folder_set(tmp_path, ["a,cat", "b,cat", "cell,cat", "cell.2,cat"])
+    for name in ("cell", "cell.2"):
+        picture(tmp_path / "images" / f"{name}.jpg")
+    mask(tmp_path / "masks" / "cell.png")
+    masks = {entry.id: entry.mask for entry in list_folder(settings).entries}
+    assert masks["cell"] == tmp_path / "masks" / "cell.png"
+    assert masks["cell.2"] is None
+
+
+def test_files_that_are_the_mask_of_no_image_are_said(tmp_path: Path) -> None:
+    settings = folder_set(tmp_path)
+    assert list_folder(settings).remarks == ()
+    picture(tmp_path / "masks" / "a_mask.tif")
+    ((found, _),) = list_folder(settings).remarks
+    masks = tmp_path / "masks"
+    assert found == f"1 files in {masks} are the mask of no image of the lists, such as 'a_mask.tif'"

@@ -251,7 +251,9 @@ def test_how_work_is_cut_is_no_part_of_a_data_set(plan: Plan) -> None:
         "allow_empty_classes": False,
     }
     coco = plan.data_settings(SimpleNamespace(dataset="coco"))
-    assert set(coco) == {"kind", "root", "splits", "allow_empty_classes"}
+    assert set(coco) == {"kind", "root", "splits", "allow_empty_classes", "largest_image"}
+    # A raised limit draws no mask anew.
+    assert set(plan.source_settings(SimpleNamespace(dataset="coco"))) == {*coco} - {"largest_image"}
 
 
 @pytest.mark.parametrize(

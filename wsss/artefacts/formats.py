@@ -21,6 +21,7 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 
 from wsss.artefacts import tensor_file
+from wsss.artefacts.decoding import PIXELS, decode, read_picture
 from wsss.artefacts.files import ArtefactError, Inputs, PathLike, atomic_file, atomic_folder, digest
 from wsss.artefacts.identity import METADATA_KEY, digests, dump, made_by
 
@@ -164,23 +165,13 @@ def read_manifest(path: PathLike) -> Manifest:
 # --------------------------------------------------------------------------------------------------- images
 
 
-def _decode(path: PathLike, fix: str = "replace or remove it") -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except FileNotFoundError as error:
-        raise ArtefactError(f"{path}: no such file") from error
-    # Pillow reports damage by all of these, depending on the format.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ArtefactError(f"{path}: not a whole image ({error}); {fix}") from error
-
-
 def read_image(source: PathLike | Record) -> Labels:
-    """Decode a picture to RGB, uint8 (H, W, 3); EXIF orientation is ignored, as masks know nothing of it."""
-    path = source.image if isinstance(source, Record) else source
-    image = np.array(_decode(path).convert("RGB"))
-    if isinstance(source, Record) and image.shape[:2] != (source.height, source.width):
+    """Decode a picture to RGB, uint8 (H, W, 3); see :mod:`wsss.artefacts.decoding`."""
+    if not isinstance(source, Record):
+        return read_picture(source).pixels
+    path = source.image
+    image = read_picture(path, max(PIXELS, source.height * source.width)).pixels
+    if image.shape[:2] != (source.height, source.width):
         raise ArtefactError(
             f"{path}: expected {source.width}x{source.height} pixels as in the manifest, found "
             f"{image.shape[1]}x{image.shape[0]}; the file was replaced: make the manifest anew"
@@ -188,9 +179,9 @@ def read_image(source: PathLike | Record) -> Labels:
     return image
 
 
-def read_mask(path: PathLike) -> Labels:
+def read_mask(path: PathLike, limit: int | None = None) -> Labels:
     """Decode a user's label map, a palette or grey PNG of class indices, to uint8 (H, W)."""
-    return _indices(path, _decode(path))
+    return _indices(path, decode(path, limit=limit))
 
 
 def _indices(path: PathLike, image: Image.Image) -> Labels:
@@ -329,7 +320,7 @@ def write_labels(
 def label_record(folder: PathLike, image_id: str) -> dict[str, Any]:
     """What the index tells of a label map: the image's id, size, labels, and the file's SHA-256."""
     path = label_path(folder, image_id)
-    label = _indices(path, _decode(path, REMAKE))
+    label = _indices(path, decode(path, REMAKE))
     height, width = label.shape
     labels = np.bincount(label.ravel()).nonzero()[0].tolist()
     return {"id": image_id, "height": height, "width": width, "labels": labels, "sha256": digest(path)}
@@ -354,7 +345,7 @@ def read_label_index(path: PathLike) -> LabelIndex:
 def read_label(folder: PathLike, image_id: str, size: tuple[int, int]) -> Labels:
     """Read one label map and check its size (H, W)."""
     path = label_path(folder, image_id)
-    label = _indices(path, _decode(path, REMAKE))
+    label = _indices(path, decode(path, REMAKE))
     if label.shape != size:
         raise ArtefactError(
             f"{path}: expected {size[1]}x{size[0]} pixels, found {label.shape[1]}x{label.shape[0]}; {REMAKE}"

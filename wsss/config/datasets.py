@@ -136,6 +136,13 @@ class Used(Settings):
         return self
 
 
+class Pictures(Used):
+    """What data sets of pictures from elsewhere have besides."""
+
+    largest_image: Count = 178_956_970
+    """Pixels that an image may have; each takes three bytes decoded, and more in every stage."""
+
+
 class Sample(Used):
     """Generated pictures of animals; needs nothing."""
 
@@ -154,7 +161,7 @@ class Sample(Used):
     """Smallest and largest side of an image, pixels."""
 
 
-class Voc(Used):
+class Voc(Pictures):
     """PASCAL VOC 2012: JPEGImages, Annotations, SegmentationClass, ImageSets/Segmentation."""
 
     kind: Literal["voc"]
@@ -183,7 +190,7 @@ class CocoSplit(Settings):
     """Text file below root, one id per line; None: all images."""
 
 
-class Coco(Used):
+class Coco(Pictures):
     """COCO 2014: train2014, val2014, annotations/instances_{train,val}2014.json."""
 
     kind: Literal["coco"]
@@ -195,7 +202,7 @@ class Coco(Used):
     """Empty: those of COCO 2014."""
 
 
-class Folder(Used):
+class Folder(Pictures):
     """Pictures of one's own: a folder of images and a table of labels; masks are optional."""
 
     kind: Literal["folder"]

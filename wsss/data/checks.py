@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wsss.artefacts.decoding import PIXELS, Picture, orientation_of, read_picture
 from wsss.artefacts.files import ArtefactError
-from wsss.artefacts.formats import read_image, read_mask
+from wsss.artefacts.formats import read_mask
 from wsss.data.records import DataError, Entry, Finding, Listing
 from wsss.methods.void import VOID
 
 MAX_CLASSES = 254  # 0 is the background, 255 the ignored pixel, and label maps have 8 bits
 SHOWN = 20  # findings of a kind in the report
 QUOTED = 3  # findings of a kind in the error
+SIDEWAYS = 5  # EXIF orientations from here on swap the sides
 SEEN = 5  # masks that must show a class before its place in the order is judged
 
 REMEDIES: Mapping[str, str] = {
@@ -35,11 +38,13 @@ REMEDIES: Mapping[str, str] = {
     "empty split": "list images for it in the table's split column or in a list file",
     "wrong count": "the data set is incomplete or of another edition: compare its lists, or correct `counts`",
     "missing image": "restore the image or take its id out of the lists",
-    "unreadable image": "truncated or no image: restore it or take its id out of the lists",
+    "unreadable image": "truncated, no image or of a form that is not read: mend it or take its id "
+    "out of the lists",
     "missing mask": "restore the mask; without masks at all set the mask folder to null",
     "unreadable mask": "expected a whole PNG, palette or 8-bit grey, of class indices",
-    "mask size": "a mask has its image's width and height (EXIF orientation is ignored)",
-    "mask values": "a mask holds 0 for background, 1..C for the classes in their order, and 255 for ignored",
+    "mask size": "a mask has its image's width and height as viewers show them, after its EXIF orientation",
+    "mask values": "a mask holds 0 for background, 1..C for the classes in their order, and 255 for ignored; "
+    "of an own data set say in `masks_values` what other values mean",
     "class order": "masks and labels count the classes in different orders: list them in the masks' order",
 }
 
@@ -52,14 +57,17 @@ class Examined(NamedTuple):
     findings: tuple[Finding, ...]
     shown: tuple[int, ...] = ()
     ignored: bool = False  # whether the mask holds 255
+    background: bool = False  # whether the mask holds 0
+    remarks: tuple[str, ...] = ()  # keys of ``remarks.REMARKS``
 
 
-def examine(entry: Entry, num_classes: int) -> Examined:
+def examine(entry: Entry, num_classes: int, limit: int = PIXELS) -> Examined:
     """Decode an entry's image and mask completely.
 
     Args:
         entry: The image to look at.
         num_classes: Number of foreground classes C.
+        limit: Pixels that an image may have.
 
     Returns:
         Size and findings; a process pool maps this over all entries.
@@ -67,31 +75,42 @@ def examine(entry: Entry, num_classes: int) -> Examined:
     if not entry.image.is_file():
         return Examined(0, 0, (Finding("missing image", f"{entry.id!r}: {entry.image}"),))
     try:
-        height, width = read_image(str(entry.image)).shape[:2]
+        picture = read_picture(entry.image, limit)
     except ArtefactError as error:
         return Examined(0, 0, (Finding("unreadable image", f"{entry.id!r}: {error}"),))
-    return _examine_mask(entry, (height, width), num_classes)
+    size = (picture.pixels.shape[0], picture.pixels.shape[1])
+    examined = _examine_mask(entry, size, num_classes, limit)
+    remarks = ("dim",) * picture.dim + ("turned",) * _doubtful(entry.mask, picture, examined)
+    return examined._replace(remarks=remarks)
 
 
-def _examine_mask(entry: Entry, size: tuple[int, int], num_classes: int) -> Examined:
+def _doubtful(mask: Path | None, picture: Picture, examined: Examined) -> bool:
+    """Whether nothing tells that a mask lies as its turned picture is shown: no tag of its own, no side."""
+    if mask is None or picture.orientation == 1 or examined.findings:
+        return False
+    return (picture.orientation < SIDEWAYS or examined.height == examined.width) and orientation_of(mask) == 1
+
+
+def _examine_mask(entry: Entry, size: tuple[int, int], num_classes: int, limit: int) -> Examined:
     if entry.mask is None:
         return Examined(*size, ())
     if not entry.mask.is_file():
         return Examined(*size, (Finding("missing mask", f"{entry.id!r}: {entry.mask}"),))
     try:
-        mask = read_mask(str(entry.mask))
+        mask = read_mask(str(entry.mask), limit)
     except ArtefactError as error:
         return Examined(*size, (Finding("unreadable mask", f"{entry.id!r}: {error}"),))
     values = [int(value) for value in np.unique(mask)]
     findings = [*_check_size(entry, mask, size), *_check_values(entry, values, num_classes)]
     shown = tuple(value - 1 for value in values if 0 < value <= num_classes)
-    return Examined(*size, tuple(findings), shown, VOID in values)
+    return Examined(*size, tuple(findings), shown, VOID in values, 0 in values)
 
 
 def _check_size(entry: Entry, mask: NDArray[np.uint8], size: tuple[int, int]) -> list[Finding]:
     if mask.shape == size:
         return []
-    hint = "; sides swapped: was the image turned by an EXIF tag only?" if mask.shape == size[::-1] else ""
+    turned = mask.shape == size[::-1]
+    hint = "; sides swapped: drawn on the picture before its EXIF orientation was applied?" if turned else ""
     found = f"expected {size[1]}x{size[0]}, found {mask.shape[1]}x{mask.shape[0]}"
     return [Finding("mask size", f"{entry.id!r}: {entry.mask}: {found}{hint}")]
 
@@ -143,7 +162,12 @@ def check_masks_show(listing: Listing, examined: Iterable[Examined]) -> list[Fin
     held = "0 and 255 alone" if any(one.ignored for _, one in masked) else "0 alone"
     names = ", ".join(str(entry.mask) for entry, _ in masked[:QUOTED])
     found = f"the masks of {len(masked)} labelled images hold {held}, such as {names}"
-    return [Finding("mask values", f"{found}; 255 is ignored: write 1, 2, ... for the classes")]
+    return [
+        Finding(
+            "mask values",
+            f"{found}; 255 is ignored: write 1, 2, ... for the classes, or say in `masks_values` what 255 is",
+        )
+    ]
 
 
 def _misplaced(

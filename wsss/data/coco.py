@@ -8,6 +8,7 @@ gaps, become 0-based classes in their order. Masks are rendered once, by the sta
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -72,33 +73,111 @@ def read_annotations(settings: Mapping[str, Any], split: str) -> Annotations:
     """Read one split's annotation file; raises :class:`DataError` where it is not of COCO's form."""
     root, files = Path(settings["root"]), coco_splits(settings)[split]
     path = root / files["annotations"]
+    fix = "correct it" if settings.get("splits") else f"get it again: {HINT}"
     try:
-        annotations = _parse(json.loads(path.read_text(encoding="utf-8")), path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: not a whole file of COCO instances ({error!r}); get it again: {HINT}"
-        ) from error
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        annotations = _parse(content, path)
+    except CocoError as error:
+        raise DataError(f"{path}: {error}; correct it") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: not a whole file of COCO instances ({error!r}); {fix}") from error
     return _restrict(annotations, read_ids(root / files["ids"])) if files.get("ids") else annotations
 
 
 def _parse(content: dict[str, Any], path: Path) -> Annotations:
-    categories = sorted(content["categories"], key=lambda category: int(category["id"]))
-    labels = {category["id"]: label for label, category in enumerate(categories, start=1)}
-    objects: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
-    for item in content["annotations"]:
-        drawn = {"iscrowd": item.get("iscrowd", 0), "area": float(item["area"]), "id": item["id"]}
-        drawn |= {"segmentation": item["segmentation"], "label": labels[item["category_id"]]}
-        objects[item["image_id"]].append(drawn)
-    names = {image["id"]: _id(image["file_name"]) for image in content["images"]}
+    images, categories = content["images"], content["categories"]
+    for number, image in enumerate(images):
+        _check_keys("image", image, number, {"id": (int, str), "file_name": str, "height": int, "width": int})
+    for number, category in enumerate(categories):
+        _check_keys("category", category, number, {"id": (int, str), "name": str})
+    for part, items in (("image", images), ("category", categories)):
+        for found in duplicates([str(item["id"]) for item in items], f"the ids of {part} entries"):
+            raise CocoError(found.detail)
+    categories = sorted(categories, key=lambda category: _number(category["id"]))
+    labels = {str(category["id"]): label for label, category in enumerate(categories, start=1)}
     drawings = {
-        names[image["id"]]: Drawing(
-            names[image["id"]], int(image["height"]), int(image["width"]), objects[image["id"]]
-        )
-        for image in content["images"]
+        str(image["id"]): Drawing(_id(image["file_name"]), image["height"], image["width"], [])
+        for image in images
     }
-    files = {names[image["id"]]: str(image["file_name"]) for image in content["images"]}
-    twice = duplicates([_id(image["file_name"]) for image in content["images"]], str(path))
-    return Annotations(tuple(str(category["name"]) for category in categories), files, drawings, tuple(twice))
+    for number, item in enumerate(content["annotations"]):
+        drawing = drawings.get(str(item.get("image_id")))
+        if drawing is None:
+            raise CocoError(
+                f"{_named('annotation', item, number)}: image_id: found {item.get('image_id')!r}, no image"
+            )
+        drawing.objects.append(_object(item, number, labels, drawing))
+    twice = duplicates([_id(image["file_name"]) for image in images], str(path))
+    return Annotations(
+        tuple(str(category["name"]) for category in categories),
+        {_id(image["file_name"]): image["file_name"] for image in images},
+        {drawing.id: drawing for drawing in drawings.values()},
+        tuple(twice),
+    )
+
+
+class CocoError(ValueError):
+    """A part of an annotation file that is not of COCO's form; the message names it and its key."""
+
+
+def _named(part: str, item: Mapping[str, Any], number: int) -> str:
+    return f"{part} {item['id']!r}" if item.get("id") is not None else f"{part} number {number}"
+
+
+def _check_keys(
+    part: str, item: Mapping[str, Any], number: int, kinds: Mapping[str, type | tuple[type, ...]]
+) -> None:
+    for key, kind in kinds.items():
+        if not isinstance(item.get(key), kind):
+            raise CocoError(f"{_named(part, item, number)}: {key}: found {item.get(key)!r}")
+
+
+def _number(identifier: int | str) -> tuple[int, str]:
+    """Orders ids: numbers, also those written as text, by their value, then words."""
+    text = str(identifier)
+    return (int(text), "") if text.isdecimal() else (sys.maxsize, text)
+
+
+def _object(
+    item: Mapping[str, Any], number: int, labels: Mapping[str, int], drawing: Drawing
+) -> dict[str, Any]:
+    """What is drawn of an annotation; ``area`` is None where it has none."""
+    name = _named("annotation", item, number)
+    if str(item.get("category_id")) not in labels:
+        raise CocoError(f"{name}: category_id: found {item.get('category_id')!r}, no category")
+    area = item.get("area")
+    if not isinstance(area, int | float | None):
+        raise CocoError(f"{name}: area: expected a number, found {area!r}")
+    try:
+        segmentation = _segmentation(item.get("segmentation"), drawing)
+    except CocoError as error:
+        raise CocoError(f"{name}: segmentation: {error}") from error
+    order = _number(item["id"]) if item.get("id") is not None else (number, "")
+    drawn = {"iscrowd": item.get("iscrowd") or 0, "area": area, "id": order}
+    return drawn | {"segmentation": segmentation, "label": labels[str(item["category_id"])]}
+
+
+def _segmentation(found: Any, drawing: Drawing) -> Any:
+    """Polygons as lists of coordinates, or run lengths of the image's size."""
+    size = [drawing.height, drawing.width]
+    if isinstance(found, Mapping):
+        if list(found.get("size") or []) != size or not isinstance(found.get("counts"), str | list):
+            raise CocoError(f"expected run lengths of size {size}, found size {found.get('size')}")
+        if isinstance(counts := found["counts"], list) and sum(counts) != size[0] * size[1]:
+            raise CocoError(f"expected counts that sum up to {size[0] * size[1]}, found {sum(counts)}")
+        return {"size": size, "counts": found["counts"]}
+    flat = isinstance(found, list) and bool(found) and all(isinstance(value, int | float) for value in found)
+    polygons = [found] if flat else found
+    if not isinstance(polygons, list) or not all(_is_polygon(polygon) for polygon in polygons):
+        raise CocoError(f"expected polygons [x, y, x, y, ...] or run lengths, found {str(found)[:60]}")
+    return polygons
+
+
+def _is_polygon(found: Any) -> bool:
+    return (
+        isinstance(found, list)
+        and len(found) % 2 == 0
+        and all(isinstance(value, int | float) for value in found)
+    )
 
 
 def _id(file_name: str) -> str:
@@ -134,9 +213,16 @@ def render_mask(drawing: Drawing) -> NDArray[np.uint8]:
         Label map, uint8 (H, W).
     """
     mask = np.zeros((drawing.height, drawing.width), np.uint8)
-    for item in sorted(drawing.objects, key=lambda item: (-item["iscrowd"], -item["area"], item["id"])):
-        mask[_region(item["segmentation"], drawing)] = VOID if item["iscrowd"] else item["label"]
+    drawn = [(item, _region(item["segmentation"], drawing)) for item in drawing.objects]
+    for item, region in sorted(drawn, key=lambda pair: _depth(*pair)):
+        mask[region] = VOID if item["iscrowd"] else item["label"]
     return mask
+
+
+def _depth(item: Mapping[str, Any], region: NDArray[np.bool_]) -> tuple[Any, ...]:
+    """Where an object lies below others; its area is counted where the annotation has none."""
+    area = region.sum() if item["area"] is None else item["area"]
+    return (-item["iscrowd"], -float(area), item["id"])
 
 
 def _region(segmentation: Any, drawing: Drawing) -> NDArray[np.bool_]:

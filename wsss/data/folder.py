@@ -10,13 +10,14 @@ a split, and each image is of the class in whose folder it lies. Without list fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from wsss.data.image_index import ImageIndex
 from wsss.data.label_table import LabelTable, Row, read_label_table, table_of_folders
-from wsss.data.records import SPLITS, Entry, Finding, Listing, duplicates, missing, read_ids
+from wsss.data.records import SPLITS, Entry, Finding, Listing, Remark, duplicates, missing, read_ids
 
 HINT = "named by the data set's entry in the config (paths are relative to its root)"
 
@@ -60,7 +61,8 @@ def list_folder(settings: Mapping[str, Any], source: Path | None = None) -> List
     entries = _entries(members, paths, index)
     unlabelled = _without_labels(members, index, paths)
     findings = [*findings, *table.findings, *members.findings, *unlabelled]
-    return Listing(table.classes, tuple(entries), tuple(findings))
+    remarks = (*_respelt(index), *_unused(entries, paths.masks))
+    return Listing(table.classes, tuple(entries), tuple(findings), remarks)
 
 
 def list_sample(settings: Mapping[str, Any], source: Path | None = None) -> Listing:
@@ -113,13 +115,14 @@ def read_classes(classes: Any, path: Path | None) -> tuple[tuple[str, ...] | Non
 
 def _resolve(written: str, index: ImageIndex, where: str) -> tuple[str | None, list[Finding]]:
     """The id of the image that is meant, or why it cannot be told."""
-    if ".." in PurePosixPath(written).parts or written.startswith("/") or not written:
+    if ".." in PurePosixPath(written.replace("\\", "/")).parts or written.startswith("/") or not written:
         return None, [Finding("bad id", f"{written!r} in {where}")]
-    names = index.find(written)
+    names = index.find(written) or index.meant(written)
     if len(names) == 1:
         return index.id(names[0]), []
     if not names:
-        return None, [Finding("missing image", f"{written!r} in {where}: not found in {index.folder}")]
+        near = f"; the nearest name is {name!r}" if (name := index.nearest(written)) else ""
+        return None, [Finding("missing image", f"{written!r} in {where}: not found in {index.folder}{near}")]
     return None, [Finding("bad id", f"{written!r} in {where}: may mean {' or '.join(names)}")]
 
 
@@ -166,23 +169,45 @@ def _entries(members: _Members, paths: _Paths, index: ImageIndex) -> list[Entry]
     masks = ImageIndex(paths.masks) if paths.masks else None
     entries = []
     for name, split in sorted(members.splits.items()):
-        mask = _mask(name, split, masks)
+        image = index.find(name)[0]
+        mask = _mask(name, split, masks, PurePosixPath(image).suffix)
         splits = ("train", "seed") if split == "train" and mask else (split,)
         classes = members.rows[name].classes if name in members.rows else ()
-        entries.append(Entry(name, index.folder / index.find(name)[0], mask, classes, splits))
+        entries.append(Entry(name, index.folder / image, mask, classes, splits))
     return entries
 
 
-def _mask(name: str, split: str, masks: ImageIndex | None) -> Path | None:
-    """Where an image's mask lies; only the split val must have masks for all its images."""
+def _mask(name: str, split: str, masks: ImageIndex | None, suffix: str) -> Path | None:
+    """Where an image's mask lies; only the split val must have masks for all its images.
+
+    It has the whole id as its name, without the ``suffix`` of the image's file if the id has that.
+    """
     if masks is None:
         return None
-    stem = str(PurePosixPath(name).with_suffix(""))
-    found = masks.find(f"{name}.png") or masks.find(name) or masks.find(stem)
+    found = masks.find(f"{name}.png") or masks.find(name) or masks.find(name.removesuffix(suffix))
     names = [path for path in found if path.lower().endswith(".png")]
     if names:
         return masks.folder / names[0]
     return masks.folder / f"{name}.png" if split == "val" else None
+
+
+def _respelt(index: ImageIndex) -> Iterator[Remark]:
+    """Of ids that are spelt otherwise than their files."""
+    for written, file in islice(index.respelt.items(), 1):
+        found = (
+            f"{len(index.respelt)} ids are spelt otherwise than their files, such as {written!r} for {file!r}"
+        )
+        yield Remark(found, "nothing need be done if these are the files that are meant")
+
+
+def _unused(entries: Iterable[Entry], folder: Path | None) -> Iterator[Remark]:
+    """Of files in the folder of masks that are no mask of any image."""
+    if folder is not None:
+        used = {entry.mask for entry in entries}
+        unused = [name for name in ImageIndex(folder).names() if folder / name not in used]
+        for name in unused[:1]:
+            found = f"{len(unused)} files in {folder} are the mask of no image of the lists, such as {name!r}"
+            yield Remark(found, "a mask is a PNG that has its image's whole name")
 
 
 def _without_labels(members: _Members, index: ImageIndex, paths: _Paths) -> list[Finding]:

@@ -24,6 +24,13 @@ class Finding(NamedTuple):
     detail: str
 
 
+class Remark(NamedTuple):
+    """What is no fault but worth a look: what was found, and what can be done."""
+
+    found: str
+    fix: str
+
+
 @dataclass(frozen=True)
 class Entry:
     """One image as the data set's lists describe it, before any file was opened."""
@@ -37,11 +44,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """A data set's foreground class names, its entries and what its lists already show to be wrong."""
+    """A data set's foreground class names, its entries, what its lists show to be wrong, or worth a look."""
 
     classes: tuple[str, ...] = ()
     entries: tuple[Entry, ...] = ()
     findings: tuple[Finding, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
 
 def missing(folders: Iterable[Path], files: Iterable[Path], source: str) -> list[Finding]:

@@ -10,12 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from wsss.artefacts.decoding import PIXELS
 from wsss.artefacts.files import ArtefactError
-from wsss.data.checks import REMEDIES, Examined, check_class_order, check_listing, check_masks_show, examine
+from wsss.data.checks import REMEDIES, Examined, check_listing, examine
+from wsss.data.class_numbers import check_masks
 from wsss.data.coco import check_paths, coco_splits
 from wsss.data.image_index import EXTENSIONS
 from wsss.data.listings import LISTINGS
 from wsss.data.records import Entry, Finding, Listing
+from wsss.data.remarks import of_files, ubiquitous
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict, listed
 from wsss.methods.void import VOID
 
@@ -112,10 +115,10 @@ def _check_listed(name: str, settings: Mapping[str, Any], source: Path) -> tuple
         return list(_faults(name, findings)), None
     if settings["kind"] == "coco" and not source.exists():  # its masks are yet to be rendered
         listing = replace(listing, entries=tuple(replace(entry, mask=None) for entry in listing.entries))
-    some, examined = _sample(listing)
+    some, examined = _sample(listing, settings.get("largest_image", PIXELS))
     findings += _absent(listing.entries)
     findings += [found for one in examined for found in one.findings if "missing" not in found.kind]
-    findings += check_class_order(some, examined) + check_masks_show(some, examined)
+    findings += check_masks(some, examined)
     facts = _facts(listing, examined)
     said = {
         "files": Verdict(OK, "", f"folders and lists are there: {_root(settings)}"),
@@ -127,7 +130,10 @@ def _check_listed(name: str, settings: Mapping[str, Any], source: Path) -> tuple
         "masks": Verdict(OK, "", _said_of_masks(listing, some)),
         "class order": _check_agreement(some.entries, examined),
     }
-    return [*_merged(name, findings, said), *_check_examples(name, settings, listing)], facts
+    remarked = [*listing.remarks, *of_files(some.entries, examined), *ubiquitous(listing)]
+    worth = [Verdict(WARNING, f"{name}: worth a look", *remark) for remark in remarked]
+    verdicts = _merged(name, findings, said)
+    return [*verdicts, *worth, *_check_examples(name, settings, listing)], facts
 
 
 def _check_examples(name: str, settings: Mapping[str, Any], listing: Listing) -> Iterator[Verdict]:
@@ -192,7 +198,7 @@ def _absent(entries: Iterable[Entry]) -> list[Finding]:
     return findings
 
 
-def _sample(listing: Listing) -> tuple[Listing, list[Examined]]:
+def _sample(listing: Listing, limit: int) -> tuple[Listing, list[Examined]]:
     """Decode some images and masks, always the same ones, until the time is over."""
     chosen = []
     for masked, count in SAMPLED.items():
@@ -203,7 +209,7 @@ def _sample(listing: Listing) -> tuple[Listing, list[Examined]]:
     examined: list[Examined] = []
     for entry in chosen:
         if time.monotonic() < end:
-            examined.append(examine(entry, len(listing.classes)))
+            examined.append(examine(entry, len(listing.classes), limit))
     return replace(listing, entries=tuple(chosen[: len(examined)])), examined
 
 
@@ -257,7 +263,7 @@ def _check_unread(name: str, settings: Mapping[str, Any]) -> tuple[list[Verdict]
     entries = [
         Entry(path.stem, path, None, (), (split,)) for split, paths in folders.items() for path in paths
     ]
-    _, examined = _sample(Listing(entries=tuple(entries)))
+    _, examined = _sample(Listing(entries=tuple(entries)), settings.get("largest_image", PIXELS))
     findings += [finding for one in examined for finding in one.findings]
     counted = {split: len(folders.get(split, [])) for split in SPLITS}
     sizes = [(one.height, one.width) for one in examined if one.height]

@@ -105,8 +105,8 @@ def _limits(known: Mapping[str, Any]) -> str:
         f"- Objects should be about as large as in the training images ({width} x {height} pixels); for much "
         f"larger pictures give `--long-side {max(width, height)}`.\n"
         "- Probabilities are a network's, not calibrated.\n"
-        "- What the training images or the initial weights were biased to, so is it; it was tested on nothing "
-        "but what is said above."
+        "- What the training images or the initial weights were biased to, so is it; it was tested on "
+        "nothing but what is said above."
     )
 
 

@@ -28,6 +28,7 @@ __all__ = ["ConfigError", "Plan", "check_config", "fingerprint", "shard_names"]
 
 # Keys of a data set that say how work is cut and what is reported; they change no image and no label.
 BOOKKEEPING = set(Used.model_fields) - {"allow_empty_classes"}
+LIMITS = ("largest_image",)
 SCORED_SPLITS = {"seg": "val", "pseudo": "train"}  # by the kind of APC's score
 # The rules that train a network: the section and the wildcard that name its variant.
 TRAININGS = {
@@ -297,6 +298,10 @@ class Plan:
     def data_settings(self, wildcards: Wildcards) -> dict[str, Any]:
         """What defines the data set's images and labels, without how the work on them is cut."""
         return {key: value for key, value in self._dataset(wildcards).items() if key not in BOOKKEEPING}
+
+    def source_settings(self, wildcards: Wildcards) -> dict[str, Any]:
+        """The same without limits that change nothing in the folder that a rule makes."""
+        return {key: value for key, value in self.data_settings(wildcards).items() if key not in LIMITS}
 
     def map_settings(self, wildcards: Wildcards) -> dict[str, Any]:
         """What made a chain's class maps, for the metrics file to say."""

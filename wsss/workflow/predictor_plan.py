@@ -33,7 +33,7 @@ class PredictorPlan:
         return [] if nothing else f"{self._folder(wildcards)}/seg_miou.json"
 
     def ancestors(self, wildcards: Wildcards) -> list[str]:
-        """Weights of the networks that made its training labels: the main chain's classifier and any IRNet."""
+        """Weights of what made its training labels: the main chain's classifier and any IRNet."""
         if wildcards.stage:
             return []
         chain = self._chain(wildcards)

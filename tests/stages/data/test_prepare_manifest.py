@@ -110,12 +110,14 @@ BAD = {
     ),
     "truncated image": (
         lambda root: truncate(root / "images" / "a.jpg"),
-        "unreadable image, 1 in all (truncated or no image: restore it or take its id out of the lists):",
+        "unreadable image, 1 in all (truncated, no image or of a form that is not read: mend it or take its "
+        "id out of the lists):",
         "  'a': images/a.jpg: not a whole image (",
     ),
     "no image": (
         lambda root: (root / "images" / "a.jpg").write_text("<html>"),
-        "unreadable image, 1 in all (truncated or no image: restore it or take its id out of the lists):",
+        "unreadable image, 1 in all (truncated, no image or of a form that is not read: mend it or take its "
+        "id out of the lists):",
         "  'a': images/a.jpg: not a whole image (",
     ),
     "truncated mask": (
@@ -130,13 +132,14 @@ BAD = {
     ),
     "mask of another size": (
         lambda root: mask(root / "masks" / "a.png", (6, 7)),
-        "mask size, 1 in all (a mask has its image's width and height (EXIF orientation is ignored)):",
+        "mask size, 1 in all (a mask has its image's width and height as viewers show them, after its EXIF "
+        "orientation):",
         "  'a': masks/a.png: expected 8x6, found 7x6",
     ),
     "mask with a value out of range": (
         lambda root: mask(root / "masks" / "a.png", label=9),
         "mask values, 1 in all (a mask holds 0 for background, 1..C for the classes in their order, "
-        "and 255 for ignored):",
+        "and 255 for ignored; of an own data set say in `masks_values` what other values mean):",
         "  'a': masks/a.png: expected 0..2 and 255, found 9",
     ),
     "unknown class": (

@@ -10,20 +10,21 @@ from typing import Any
 
 import torch
 
+from wsss.artefacts.decoding import PIXELS
 from wsss.artefacts.files import PathLike
 from wsss.artefacts.formats import Manifest, Record, write_manifest
 from wsss.data.checks import (
     SHOWN,
     Examined,
-    check_class_order,
     check_listing,
-    check_masks_show,
     data_error,
     examine,
     report,
 )
+from wsss.data.class_numbers import check_masks
 from wsss.data.listings import LISTINGS
 from wsss.data.records import Entry, Listing
+from wsss.data.remarks import remarks
 from wsss.runtime.process_pool import parallel_map
 from wsss.runtime.progress import progress
 
@@ -42,20 +43,22 @@ def run(
         source: Folder made by generate_sample or render_masks, where the kind needs one.
     """
     listing = LISTINGS[settings["kind"]](settings, None if source is None else Path(source))
-    examined = _examine(listing)
+    examined = _examine(listing, settings.get("largest_image", PIXELS))
     findings = check_listing(listing, bool(settings.get("allow_empty_classes")), settings.get("counts") or {})
     findings += [found for one in examined for found in one.findings]
-    findings += check_class_order(listing, examined) + check_masks_show(listing, examined)
+    findings += check_masks(listing, examined)
     if findings:
         log.error("data set %r:\n%s", dataset, report(findings, SHOWN))
         raise data_error(dataset, findings)
+    for remark in remarks(listing, examined):
+        log.warning("data set %r: %s; %s", dataset, *remark)
     records = tuple(map(_record, listing.entries, examined))
     write_manifest(manifest, Manifest(dataset, listing.classes, records))
     _log_summary(dataset, listing)
 
 
-def _examine(listing: Listing) -> list[Examined]:
-    function = partial(examine, num_classes=len(listing.classes))
+def _examine(listing: Listing, limit: int) -> list[Examined]:
+    function = partial(examine, num_classes=len(listing.classes), limit=limit)
     results = parallel_map(function, listing.entries, torch.get_num_threads())
     return list(progress(results, len(listing.entries), "checking images"))
 
