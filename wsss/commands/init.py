@@ -34,10 +34,10 @@ def add_parser(commands: Subparsers) -> None:
         help="look at pictures of your own and write a file of settings for them",
         description=(
             "Look at a folder of pictures and their labels, say what was found, and write NAME.yaml here: "
-            "where they lie, and what suits their number, their size and this machine. Where there are masks "
-            "and nothing says which images are held back, one in five of those with a mask is, and lists "
-            "say which. The last line printed is the command that comes next. Nothing is written over a file "
-            "that is there, or of data that cannot be used."
+            "where they lie, and what suits their number, their size and this machine. Where there are "
+            "masks and nothing says which images are held back, one in five of those with a mask is, and "
+            "lists say which. The last line printed is the command that comes next. Nothing is written "
+            "over a file that is there, or of data that cannot be used."
         ),
         epilog="example: wsss init pets --images pets/images --labels pets/labels.csv",
     )
