@@ -141,7 +141,7 @@ def own_threads(snakemake: Any, size: int) -> int:
 
 
 def log_making(snakemake: Any) -> None:
-    """Say in the log what makes the result: its code, as its header does, and versions, which no header has."""
+    """Say in the log what makes the result: its code, as its header does, and the versions."""
     parts = {
         "code": snakemake.params.get("code"),
         "python": platform.python_version(),

@@ -6,11 +6,13 @@ import pytest
 import yaml
 
 from tests.support.tools import only_tools, put_tool
-from wsss.config.reading import ROOT
-from wsss.doctor.cluster import check_cluster, evaluate, read_nodes, requests
+from wsss.config.reading import ROOT, read_config
+from wsss.doctor.cluster import check_cluster, read_nodes
+from wsss.doctor.jobs import Request, read_requests
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict
 
 PROFILE = ROOT / "profiles" / "slurm"
+CONFIG = read_config([])
 CPU = "cpu|up|infinite|64|256000|(null)|idle"
 GPU = "gpu|up|4-00:00:00|32|256000|gpu:a100:4(S:0-1)|mixed"
 
@@ -22,15 +24,18 @@ def look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     def check(*nodes: str, profile: Path = PROFILE, config: str = "") -> dict[str, Verdict]:
         put_tool(tmp_path / "bin", "sinfo", {"": "\n".join(nodes)})
         put_tool(tmp_path / "bin", "scontrol", {"": config})
+        put_tool(tmp_path / "bin", "which", {})  # by which the plugin looks for squeue
         only_tools(monkeypatch, tmp_path / "bin")
-        return {verdict.subject.removeprefix("cluster: "): verdict for verdict in check_cluster(profile, {})}
+        return {
+            verdict.subject.removeprefix("cluster: "): verdict for verdict in check_cluster(profile, CONFIG)
+        }
 
     return check
 
 
 def test_a_machine_without_slurm_needs_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     only_tools(monkeypatch, tmp_path / "bin")
-    (verdict,) = check_cluster(PROFILE, {})
+    (verdict,) = check_cluster(PROFILE, CONFIG)
     assert verdict.status == OK
 
 
@@ -102,41 +107,60 @@ def test_lines_of_sinfo() -> None:
     ]
 
 
-def test_requests_grow_with_the_tries() -> None:
-    settings = yaml.safe_load((PROFILE / "config.yaml").read_text())
-    asked = {(one.rule, one.attempt): one for one in requests(settings, {"train_irn": 4}, ROOT / "rules")}
+def requests(folder: Path, profile: Path, gpus: dict[str, int]) -> dict[tuple[str, int], Request]:
+    """By rule and try, for real data whose trainings share so many GPUs."""
+    overlay = folder / "gpus.yaml"
+    overlay.write_text(yaml.safe_dump({"execution": {"gpus": gpus}}))
+    asked = read_requests(profile, read_config([overlay]), [overlay], ROOT)
+    assert asked.unread == []
+    return {(one.rule, one.attempt): one for one in asked.requests}
+
+
+def test_requests_grow_with_the_tries(tmp_path: Path) -> None:
+    asked = requests(tmp_path, PROFILE, {"train_irn": 4})
     first, second = asked["extract_maps", 1], asked["extract_maps", 2]
     assert (first.gpus, first.cpus) == (1, 4)
     assert second.megabytes == 2 * first.megabytes > 0
     assert (asked["train_irn", 1].gpus, asked["train_irn", 1].cpus) == (4, 32)
     assert asked["train_apc", 1].cpus == 8 and asked["make_pseudo_labels", 1].gpus == 0
     assert all(one.minutes > 0 and one.megabytes > 0 for one in asked.values())
+    assert max(attempt for _, attempt in asked) == 4
 
 
-def test_a_training_on_several_nodes_asks_each_for_its_share() -> None:
-    settings = {"set-resources": {"train_apc": {"nodes": 2, "mem_mb": 1000}}}
-    asked = {one.rule: one for one in requests(settings, {"train_apc": 8}, ROOT / "rules")}
-    assert asked["train_apc"][1:] == (1, 0, 32, 1000, 4)
+def profile_of(folder: Path, **settings: object) -> Path:
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    return folder
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("(3 + threads) * attempt + 1", 15),
-        (5, 5),
-        ("1e3", 1000),
-        ("__import__('os').getpid()", None),
-        ("attempt.real", None),
-        ("16GB", None),
-        ("size_mb", None),
-        ("9 ** 9 ** 9 ** 9", None),
-    ],
-)
-def test_resources_are_arithmetic_and_nothing_else(text: str | int, value: float | None) -> None:
-    assert evaluate(text, {"attempt": 2, "threads": 4}) == value
+def test_a_training_on_several_nodes_asks_each_for_its_share(tmp_path: Path) -> None:
+    profile = profile_of(tmp_path, **{"set-resources": {"train_irn": {"nodes": 2, "mem_mb": 1000}}})
+    asked = requests(tmp_path, profile, {"train_irn": 8})
+    assert asked["train_irn", 1][1:] == (1, 0, 32, 1000, 4, None)
+
+
+def test_resources_are_what_snakemake_makes_of_them(tmp_path: Path) -> None:
+    given = {
+        "train_apc": {"runtime": "1d", "mem": "16GB"},
+        "train_irn": {"mem_mb": "(3 + threads) * attempt"},
+    }
+    asked = requests(tmp_path, profile_of(tmp_path, retries=1, **{"set-resources": given}), {})
+    assert (asked["train_apc", 1].minutes, asked["train_apc", 1].megabytes) == (1440, 16000)
+    assert asked["train_irn", 2].megabytes == 22
+
+
+def test_gpus_that_cannot_share_a_batch_are_not_compared(tmp_path: Path) -> None:
+    overlay = tmp_path / "gpus.yaml"
+    overlay.write_text("execution: {gpus: {train_apc: 7}}")
+    (said,) = read_requests(PROFILE, read_config([overlay]), [overlay], ROOT).unread
+    assert said.startswith("train_apc:") and "execution.gpus" in said
 
 
 def test_resources_that_were_not_compared_are_said(look, tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("set-resources: {train_apc: {runtime: 1d}}\n")
+    profile_of(tmp_path, **{"set-resources": {"train_apc": {"mem_mb": "input.size_mb"}}})
     verdict = look(CPU, GPU, profile=tmp_path)["jobs"]
-    assert verdict.status == WARNING and "train_apc: runtime: 1d" in verdict.found
+    assert verdict.status == WARNING and "not compared" in verdict.found and "train_apc: " in verdict.found
+
+
+def test_a_profile_that_snakemake_refuses_is_an_error(look, tmp_path: Path) -> None:
+    verdict = look(CPU, GPU, profile=profile_of(tmp_path, cores="many"))["cluster"]
+    assert verdict.status == ERROR and "number of cores" in verdict.found

@@ -5,9 +5,6 @@ A request that no node can serve is not refused on most clusters: its job waits 
 
 from __future__ import annotations
 
-import ast
-import math
-import operator
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,21 +13,14 @@ from typing import Any, NamedTuple
 
 from wsss.config.errors import ConfigError
 from wsss.config.reading import ROOT, read_mapping
+from wsss.config.systems import Config
+from wsss.doctor.jobs import Request, read_requests
 from wsss.doctor.machine import ask
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict, listed
 
 FORMAT = "%R|%a|%l|%c|%m|%G|%T"  # partition, up, time limit, CPUs and MB of a node, its GPUs, its state
 USELESS = ("down", "drain", "fail", "inval", "unk")  # beginnings of states of nodes that run no job
-THREADS = {"training_threads": 8, "shard_threads": 4}  # what the plan answers for real data, a GPU
 FORGETTING = 3  # times the seconds before the first look at a job, for which squeue must remember it
-ARITHMETIC = {  # no powers: a few digits of them take forever
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-}
 
 
 class Nodes(NamedTuple):
@@ -44,31 +34,16 @@ class Nodes(NamedTuple):
     gpus: int
 
 
-class Request(NamedTuple):
-    """What a rule's job asks for at one attempt, of each of its nodes."""
-
-    rule: str
-    attempt: int
-    minutes: float
-    cpus: int
-    megabytes: float
-    gpus: int
-
-    def __str__(self) -> str:
-        try_ = f" at try {self.attempt}" if self.attempt > 1 else ""
-        gpus = f", {self.gpus} GPU" if self.gpus else ""
-        return (
-            f"{self.rule}{try_}: {self.cpus} CPUs, {self.megabytes:.0f} MB, {self.minutes:.0f} minutes{gpus}"
-        )
-
-
-def check_cluster(profile: Path, gpus: Mapping[str, int], rules: Path = ROOT / "rules") -> list[Verdict]:
+def check_cluster(
+    profile: Path, config: Config, overlays: Sequence[Path] = (), root: Path = ROOT
+) -> list[Verdict]:
     """Whether the cluster has the partitions of a profile, and nodes for what its jobs ask for.
 
     Args:
         profile: Folder of the profile.
-        gpus: The config's ``execution.gpus``, by rule.
-        rules: Folder of the rules.
+        config: The whole configuration.
+        overlays: The user's files that it was read from.
+        root: Folder of the Snakefile.
     """
     if shutil.which("sinfo") is None:
         return [Verdict(OK, "cluster", "no sinfo on this machine: it submits to no SLURM cluster")]
@@ -78,52 +53,26 @@ def check_cluster(profile: Path, gpus: Mapping[str, int], rules: Path = ROOT / "
         return [Verdict(WARNING, "cluster", "sinfo is here and does not answer", fix)]
     try:
         settings = read_mapping(profile / "config.yaml")
-        partitions = read_partitions(profile, settings)
+        partitions = _with_limits(profile, settings)
+        asked = read_requests(profile, config, overlays, root)
     except ConfigError as error:
         return [Verdict(ERROR, "cluster", str(error), "name a profile's folder with --profile")]
+    named = {one.partition: False for one in asked.requests if one.partition} | partitions
     nodes = read_nodes(answer)
-    found = list(check_partitions(profile, partitions, nodes))
+    found = list(check_partitions(profile, named, nodes))
     if all(verdict.status != ERROR for verdict in found):
-        named = [one for one in nodes if one.partition in partitions or not partitions]
-        found.append(check_requests(profile, list(requests(settings, gpus, rules)), named))
-        found += _check_readable(profile, settings)
+        usable = [one for one in nodes if one.partition in named or not named]
+        found.append(check_requests(profile, asked.requests, usable))
+        found += _check_readable(profile, asked.unread)
     return [*found, *_check_memory_of_squeue(settings)]
 
 
-def read_partitions(profile: Path, settings: Mapping[str, Any]) -> dict[str, bool]:
-    """The partitions that a profile names, and whether it takes each for one with GPUs."""
-    named = {str(value): False for value in _everywhere(settings, "slurm_partition")}
-    if file := settings.get("slurm-partition-config"):
-        limits = read_mapping(profile / file).get("partitions") or {}
-        named |= {name: bool((values or {}).get("max_gpu")) for name, values in limits.items()}
-    return named
-
-
-def _everywhere(settings: Mapping[str, Any], key: str) -> Iterator[Any]:
-    """The values of a resource, of the default and of every rule."""
-    for resources in (settings.get("default-resources"), *_per_rule(settings).values()):
-        if key in _mapping(resources):
-            yield _mapping(resources)[key]
-
-
-def _per_rule(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Resources by rule; a profile writes ``rule: {name: value}`` or ``rule:name=value``."""
-    given = settings.get("set-resources") or {}
-    if isinstance(given, Mapping):
-        return {rule: _mapping(resources) for rule, resources in given.items()}
-    by_rule: dict[str, dict[str, Any]] = {}
-    for entry in given:
-        rule, _, resource = str(entry).partition(":")
-        by_rule.setdefault(rule, {}).update(_mapping([resource]))
-    return by_rule
-
-
-def _mapping(resources: Any) -> dict[str, Any]:
-    """Resources written as a mapping, or as a list of ``name=value``."""
-    if isinstance(resources, Mapping):
-        return dict(resources)
-    pairs = [str(entry).partition("=") for entry in resources or []]
-    return {name: value for name, _, value in pairs}
+def _with_limits(profile: Path, settings: Mapping[str, Any]) -> dict[str, bool]:
+    """The partitions among which the plugin chooses, and whether the profile takes each for one with GPUs."""
+    if (file := settings.get("slurm-partition-config")) is None:
+        return {}
+    limits = read_mapping(profile / file).get("partitions") or {}
+    return {name: bool((values or {}).get("max_gpu")) for name, values in limits.items()}
 
 
 def read_nodes(answer: str) -> list[Nodes]:
@@ -180,65 +129,11 @@ def check_partitions(profile: Path, named: Mapping[str, bool], nodes: Sequence[N
             yield Verdict(ERROR, f"cluster: {name}", found, f"name the one with GPUs in {profile}")
 
 
-def requests(settings: Mapping[str, Any], gpus: Mapping[str, int], rules: Path) -> Iterator[Request]:
-    """What each rule's jobs ask for on real data, at each try that the profile allows."""
-    default, by_rule = _mapping(settings.get("default-resources")), _per_rule(settings)
-    for rule, text in _rules(rules):
-        asked = default | by_rule.get(rule, {})
-        of_rule = 0 if "gpu=0" in text else gpus.get(rule, 1)
-        cpus = next((count for name, count in THREADS.items() if f"threads: plan.{name}" in text), 1)
-        cpus *= max(1, of_rule)
-        nodes = max(1, int(asked.get("nodes") or 1))
-        for attempt in range(1, int(settings.get("retries") or 0) + 2):
-            known = {"attempt": attempt, "threads": cpus}
-            minutes, megabytes = (evaluate(asked.get(key, 0), known) or 0.0 for key in ("runtime", "mem_mb"))
-            yield Request(rule, attempt, minutes, _share(cpus, nodes), megabytes, _share(of_rule, nodes))
-
-
-def _share(total: int, nodes: int) -> int:
-    """Of each node, where a job's processes are spread over several."""
-    return math.ceil(total / nodes)
-
-
-def _check_readable(profile: Path, settings: Mapping[str, Any]) -> Iterator[Verdict]:
+def _check_readable(profile: Path, unread: Sequence[str]) -> Iterator[Verdict]:
     """A warning where a resource is written in a way that was not compared with the nodes."""
-    given = {"default": settings.get("default-resources"), **_per_rule(settings)}
-    unread = [
-        f"{rule}: {key}: {_mapping(resources)[key]}"
-        for rule, resources in given.items()
-        for key in ("runtime", "mem_mb")
-        if key in _mapping(resources)
-        and evaluate(_mapping(resources)[key], {"attempt": 1, "threads": 1}) is None
-    ]
     if unread:
-        fix = "write a number of minutes or MB, or arithmetic of `attempt` and `threads`"
+        fix = "write a number with a unit, or arithmetic of `attempt` and `threads`"
         yield Verdict(WARNING, "cluster: jobs", f"not compared in {profile}: {listed(unread)}", fix)
-
-
-def _rules(folder: Path) -> Iterator[tuple[str, str]]:
-    for path in sorted(folder.glob("*.smk")):
-        for block in re.split(r"(?m)^(?=rule )", path.read_text(encoding="utf-8"))[1:]:
-            yield block.split()[1].rstrip(":"), block
-
-
-def evaluate(expression: Any, known: Mapping[str, float]) -> float | None:
-    """A resource written as a number or as arithmetic of the known names; None where it is neither."""
-    try:
-        return _value(ast.parse(str(expression), mode="eval").body, known)
-    except (SyntaxError, LookupError, ValueError, ArithmeticError):
-        return None
-
-
-def _value(node: ast.expr, known: Mapping[str, float]) -> float:
-    match node:
-        case ast.Constant(value=int() | float() as number):
-            return float(number)
-        case ast.Name(id=name):
-            return known[name]
-        case ast.BinOp(left, operation, right):
-            return float(ARITHMETIC[type(operation)](_value(left, known), _value(right, known)))
-        case _:
-            raise ValueError(ast.dump(node))
 
 
 def check_requests(profile: Path, asked: Iterable[Request], nodes: Sequence[Nodes]) -> Verdict:

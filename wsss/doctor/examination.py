@@ -50,10 +50,9 @@ def examine(question: Question) -> list[Verdict]:
             fix = "correct it; wsss/config/ explains each key"
             wrong = Verdict(ERROR, "config", " ".join(str(error).split()), fix)
             return [*machine.result(), *gpus.result(), wrong]
-        shared = config.get("execution", {}).get("gpus", {})
-        cluster = pool.submit(check_cluster, question.profile, shared, question.root / "rules")
         data = _check_data(config, question, named)
-        return [*machine.result(), *gpus.result(), *data, *cluster.result()]
+        cluster = check_cluster(question.profile, config, question.overlays, question.root)
+        return [*machine.result(), *gpus.result(), *data, *cluster]
 
 
 def _check_data(config: Config, question: Question, named: set[str]) -> list[Verdict]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 OK, WARNING, ERROR = "ok", "warning", "error"
@@ -28,7 +29,7 @@ def gigabytes(size: float) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
 
 
-def listed(names: list[str], shown: int = 3) -> str:
+def listed(names: Sequence[str], shown: int = 3) -> str:
     """The first names of a list, and how many more there are."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more
