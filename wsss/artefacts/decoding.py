@@ -62,6 +62,18 @@ def read_picture(path: PathLike, limit: int = PIXELS) -> Picture:
         ArtefactError: If it is missing, not whole, larger, or has more than 16 bits a channel.
     """
     image, orientation = _upright(path, REPLACE, limit)
+    pixels, dim = _rgb(image, path)
+    return Picture(pixels, orientation, dim)
+
+
+def upright_pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """Red, green and blue of an image that is decoded already, as :func:`read_picture` gives them."""
+    turn = TURNS.get(_orientation(image))
+    return _rgb(image if turn is None else image.transpose(turn), "image")[0]
+
+
+def _rgb(image: Image.Image, path: PathLike) -> tuple[NDArray[np.uint8], bool]:
+    """Pixels, uint8 (H, W, 3), and whether they are a 12-bit camera's."""
     wide = image.mode in SIXTEEN or (image.mode == "I" and image.format == "PPM")  # Pillow's 16 bits of PGM
     if image.mode in WIDE and not wide:
         raise ArtefactError(
@@ -70,10 +82,10 @@ def read_picture(path: PathLike, limit: int = PIXELS) -> Picture:
     if wide:
         values = np.asarray(image)
         grey = (values >> 8).astype(np.uint8)
-        return Picture(np.repeat(grey[:, :, None], 3, 2), orientation, bool(0 < values.max() < DIM))
+        return np.repeat(grey[:, :, None], 3, 2), bool(0 < values.max() < DIM)
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, WHITE), image.convert("RGBA"))
-    return Picture(np.array(image.convert("RGB")), orientation, False)
+    return np.array(image.convert("RGB")), False
 
 
 def decode(path: PathLike, fix: str = REPLACE, limit: int | None = None) -> Image.Image:
@@ -122,7 +134,7 @@ def _check_pixels(path: PathLike, size: tuple[int, int], limit: int | None) -> N
     if limit is not None and size[0] * size[1] > limit:
         raise ArtefactError(
             f"{path}: expected at most {limit} pixels, found {size[0]}x{size[1]} = {size[0] * size[1]}; "
-            "scale it down, or raise the data set's largest_image"
+            "scale it down, or raise largest_image"
         )
 
 

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wsss.artefacts.decoding import PIXELS
+from wsss.artefacts.files import ArtefactError
 from wsss.artefacts.predictors import read_predictor
 from wsss.prediction.picture_files import picture_files
 
@@ -67,24 +69,38 @@ def _add_inference(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--long-side",
-        type=int,
+        type=_count,
         metavar="PIXELS",
         help="show the network larger pictures at this size; labels keep the picture's own",
     )
     parser.add_argument(
         "--tile",
-        type=int,
+        type=_count,
         metavar="PIXELS",
         help="largest side seen at once (default 1536); beyond, tiles overlap",
     )
     parser.add_argument(
         "--batch",
-        type=int,
+        type=_count,
         default=1,
         metavar="N",
         help="neighbouring pictures of one size seen together (default 1)",
     )
+    parser.add_argument(
+        "--largest-image",
+        type=_count,
+        default=PIXELS,
+        metavar="PIXELS",
+        help=f"pixels that a picture may have (default {PIXELS}); a small damaged file may claim any number",
+    )
     parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
+
+
+def _count(text: str) -> int:
+    """A number from 1 on."""
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -103,7 +119,10 @@ def _predict(options: argparse.Namespace) -> int:
     todo = [file for file in files if not outputs.has(file)]
     if len(todo) < len(files):
         log.info("%d of %d pictures are labelled already", len(files) - len(todo), len(files))
-    failed = label_pictures(predictor, todo, outputs, options.batch)
+    try:
+        failed = label_pictures(predictor, todo, outputs, options.batch, options.largest_image)
+    except MemoryError as error:
+        raise ArtefactError(str(error) or "the memory is full; give a smaller --tile or --batch") from error
     if failed:
         names = ", ".join(str(file.path) for file in failed)
         log.error("%d of %d pictures were not labelled: %s", len(failed), len(files), names)

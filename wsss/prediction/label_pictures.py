@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 
+from wsss.artefacts.decoding import PIXELS
 from wsss.artefacts.files import ArtefactError
 from wsss.artefacts.formats import Labels
 from wsss.prediction.outputs import Outputs
@@ -21,7 +22,11 @@ log = logging.getLogger(__name__)
 
 
 def label_pictures(
-    predictor: Predictor, files: Sequence[PictureFile], outputs: Outputs, batch: int = 1
+    predictor: Predictor,
+    files: Sequence[PictureFile],
+    outputs: Outputs,
+    batch: int = 1,
+    largest_image: int = PIXELS,
 ) -> list[PictureFile]:
     """Label pictures and write the results; one that cannot be read is named, and the others go on.
 
@@ -30,11 +35,12 @@ def label_pictures(
         files: The pictures.
         outputs: Where results go.
         batch: How many neighbours of one size the network sees together.
+        largest_image: Pixels that a picture may have.
 
     Returns:
         Those that could not be read.
     """
-    reading = _Reading(predictor, files, batch)
+    reading = _Reading(predictor, files, batch, largest_image)
     predictions = predictor.predict(iter(reading), batch=batch, probabilities=outputs.probabilities)
     for prediction in predictions:
         file, picture = reading.waiting.popleft()
@@ -45,16 +51,19 @@ def label_pictures(
 class _Reading:
     """Pictures as they are read, a few ahead; those that were handed on wait here for their labels."""
 
-    def __init__(self, predictor: Predictor, files: Sequence[PictureFile], batch: int) -> None:
+    def __init__(
+        self, predictor: Predictor, files: Sequence[PictureFile], batch: int, largest_image: int
+    ) -> None:
         self._predictor = predictor
         self._files = files
         self._ahead = 2 * batch
+        self._largest_image = largest_image
         self._warned = False
         self.waiting: deque[tuple[PictureFile, Labels]] = deque()
         self.failed: list[PictureFile] = []
 
     def __iter__(self) -> Iterator[Labels]:
-        arriving = read_ahead(lambda file: pixels_of(file.path), self._files, self._ahead)
+        arriving = read_ahead(self._read, self._files, self._ahead)
         for file, future in progress(arriving, len(self._files), "labelling"):
             try:
                 picture = future.result()
@@ -65,6 +74,9 @@ class _Reading:
             self._tell(file, picture)
             self.waiting.append((file, picture))
             yield picture
+
+    def _read(self, file: PictureFile) -> Labels:
+        return pixels_of(file.path, self._largest_image)
 
     def _tell(self, file: PictureFile, picture: Labels) -> None:
         """Say what happens to a large picture, and once what may be better for it."""

@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
+from wsss.artefacts.decoding import PIXELS, read_picture, upright_pixels
 from wsss.artefacts.files import PathLike
-from wsss.artefacts.formats import Labels, Manifest, read_image
+from wsss.artefacts.formats import Labels, Manifest
 from wsss.artefacts.predictors import WEIGHTS, read_predictor
+from wsss.config.errors import ConfigError
 from wsss.data.transforms import rescale
 from wsss.prediction.label_images import Labelled, Scored, labelled
 from wsss.prediction.scorers import SCORERS, Scorer, probabilities_of
@@ -24,7 +26,7 @@ from wsss.prediction.segmentation import resized
 from wsss.prediction.tiling import Tile, enlarged_part, inside, slices, tiles
 
 TILE = 1536  # pixels: with ResNet-101 over VOC's scales a tile takes some 3 GB, with small networks far less
-SMALLEST_TILE = 256  # pixels, down to which a full GPU makes tiles smaller
+SMALLEST_TILE = 64  # pixels
 
 log = logging.getLogger(__name__)
 
@@ -65,9 +67,7 @@ class Predictor:
         tile: int = TILE,
         long_side: int | None = None,
     ) -> None:
-        if long_side is not None and not 1 <= long_side <= tile:
-            raise ValueError(f"long_side: expected 1 to {tile} (tile) pixels, found {long_side}")
-        tiles((1, 1), tile)  # refuses one that is too small
+        _check_sizes(tile, long_side)
         self.description = description
         self.classes = tuple(entry["class"] for entry in description["labels"])
         self.colours = np.array([entry["colour"] for entry in description["labels"]], np.uint8)
@@ -232,6 +232,13 @@ def load_predictor(
     return Predictor(description, scorer, chosen, tile, long_side)
 
 
+def _check_sizes(tile: int, long_side: int | None) -> None:
+    if tile < SMALLEST_TILE:
+        raise ConfigError(f"tile: expected at least {SMALLEST_TILE} pixels, found {tile}")
+    if long_side is not None and not 1 <= long_side <= tile:
+        raise ConfigError(f"long_side: expected 1 to {tile} pixels, a tile's, found {long_side}")
+
+
 def _first(answers: Iterator[Scored]) -> Scored | None:
     """The first answer; None where the GPU is too small for it, all that it held being free again."""
     try:
@@ -250,12 +257,17 @@ def _checked(description: Mapping[str, Any], changes: Mapping[str, Any]) -> dict
     return checked_inference(description["kind"], {**own, **changes})
 
 
-def pixels_of(image: PathLike | Image.Image | Labels) -> Labels:
-    """A picture's pixels as the viewer sees them, uint8 (H, W, 3)."""
+def pixels_of(image: PathLike | Image.Image | Labels, largest_image: int = PIXELS) -> Labels:
+    """A picture's pixels as viewers show it, uint8 (H, W, 3).
+
+    Args:
+        image: A file, a PIL image, or pixels.
+        largest_image: Pixels that a file may have.
+    """
     if isinstance(image, Image.Image):
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+        return upright_pixels(image)
     if not isinstance(image, np.ndarray):
-        return read_image(image)
+        return read_picture(image, largest_image).pixels
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ValueError(f"image: expected uint8 (H, W, 3), found {image.dtype} {image.shape}")
     return image
@@ -266,11 +278,11 @@ def _same_size(pictures: Iterable[Labels], batch: int, tile: int) -> Iterator[li
     group: list[Labels] = []
     for picture in pictures:
         large = max(picture.shape[:2]) > tile
-        if group and (large or len(group) == batch or picture.shape != group[0].shape):
+        if group and (large or picture.shape != group[0].shape):
             yield group
             group = []
         group.append(picture)
-        if large:
+        if large or len(group) == batch:
             yield group
             group = []
     if group:

@@ -1,0 +1,58 @@
+"""Predictors of random networks, packaged as from a training on a small data set."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tests.support.builders import APC, CLASSES, STATISTICS, Data
+from wsss.artefacts.formats import write_tensors
+from wsss.models.apc import build_apc
+from wsss.models.deeplabv2_network import build_deeplabv2
+from wsss.stages.predictor import package_predictor
+
+SEGMENTER: dict[str, Any] = {
+    "backbone": {"model": "resnet18", "arguments": {"channels": [8, 8, 16, 16]}, "output_stride": 8},
+    "rates": [1, 2],
+    "multi_scale": [0.5],
+    "loss": "cross_entropy",
+    **STATISTICS,
+}
+NETWORKS = {"segmenter": SEGMENTER, "apc": APC}
+INFERENCES: dict[str, dict[str, Any]] = {
+    "segmenter": {"scales": [1.0, 0.5], "mirror": True, "crf": None},
+    "apc": {"side": 48, "source": "decoder", "tags": False, "crf": None},
+}
+KINDS = tuple(NETWORKS)
+LABELS = {"system": "a/b/c/d", "supervision": "pseudo labels", "threshold": 0.4, "crf": None}
+INITIAL = {"supervision": "labels of images", "pixel_labels": False}
+
+
+def write_trained(path: Path, kind: str, **params: Any) -> Path:
+    """Write the weights of a random network, as large steps between labels as a trained one makes."""
+    torch.manual_seed(3)
+    if kind == "apc":
+        network: torch.nn.Module = build_apc(APC, len(CLASSES))
+    else:
+        network = build_deeplabv2(SEGMENTER, len(CLASSES) + 1)
+        for convolution in network.decode_head.convolutions:  # type: ignore[union-attr]
+            torch.nn.init.normal_(convolution.weight)
+    known = {"classes": list(CLASSES), "seed": 0, "initial": INITIAL, **params}
+    write_tensors(path, "weights", network.state_dict(), known)
+    return path
+
+
+def make_predictor(data: Data, kind: str, **changes: Any) -> Path:
+    """Package one."""
+    folder = data.path(f"predictor_{kind}")
+    arguments = {
+        "manifest": data.manifest,
+        "weights": write_trained(data.path(f"{kind}.safetensors"), kind),
+        "folder": folder,
+        "kind": kind,
+        "network": NETWORKS[kind],
+        "inference": INFERENCES[kind],
+        "labels": LABELS,
+    }
+    package_predictor.run(**{**arguments, **changes})
+    return folder
