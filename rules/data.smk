@@ -39,6 +39,29 @@ rule render_masks:
         "run_stage.py"
 
 
+rule convert_masks:
+    input:
+        tables=plan.tables,
+    output:
+        source=directory("results/{dataset}/source"),
+    log:
+        "results/logs/convert_masks/{dataset}.log",
+    benchmark:
+        "results/benchmarks/convert_masks/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=plan.converted(),
+    conda:
+        "../envs/torch.yaml"
+    threads: plan.shard_threads
+    resources:
+        gpu=0,
+    params:
+        code=fingerprint("convert_masks"),
+        settings=plan.source_settings,
+    script:
+        "run_stage.py"
+
+
 rule prepare_manifest:
     input:
         source=plan.source,

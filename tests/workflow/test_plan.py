@@ -18,6 +18,7 @@ import yaml
 from PIL import Image
 from snakemake.iocontainers import Namedlist
 
+from tests.support.datasets import folder_set
 from tests.support.planning import ROOT, rules, snakemake
 from tests.support.settings import CONFIG
 from wsss.artefacts.formats import read_manifest
@@ -618,6 +619,14 @@ def test_dry_run_of_every_data_set(tmp_path: Path, fewer: Path) -> None:
     planned = jobs(place, "--configfile", fewer, "--", *targets)
     assert {"render_masks", "generate_sample", "summarise_seeds"} <= set(planned)
     assert not {"train_apc", "compare"} & set(planned)
+
+
+def test_masks_of_other_values_are_converted_first(tmp_path: Path) -> None:
+    overlay = tmp_path / "mine.yaml"
+    settings = folder_set(tmp_path / "mine") | {"masks_values": {0: "background", 1: "cat", 255: "dog"}}
+    overlay.write_text(yaml.safe_dump({"datasets": {"mine": settings}}))
+    target = "results/mine/manifest.jsonl"
+    assert set(jobs(tmp_path, "--configfile", overlay, "--", target)) == {"convert_masks", "prepare_manifest"}
 
 
 def test_dry_run_of_what_else_can_be_asked_for(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from wsss.config.methods import MethodKind
 
 Shards = Annotated[int, Field(ge=1, le=999)]
 Split = Literal["train", "val", "test"]
+MaskValue = Annotated[int, Field(ge=0, le=255)]
 MASKS = "masks"  # folder of an own data set's masks, where it is not named
 LABELS = "labels.csv"  # and its table
 
@@ -219,6 +220,9 @@ class Folder(Pictures):
     masks: Path | None = None
     """Folder of PNGs with 0 for background, 1.. for the classes, 255 for "do not score"; left out: ``masks``
     below root if that is there."""
+    masks_values: Annotated[dict[MaskValue, Text], AfterValidator(in_order)] = {}
+    """What the masks' values mean if not that: a class by its name, ``background`` or ``ignore``, for each
+    value that occurs, such as ``{0: background, 255: cell}``."""
     classes: Annotated[list[Text], Field(min_length=1)] | Path | None = None
     """Names in order, or a text file with one name per line; None takes the table's."""
     splits: Annotated[dict[Split, Path], AfterValidator(in_order)] = {}

@@ -11,12 +11,14 @@ a split, and each image is of the class in whose folder it lies. Without list fi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from wsss.data.image_index import ImageIndex
 from wsss.data.label_table import LabelTable, Row, read_label_table, table_of_folders
+from wsss.data.mask_values import converted_path
 from wsss.data.records import SPLITS, Entry, Finding, Listing, Remark, duplicates, missing, read_ids
 
 HINT = "named by the data set's entry in the config (paths are relative to its root)"
@@ -43,7 +45,7 @@ def list_folder(settings: Mapping[str, Any], source: Path | None = None) -> List
 
     Args:
         settings: The data set's entry in the config.
-        source: Not used; all kinds share this signature.
+        source: Folder with the converted masks, where ``masks_values`` says what the masks hold.
 
     Returns:
         Entries sorted by id, and findings.
@@ -62,6 +64,8 @@ def list_folder(settings: Mapping[str, Any], source: Path | None = None) -> List
     unlabelled = _without_labels(members, index, paths)
     findings = [*findings, *table.findings, *members.findings, *unlabelled]
     remarks = (*_respelt(index), *_unused(entries, paths.masks))
+    if source is not None and settings.get("masks_values"):
+        entries = [_converted(entry, source) for entry in entries]
     return Listing(table.classes, tuple(entries), tuple(findings), remarks)
 
 
@@ -208,6 +212,12 @@ def _unused(entries: Iterable[Entry], folder: Path | None) -> Iterator[Remark]:
         for name in unused[:1]:
             found = f"{len(unused)} files in {folder} are the mask of no image of the lists, such as {name!r}"
             yield Remark(found, "a mask is a PNG that has its image's whole name")
+
+
+def _converted(entry: Entry, source: Path) -> Entry:
+    """An image with its mask as convert_masks has written it; one that is missing is named as it was."""
+    there = entry.mask is not None and entry.mask.is_file()
+    return replace(entry, mask=converted_path(source, entry.id)) if there else entry
 
 
 def _without_labels(members: _Members, index: ImageIndex, paths: _Paths) -> list[Finding]:

@@ -113,7 +113,7 @@ def _check_listed(name: str, settings: Mapping[str, Any], source: Path) -> tuple
     findings = check_listing(listing, bool(settings.get("allow_empty_classes")), settings.get("counts") or {})
     if not listing.entries:
         return list(_faults(name, findings)), None
-    if settings["kind"] == "coco" and not source.exists():  # its masks are yet to be rendered
+    if (settings["kind"] == "coco" or settings.get("masks_values")) and not source.exists():  # yet to be made
         listing = replace(listing, entries=tuple(replace(entry, mask=None) for entry in listing.entries))
     some, examined = _sample(listing, settings.get("largest_image", PIXELS))
     findings += _absent(listing.entries)

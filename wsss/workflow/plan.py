@@ -12,14 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wsss.artefacts.files import PACKAGED
 from wsss.config.checks import check_config
 from wsss.config.datasets import Used
 from wsss.config.errors import ConfigError
 from wsss.config.systems import PATCHES, TRUTH, Chain, Config, System, system_of, val_inferences
 from wsss.config.thresholds import UNREFINED, of_data_set, pseudo_settings, unsuited
-from wsss.pretrained.files import Start, backbone_name, fault, in_hub_cache, locate, may_download, starts
 from wsss.workflow.fingerprint import fingerprint
+from wsss.workflow.initial import initial_files
 from wsss.workflow.predictor_plan import PredictorPlan
 from wsss.workflow.truth import check_scored
 from wsss.workflow.wildcards import Wildcards
@@ -64,6 +63,11 @@ class Plan:
         return _alternatives(
             name for name, settings in self._config["datasets"].items() if settings["kind"] == kind
         )
+
+    def converted(self) -> str:
+        """Wildcard constraint: the data sets whose masks hold other values than labels."""
+        settings = self._config["datasets"]
+        return _alternatives(name for name in settings if settings[name].get("masks_values"))
 
     def seeds(self) -> str:
         """Wildcard constraint: the seeds of all data sets."""
@@ -197,19 +201,19 @@ class Plan:
 
     def classifier_file(self, wildcards: Wildcards) -> list[str]:
         """The files that the classifier starts from, those of them that are the user's."""
-        return _initial_files(self._config["classifiers"][wildcards.classifier])
+        return initial_files(self._config["classifiers"][wildcards.classifier])
 
     def irn_file(self, wildcards: Wildcards) -> list[str]:
         """The file that IRNet starts from, if it is one of the user's."""
-        return _initial_files(self._config["refiners"][wildcards.refiner])
+        return initial_files(self._config["refiners"][wildcards.refiner])
 
     def segmenter_file(self, wildcards: Wildcards) -> list[str]:
         """The file that the segmentation network starts from, if it is one of the user's."""
-        return _initial_files(self._config["segmenters"][wildcards.segmenter])
+        return initial_files(self._config["segmenters"][wildcards.segmenter])
 
     def apc_file(self, wildcards: Wildcards) -> list[str]:
         """The file that APC's encoder starts from, if it is one of the user's."""
-        return _initial_files(self._config["apc"][wildcards.apc])
+        return initial_files(self._config["apc"][wildcards.apc])
 
     def apc_main(self, wildcards: Wildcards) -> str:
         """The data set's main variant of APC."""
@@ -280,7 +284,8 @@ class Plan:
 
     def source(self, wildcards: Wildcards) -> str | list[str]:
         """The folder that a rule made for the data set, or no file where none did."""
-        made = self._dataset(wildcards)["kind"] in ("sample", "coco")
+        dataset = self._dataset(wildcards)
+        made = dataset["kind"] in ("sample", "coco") or dataset.get("masks_values")
         return f"results/{wildcards.dataset}/source" if made else []
 
     def tables(self, wildcards: Wildcards) -> list[str]:
@@ -370,34 +375,3 @@ def _threshold_file(wildcards: Wildcards, refiner: str, rule: Any) -> str | list
 
 def _alternatives(names: Iterable[str]) -> str:
     return "|".join(re.escape(name) for name in names) or MATCHES_NOTHING
-
-
-def _initial_files(variant: Config) -> list[str]:
-    """The user's files that a variant starts from, each once."""
-    return list(dict.fromkeys(file for start in starts(variant) for file in _initial_file(start)))
-
-
-def _initial_file(start: Start) -> list[str]:
-    """The user's file that a network starts from; one that cannot be used stops the run before it begins.
-
-    A missing one is left to Snakemake, which names the rule. Shipped ones are left out of the answer: a fresh
-    installation dates them anew and must rerun nothing.
-    """
-    initial = start.initial
-    file = initial.get("file")
-    if initial.get("timm"):
-        _check_download(backbone_name(start.network))
-    if not file:
-        return []
-    path = locate(file)
-    if path.is_file() and (wrong := fault(path, initial.get("sha256"))):
-        raise ConfigError(f"{path}: {wrong}")
-    return [] if file.startswith(PACKAGED) else [file]
-
-
-def _check_download(name: str) -> None:
-    if not may_download() and not in_hub_cache(name):
-        raise ConfigError(
-            f"{name}: expected timm's weights in the cache of downloads, for HF_HUB_OFFLINE forbids to fetch "
-            "them, found none; fetch them first, or give 'file' and 'sha256' instead of 'timm'"
-        )

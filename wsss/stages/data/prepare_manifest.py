@@ -40,7 +40,7 @@ def run(
         manifest: Manifest to write.
         dataset: Name of the data set.
         settings: Its entry in the config.
-        source: Folder made by generate_sample or render_masks, where the kind needs one.
+        source: Folder made by generate_sample, render_masks or convert_masks, where the kind needs one.
     """
     listing = LISTINGS[settings["kind"]](settings, None if source is None else Path(source))
     examined = _examine(listing, settings.get("largest_image", PIXELS))

@@ -1,0 +1,39 @@
+"""The user's files of initial weights that a rule reads, checked while Snakemake plans."""
+
+from __future__ import annotations
+
+from wsss.artefacts.files import PACKAGED
+from wsss.config.errors import ConfigError
+from wsss.config.systems import Config
+from wsss.pretrained.files import Start, backbone_name, fault, in_hub_cache, locate, may_download, starts
+
+
+def initial_files(variant: Config) -> list[str]:
+    """The user's files that a variant starts from, each once."""
+    return list(dict.fromkeys(file for start in starts(variant) for file in _initial_file(start)))
+
+
+def _initial_file(start: Start) -> list[str]:
+    """The user's file that a network starts from; one that cannot be used stops the run before it begins.
+
+    A missing one is left to Snakemake, which names the rule. Shipped ones are left out of the answer: a fresh
+    installation dates them anew and must rerun nothing.
+    """
+    initial = start.initial
+    file = initial.get("file")
+    if initial.get("timm"):
+        _check_download(backbone_name(start.network))
+    if not file:
+        return []
+    path = locate(file)
+    if path.is_file() and (wrong := fault(path, initial.get("sha256"))):
+        raise ConfigError(f"{path}: {wrong}")
+    return [] if file.startswith(PACKAGED) else [file]
+
+
+def _check_download(name: str) -> None:
+    if not may_download() and not in_hub_cache(name):
+        raise ConfigError(
+            f"{name}: expected timm's weights in the cache of downloads, for HF_HUB_OFFLINE forbids to fetch "
+            "them, found none; fetch them first, or give 'file' and 'sha256' instead of 'timm'"
+        )
