@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from wsss.artefacts.formats import Labels, PathLike, Record, read_image
+from wsss.artefacts.shard_writer import Provenance
 from wsss.methods.crf import dense_crf
 from wsss.runtime.process_pool import parallel_map
 
@@ -27,6 +28,24 @@ class Prediction(NamedTuple):
     picture: PathLike | Record
     probabilities: NDArray[np.float32]
     labels: Sequence[int] | None = None
+
+
+def provenance_of(
+    stage: str,
+    manifest: PathLike,
+    weights: PathLike,
+    network: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    split: str,
+    shard: str,
+) -> Provenance:
+    """What a stage's predictions for a shard of a split are made from; arguments as of its ``run``."""
+    return Provenance(
+        stage,
+        settings={"network": network, "settings": settings, "split": split, "shard": shard},
+        params={"settings": settings, "split": split},
+        inputs={"manifest": manifest, "weights": weights},
+    )
 
 
 def most_probable(predictions: Iterable[Prediction], crf: Mapping[str, Any] | None) -> Iterator[Labels]:

@@ -7,11 +7,11 @@ from typing import Any
 
 from wsss.artefacts.formats import Labels, Manifest, PathLike, Record, read_image, read_manifest
 from wsss.artefacts.networks import load_network
-from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, label_shard
+from wsss.artefacts.shard_writer import again_if_overtaken, label_shard
 from wsss.data.transforms import normalise, to_tensor
 from wsss.models.colours import with_colours
 from wsss.models.deeplabv2 import build_segmenter
-from wsss.prediction.label_images import Prediction, most_probable
+from wsss.prediction.label_images import Prediction, most_probable, provenance_of
 from wsss.prediction.segmentation import predict
 from wsss.runtime.device import device
 
@@ -41,12 +41,7 @@ def run(
         shard: Which part of the split, such as ``002of048``.
     """
     data, network = read_manifest(manifest), with_colours(network)
-    provenance = Provenance(
-        "predict_masks",
-        settings={"network": network, "settings": settings, "split": split, "shard": shard},
-        params={"settings": settings, "split": split},
-        inputs={"manifest": manifest, "weights": weights},
-    )
+    provenance = provenance_of("predict_masks", manifest, weights, network, settings, split, shard)
     with label_shard(labels, index, data.shard(split, shard), provenance, f"predicting {split}") as out:
         for label in label_maps(data, out.missing, weights, network, settings):
             out.write(label)

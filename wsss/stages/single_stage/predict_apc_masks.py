@@ -10,11 +10,11 @@ from torch import Tensor
 
 from wsss.artefacts.class_maps import size_of
 from wsss.artefacts.formats import ArtefactError, Manifest, PathLike, Record, read_manifest
-from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, label_shard
+from wsss.artefacts.shard_writer import again_if_overtaken, label_shard
 from wsss.models.apc import APCOutput
 from wsss.models.colours import with_colours
 from wsss.prediction.apc_outputs import apc_outputs, on_grid, resized
-from wsss.prediction.label_images import Prediction, most_probable
+from wsss.prediction.label_images import Prediction, most_probable, provenance_of
 
 
 @again_if_overtaken
@@ -47,12 +47,7 @@ def run(
     if settings["tags"]:
         _check_tags(manifest, split)
     data = read_manifest(manifest)
-    provenance = Provenance(
-        "predict_apc_masks",
-        settings={"network": network, "settings": settings, "split": split, "shard": shard},
-        params={"settings": settings, "split": split},
-        inputs={"manifest": manifest, "weights": weights},
-    )
+    provenance = provenance_of("predict_apc_masks", manifest, weights, network, settings, split, shard)
     with label_shard(labels, index, data.shard(split, shard), provenance, f"predicting {split}") as out:
         predictions = _predictions(data, out.missing, weights, network, settings)
         for label in most_probable(predictions, settings["crf"]):
