@@ -36,8 +36,8 @@ def _check(config: Config, name: str, facts: Facts) -> Iterator[Verdict]:
             yield Verdict(
                 ERROR,
                 f"{name}: views",
-                f"images of {width}x{height} pixels have {tokens} tokens at scale {scale}, at most {MAX_TOKENS} "
-                f"can be numbered ({classifier})",
+                f"images of {width}x{height} pixels have {tokens} tokens at scale {scale}, "
+                f"at most {MAX_TOKENS} can be numbered ({classifier})",
                 f"take scales up to {fits} in classifiers.{classifier}.views.scales, or scale the images to "
                 f"{math.floor(MAX_TOKENS * stride**2 / scale**2 / 1e5) / 10} million pixels",
             )
