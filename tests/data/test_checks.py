@@ -94,6 +94,14 @@ def test_a_dim_picture_of_16_bits_is_remarked(tmp_path: Path) -> None:
     assert examine(entry, 1) == Examined(6, 8, (), remarks=("dim",))
 
 
+def test_a_picture_too_large_for_attention_is_remarked(tmp_path: Path) -> None:
+    entry = Entry("a", tmp_path / "a.png", None, (), ("train",))
+    Image.new("L", (2048, 2048)).save(entry.image)
+    assert examine(entry, 1).remarks == ()
+    Image.new("L", (2049, 2048)).save(entry.image)
+    assert examine(entry, 1).remarks == ("large",)
+
+
 def test_a_picture_above_the_limit(entry: Entry) -> None:
     assert examine(entry, 1, limit=48).findings == ()
     (finding,) = examine(entry, 1, limit=47).findings

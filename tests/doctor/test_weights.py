@@ -94,7 +94,7 @@ def test_weights_of_the_main_chain_must_be_there(place: Path, config: dict[str, 
     assert "for conformer_small, " in found[SMALL].found
     (place / SMALL).unlink()
     found = verdicts(config, "voc")
-    assert found[SMALL].status == ERROR and "README" in found[SMALL].fix
+    assert found[SMALL].status == ERROR and "project Conformer" in found[SMALL].fix
 
 
 def test_what_only_a_comparison_needs_may_be_missing(place: Path, config: dict[str, Any]) -> None:

@@ -381,7 +381,14 @@ def test_a_chain_asked_for_by_its_path_takes_no_thresholds_of_other_maps(plan: P
     assert plan.label_threshold(wildcards) == []
 
 
-def test_initial_weights_of_the_user_s_own_are_files_that_training_waits_for(config: dict[str, Any]) -> None:
+def test_initial_weights_of_the_user_s_own_are_files_that_training_waits_for(
+    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights").mkdir()
+    for name in ("Conformer_small_patch16.pth", "resnet101.pth", "cnn.pth", "vit.pth"):
+        (tmp_path / "weights" / name).write_bytes(STAND_INS[".pth"])
+    (tmp_path / "weights/vit_base.safetensors").write_bytes(STAND_INS[".safetensors"])
     config["segmenters"]["deeplabv2"]["initial"]["file"] = "weights/resnet101.pth"
     config["apc"]["apc"]["initial"] = {"file": "weights/vit_base.safetensors"}
     plan = Plan(config)
@@ -655,11 +662,26 @@ def test_dry_run_of_an_overlay(overlay: str, tmp_path: Path) -> None:
 CLASSIFIER = "results/voc/seed0/conformer_small/weights.safetensors"
 
 
-def test_missing_initial_weights_stop_the_run_before_anything_trains(tmp_path: Path) -> None:
+def test_missing_initial_weights_stop_the_run_before_anything_trains(
+    tmp_path: Path, quoted: Callable[[str], None]
+) -> None:
     result = snakemake("-n", "--directory", tmp_path, "--", CLASSIFIER)
     assert result.returncode != 0
-    assert "Missing input files for rule train_classifier" in result.stdout
-    assert "weights/Conformer_small_patch16.pth" in result.stdout
+    quoted(result.stdout)
+    assert "weights/Conformer_small_patch16.pth: expected a file of weights" in result.stdout
+    assert "Missing input files" not in result.stdout
+
+
+def test_a_trained_network_needs_its_initial_weights_no_more(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wildcards = SimpleNamespace(dataset="voc", seed="0", classifier="conformer_small")
+    with pytest.raises(ConfigError, match="expected a file of weights, found none"):
+        plan.classifier_file(wildcards)
+    Path(CLASSIFIER).parent.mkdir(parents=True)
+    Path(CLASSIFIER).touch()
+    assert plan.classifier_file(wildcards) == ["weights/Conformer_small_patch16.pth"]
 
 
 def test_a_job_asks_for_the_gpus_of_its_training(tmp_path: Path) -> None:

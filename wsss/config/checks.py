@@ -9,6 +9,7 @@ from itertools import combinations
 from wsss.config.errors import ConfigError
 from wsss.config.systems import PATCHES, TRUTH, Chain, Config, val_inferences
 from wsss.config.thresholds import UNREFINED, check_refiners, check_thresholds, unsuited
+from wsss.config.timm_names import check_timm_names
 from wsss.methods.class_maps.registry import CHECKS, NEED_ATTENTION
 
 WITHOUT_ATTENTION = ("cnn",)  # kinds of classifier
@@ -47,7 +48,7 @@ def check_config(config: Config) -> None:
     Raises:
         ConfigError: Lists every finding with its key.
     """
-    findings = check_refiners(config) + _check_names(config) + _check_apc(config)
+    findings = check_refiners(config) + _check_names(config) + _check_apc(config) + check_timm_names(config)
     findings += [
         f"methods.{name}: expected {meaning}"
         for name, meaning in FIXED_METHODS.items()

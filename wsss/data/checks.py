@@ -20,6 +20,7 @@ MAX_CLASSES = 254  # 0 is the background, 255 the ignored pixel, and label maps 
 SHOWN = 20  # findings of a kind in the report
 QUOTED = 3  # findings of a kind in the error
 SIDEWAYS = 5  # EXIF orientations from here on swap the sides
+LARGE = 2**16 * 16**2 // 4  # pixels, above which 16-pixel tokens at scale 2 cannot be numbered by 16 bits
 SEEN = 5  # masks that must show a class before its place in the order is judged
 
 REMEDIES: Mapping[str, str] = {
@@ -80,7 +81,10 @@ def examine(entry: Entry, num_classes: int, limit: int = PIXELS) -> Examined:
         return Examined(0, 0, (Finding("unreadable image", f"{entry.id!r}: {error}"),))
     size = (picture.pixels.shape[0], picture.pixels.shape[1])
     examined = _examine_mask(entry, size, num_classes, limit)
-    remarks = ("dim",) * picture.dim + ("turned",) * _doubtful(entry.mask, picture, examined)
+    large = size[0] * size[1] > LARGE
+    remarks = (
+        ("large",) * large + ("dim",) * picture.dim + ("turned",) * _doubtful(entry.mask, picture, examined)
+    )
     return examined._replace(remarks=remarks)
 
 

@@ -17,6 +17,7 @@ from wsss.doctor.disk import check_disk
 from wsss.doctor.machine import check_gpus, check_packages, check_python
 from wsss.doctor.plans import check_runs
 from wsss.doctor.verdict import ERROR, OK, Verdict
+from wsss.doctor.views import check_views
 from wsss.doctor.weights import check_weights
 
 RESULTS = Path("results")
@@ -81,4 +82,5 @@ def _datasets(config: Config, names: Iterable[str], wanted: Collection[str]) -> 
             facts[name] = known
             verdicts.append(check_runs(name, settings, unscored(settings, "val")))
     used = [name for name in names if name in facts or name in wanted]
-    return [*verdicts, *check_weights(config, used), check_disk(config, facts, RESULTS)]
+    sized = check_views(config, facts)
+    return [*verdicts, *sized, *check_weights(config, used), check_disk(config, facts, RESULTS)]

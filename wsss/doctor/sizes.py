@@ -26,6 +26,7 @@ from wsss.methods.class_maps.tscam import token_maps_of
 NUMBER = 2  # bytes of a float16, and of a neighbour's index
 GRID = 4  # pixels a cell of stored maps
 BLOCK = 4096  # bytes, which a small file takes at least
+MAX_TOKENS = 2**16  # of a view, as many as extract_maps can number
 PATCH = 16  # pixels a token, of the Conformer and of timm's names that say no other
 
 Size = tuple[int, int]

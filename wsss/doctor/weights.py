@@ -20,6 +20,7 @@ from wsss.pretrained.files import (
     may_download,
     starts,
 )
+from wsss.pretrained.published import how_to_get
 
 
 @dataclass
@@ -79,7 +80,7 @@ def _check_file(origin: Origin, subject: str, users: str) -> Verdict:
     path = locate(origin.name)
     if wrong := fault(path, origin.sha256):
         expected, _, fix = wrong.rpartition("; ")
-        where = "README, Weights, says from where"
+        where = "README, Weights, says from where" if path.is_file() else how_to_get(path.name)
         return Verdict(
             ERROR if origin.needed else WARNING, subject, f"{expected} ({users})", f"{fix}; {where}"
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wsss.artefacts.files import PACKAGED, digest
+from wsss.pretrained.pickles import foreign_object
 
 DATA = Path(__file__).parents[1] / "data"
 LONGEST_HEADER = 100_000_000  # bytes; what safetensors itself accepts
@@ -64,6 +65,8 @@ def fault(path: Path, sha256: str | None) -> str | None:
         return f"expected sha256 {sha256}, found {found}; fetch it again or correct it"
     if damage := _damage(path):
         return f"expected weights as safetensors or plain tensors, found {damage}; fetch it again"
+    if path.suffix != ".safetensors" and (held := foreign_object(path)):
+        return f"expected plain tensors by name, found {held}; save the network's state_dict() alone"
     return None
 
 

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from wsss.artefacts.files import PACKAGED
 from wsss.config.errors import ConfigError
 from wsss.config.systems import Config
 from wsss.pretrained.files import Start, backbone_name, fault, in_hub_cache, locate, may_download, starts
+from wsss.pretrained.published import how_to_get
 
 
-def initial_files(variant: Config) -> list[str]:
-    """The user's files that a variant starts from, each once."""
-    return list(dict.fromkeys(file for start in starts(variant) for file in _initial_file(start)))
+def initial_files(variant: Config, trained: Callable[[], str]) -> list[str]:
+    """The user's files that a variant starts from, each once.
+
+    Args:
+        variant: Its settings.
+        trained: Gives the path of the network that is trained from them.
+
+    Raises:
+        ConfigError: If one cannot be used, or is missing and the network not yet trained.
+    """
+    return list(dict.fromkeys(file for start in starts(variant) for file in _initial_file(start, trained)))
 
 
-def _initial_file(start: Start) -> list[str]:
+def _initial_file(start: Start, trained: Callable[[], str]) -> list[str]:
     """The user's file that a network starts from; one that cannot be used stops the run before it begins.
 
-    A missing one is left to Snakemake, which names the rule. Shipped ones are left out of the answer: a fresh
-    installation dates them anew and must rerun nothing.
+    Shipped ones are left out of the answer: a fresh installation dates them anew and must rerun nothing.
     """
     initial = start.initial
     file = initial.get("file")
@@ -28,6 +39,8 @@ def _initial_file(start: Start) -> list[str]:
     path = locate(file)
     if path.is_file() and (wrong := fault(path, initial.get("sha256"))):
         raise ConfigError(f"{path}: {wrong}")
+    if not path.is_file() and not Path(trained()).is_file():
+        raise ConfigError(f"{path}: expected a file of weights, found none; {how_to_get(path.name)}")
     return [] if file.startswith(PACKAGED) else [file]
 
 

@@ -36,6 +36,14 @@ TRAININGS = {
     "train_segmenter": ("segmenters", "segmenter"),
     "train_apc": ("apc", "apc"),
 }
+# What they write, in the rules' words.
+RUN = "results/{dataset}/seed{seed}"
+WEIGHTS = {
+    "train_classifier": f"{RUN}/{{classifier}}/weights.safetensors",
+    "train_irn": f"{RUN}/{{classifier}}/{{method}}/{{refiner}}/irn/weights.safetensors",
+    "train_segmenter": f"{RUN}/{{labeller}}/{{segmenter}}/weights.safetensors",
+    "train_apc": f"{RUN}/{{apc}}/weights.safetensors",
+}
 MATCHES_NOTHING = "(?!)"
 
 
@@ -201,19 +209,24 @@ class Plan:
 
     def classifier_file(self, wildcards: Wildcards) -> list[str]:
         """The files that the classifier starts from, those of them that are the user's."""
-        return initial_files(self._config["classifiers"][wildcards.classifier])
+        return self._initial_files("train_classifier", wildcards)
 
     def irn_file(self, wildcards: Wildcards) -> list[str]:
         """The file that IRNet starts from, if it is one of the user's."""
-        return initial_files(self._config["refiners"][wildcards.refiner])
+        return self._initial_files("train_irn", wildcards)
 
     def segmenter_file(self, wildcards: Wildcards) -> list[str]:
         """The file that the segmentation network starts from, if it is one of the user's."""
-        return initial_files(self._config["segmenters"][wildcards.segmenter])
+        return self._initial_files("train_segmenter", wildcards)
 
     def apc_file(self, wildcards: Wildcards) -> list[str]:
         """The file that APC's encoder starts from, if it is one of the user's."""
-        return initial_files(self._config["apc"][wildcards.apc])
+        return self._initial_files("train_apc", wildcards)
+
+    def _initial_files(self, rule: str, wildcards: Wildcards) -> list[str]:
+        section, wildcard = TRAININGS[rule]
+        variant = self._config[section][getattr(wildcards, wildcard)]
+        return initial_files(variant, lambda: WEIGHTS[rule].format_map(vars(wildcards)))
 
     def apc_main(self, wildcards: Wildcards) -> str:
         """The data set's main variant of APC."""
