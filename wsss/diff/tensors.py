@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -97,20 +98,25 @@ def both(a: Parts, b: Parts, form: str) -> Iterator[tuple[Shards, Shards]]:
 def compare_weights(a: Parts, b: Parts) -> Difference:
     """Largest and mean difference of two networks' weights, over the tensors that both have."""
     apart, unpaired = Apart(), Unpaired("tensor")
-    with both(a, b, "weights") as (one, other):
-        for name in sorted(one.names() | other.names()):
-            if unpaired.meet(name in one, name in other):
-                _add(apart, unpaired, name, one.get(name), other.get(name))
+    for name, one, other in _pairs(a, b, "weights", unpaired):
+        apart.add(name, one, other)
     share = f", {percent(apart.total / apart.scale)} of the mean weight" if apart.scale else ""
     text = f"largest {size(apart.largest)} ({apart.where}), mean {size(apart.mean)}{share}"
     return _difference(apart.differing == 0, text, apart.amounts(), unpaired.notes())
 
 
-def _add(apart: Apart, unpaired: Unpaired, name: str, a: Tensor, b: Tensor) -> None:
-    if a.shape == b.shape:
-        apart.add(name, a, b)
-    else:
-        unpaired.reshape()
+def _pairs(a: Parts, b: Parts, form: str, unpaired: Unpaired) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """The tensors that both sides have in one shape, by name; the others are counted."""
+    for parts in shard_pairs(a, b):
+        with both(*parts, form) as (one, other):
+            for name in sorted(one.names() | other.names()):
+                if not unpaired.meet(name in one, name in other):
+                    continue
+                pair = one.get(name), other.get(name)
+                if pair[0].shape == pair[1].shape:
+                    yield name, *pair
+                else:
+                    unpaired.reshape()
 
 
 def _difference(
@@ -125,7 +131,8 @@ def compare_maps(a: Parts, b: Parts) -> Difference:
 
     The maps of an image are set side by side for the classes that both sides have.
     """
-    apart, unpaired, largest, ranks = Apart(), Unpaired(), Largest(), Mean()
+    apart, unpaired, largest = Apart(), Unpaired(), Largest()
+    ranks: list[float | None] = []
     for parts in shard_pairs(a, b):
         with both(*parts, "maps") as (one, other):
             for image in sorted(_images(one) | _images(other)):
@@ -137,11 +144,14 @@ def compare_maps(a: Parts, b: Parts) -> Difference:
                     unpaired.reshape()
                     continue
                 largest.add(image, apart.add(image, *maps))
-                ranks.add(rank_correlation(*maps))
+                ranks.append(rank_correlation(*maps))
     worst = largest.found()
-    amounts = {**apart.amounts(), "rank_correlation": ranks.value(), "images": ranks.count}
+    known = [rank for rank in ranks if rank is not None]
+    rank = fmean(known) if known else None
+    amounts = {**apart.amounts(), "rank_correlation": rank, "images": len(ranks)}
     named = f", worst {worst_images(worst, size)}" if worst else ""
-    text = f"mean {size(apart.mean)}, rank correlation {_rounded(ranks.value())}{named}"
+    shown = "unknown" if rank is None else f"{rank:.4f}"
+    text = f"mean {size(apart.mean)}, rank correlation {shown}{named}"
     return _difference(apart.differing == 0, text, amounts, unpaired.notes(), largest)
 
 
@@ -159,24 +169,6 @@ def shared_maps(one: Shards, other: Shards, image: str) -> tuple[Tensor, Tensor]
             return None
         maps = [part[[own.index(label) for label in shared]] for part, own in zip(maps, classes, strict=True)]
     return (maps[0], maps[1]) if maps[0].shape == maps[1].shape else None
-
-
-class Mean:
-    """A mean over the images for which there is a value."""
-
-    def __init__(self) -> None:
-        self.total, self.known, self.count = 0.0, 0, 0
-
-    def add(self, value: float | None) -> None:
-        """Add an image's value."""
-        self.count += 1
-        if value is not None:
-            self.total += value
-            self.known += 1
-
-    def value(self) -> float | None:
-        """The mean, None if no image has a value."""
-        return self.total / self.known if self.known else None
 
 
 def rank_correlation(a: Tensor, b: Tensor) -> float | None:
@@ -199,21 +191,13 @@ def _ranks(values: Tensor) -> Tensor:
     return (below + upto + 1).double() / 2
 
 
-def _rounded(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4f}"
-
-
 def compare_views(a: Parts, b: Parts, form: str) -> Difference:
     """Differences of what was stored of the views, by kind: activations, co-neighbours, attention."""
     kinds: dict[str, Apart] = {}
     unpaired = Unpaired("tensor")
-    for parts in shard_pairs(a, b):
-        with both(*parts, form) as (one, other):
-            for name in sorted(one.names() | other.names()):
-                image, _, kind = name.rpartition("/")
-                apart = kinds.setdefault(kind.rstrip("0123456789"), Apart())
-                if unpaired.meet(name in one, name in other):
-                    _add(apart, unpaired, image, one.get(name), other.get(name))
+    for name, one, other in _pairs(a, b, form, unpaired):
+        image, _, kind = name.rpartition("/")
+        kinds.setdefault(kind.rstrip("0123456789"), Apart()).add(image, one, other)
     differing = {kind: apart for kind, apart in kinds.items() if apart.differing}
     text = "; ".join(f"{kind} {apart.text()}" for kind, apart in differing.items())
     amounts = {kind: apart.amounts() for kind, apart in kinds.items()}
