@@ -1,0 +1,117 @@
+"""Pictures a second of ``wsss predict`` against the network's bare pass; start-up; memory of a huge picture."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from wsss.artefacts.formats import Manifest, Record, write_manifest, write_tensors
+from wsss.artefacts.predictors import read_predictor
+from wsss.data.transforms import normalise, to_tensor
+from wsss.models.deeplabv2_network import build_deeplabv2
+from wsss.stages.predictor import package_predictor
+
+CLASSES = tuple(f"class{number}" for number in range(20))
+NETWORK = {
+    "backbone": {"model": "tf_efficientnet_lite0", "output_stride": 16},
+    "rates": [3, 6, 9, 12],
+    "multi_scale": [],
+    "loss": "cross_entropy",
+    "mean": [0.5] * 3,
+    "std": [0.5] * 3,
+}
+INFERENCE = {"scales": [1.0], "mirror": False, "crf": None}
+BATCH, PICTURES = 8, 64
+HUGE = 10_000  # pixels a side
+
+
+def main() -> None:
+    """Print all three."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        predictor = make(folder)
+        photos = pictures(folder / "photos")
+        start = command(predictor, photos[:BATCH], folder / "start")[0]
+        whole, _ = command(predictor, photos, folder / "labels")
+        each = (whole - start) / (PICTURES - BATCH)
+        bare = network_pass(predictor, photos)
+        print(f"bare network pass, batch {BATCH}: {1 / bare:.2f} pictures/s")
+        print(
+            f"wsss predict, batch {BATCH}, without start-up: {1 / each:.2f} pictures/s, {bare / each:.2f} of it"
+        )
+        print(
+            f"start-up, with the first {BATCH} pictures: {start:.2f} s; without them {start - BATCH * each:.2f} s"
+        )
+        Image.fromarray(noise(HUGE, HUGE)).save(folder / "huge.jpg")
+        seconds, memory = command(predictor, [folder / "huge.jpg"], folder / "huge")
+        print(f"{HUGE} x {HUGE} pixels: {seconds:.0f} s, {memory:.2f} GB at most")
+
+
+def make(folder: Path) -> Path:
+    """A predictor of an untrained network."""
+    torch.manual_seed(0)
+    known = {"classes": list(CLASSES), "seed": 0, "initial": {"supervision": "none", "pixel_labels": False}}
+    state = build_deeplabv2(NETWORK, len(CLASSES) + 1).state_dict()
+    write_tensors(folder / "weights.safetensors", "weights", state, known)
+    record = Record("a", "a.jpg", None, 375, 500, (0,), ("train",))
+    write_manifest(folder / "manifest.jsonl", Manifest("benchmark", CLASSES, (record,)))
+    package_predictor.run(
+        manifest=folder / "manifest.jsonl",
+        weights=folder / "weights.safetensors",
+        folder=folder / "predictor",
+        kind="segmenter",
+        network=NETWORK,
+        inference=INFERENCE,
+        labels={"system": "benchmark", "supervision": "nothing"},
+    )
+    return folder / "predictor"
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    """A soft picture, which compresses like a photograph."""
+    small = np.random.default_rng(0).integers(0, 255, (height // 50, width // 50, 3), np.uint8)
+    return np.array(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def pictures(folder: Path) -> list[Path]:
+    """Photographs of VOC's size."""
+    folder.mkdir()
+    paths = [folder / f"{number:03d}.jpg" for number in range(PICTURES)]
+    for path in paths:
+        Image.fromarray(noise(375, 500)).save(path)
+    return paths
+
+
+def command(predictor: Path, photos: list[Path], out: Path) -> tuple[float, float]:
+    """Seconds of the command, and the largest memory of it or of an earlier one, GB."""
+    arguments = [*map(str, (predictor, *photos)), "--out", str(out), "--batch", str(BATCH)]
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "wsss.cli", "predict", *arguments], check=True, capture_output=True)
+    seconds = time.perf_counter() - start
+    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+
+
+def network_pass(predictor: Path, photos: list[Path]) -> float:
+    """Seconds a picture of the logits alone."""
+    network = read_predictor(predictor)["network"]
+    model = build_deeplabv2(network, len(CLASSES) + 1).eval()
+    image = to_tensor(normalise(np.array(Image.open(photos[0])), network["mean"], network["std"]))
+    batch = image.expand(BATCH, -1, -1, -1).contiguous()
+    with torch.inference_mode():
+        model.logits(batch)
+        start = time.perf_counter()
+        for _ in range(len(photos) // BATCH):
+            model.logits(batch)
+    return (time.perf_counter() - start) / len(photos)
+
+
+if __name__ == "__main__":
+    main()
