@@ -1,4 +1,4 @@
-"""Pictures a second of ``wsss predict`` against the network's bare pass; start-up; memory of a huge picture."""
+"""Speed of ``wsss predict`` against the network's bare pass; its start-up; memory of a huge picture."""
 
 from __future__ import annotations
 
@@ -45,11 +45,9 @@ def main() -> None:
         bare = network_pass(predictor, photos)
         print(f"bare network pass, batch {BATCH}: {1 / bare:.2f} pictures/s")
         print(
-            f"wsss predict, batch {BATCH}, without start-up: {1 / each:.2f} pictures/s, {bare / each:.2f} of it"
+            f"wsss predict, batch {BATCH}, after its start: {1 / each:.2f} a second, {bare / each:.2f} of it"
         )
-        print(
-            f"start-up, with the first {BATCH} pictures: {start:.2f} s; without them {start - BATCH * each:.2f} s"
-        )
+        print(f"start to end of {BATCH} pictures: {start:.2f} s; without them {start - BATCH * each:.2f} s")
         Image.fromarray(noise(HUGE, HUGE)).save(folder / "huge.jpg")
         seconds, memory = command(predictor, [folder / "huge.jpg"], folder / "huge")
         print(f"{HUGE} x {HUGE} pixels: {seconds:.0f} s, {memory:.2f} GB at most")

@@ -2,18 +2,19 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from tests.support.builders import make_data
+from tests.support.predictors import make_predictor
 from tests.support.settings import ROOT
 from tests.support.tiny_run import run
-from wsss.artefacts.formats import Manifest, write_manifest, write_tensors
 from wsss.config.reading import read_config
 from wsss.models.colours import with_colours
-from wsss.models.deeplabv2 import build_segmenter
 from wsss.models.irnet import build_irnet
 
 DOCUMENT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
@@ -29,20 +30,15 @@ def block(heading: str, language: str) -> str:
 def test_a_trained_network_labels_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     code = block("6. How do I use a trained network from Python?", "python")
-    (weights,) = re.findall('weights = "(.+)"', code)
-    (manifest,) = re.findall('read_manifest\\("(.+)"\\)', code)
-    data = Manifest("sample", ("cat", "dog"), ())
-    write_manifest(manifest, data)
-    settings = read_config([ROOT / "tests/configs/tiny.yaml"])["segmenters"]["deeplab_tiny"]["network"]
-    network = build_segmenter(settings, 3)
-    write_tensors(weights, "weights", network.state_dict(), {"classes": data.classes, "network": settings})
+    (folder,) = re.findall('load_predictor\\("(.+)"\\)', code)
+    (tmp_path / "data").mkdir()
+    Path(folder).parent.mkdir(parents=True)
+    make_predictor(make_data(tmp_path / "data"), "segmenter").rename(folder)
     Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save("picture.png")
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     exec(compile(code, "architecture.md", "exec"), found)
-    probabilities, labels = found["probabilities"], found["labels"]
-    assert isinstance(probabilities, torch.Tensor) and isinstance(labels, torch.Tensor)
-    assert probabilities.shape == (3, 48, 64) and labels.shape == (48, 64)
-    assert set(found["names"]) <= {"background", "cat", "dog"}  # type: ignore[call-overload]
+    assert found["probabilities"].shape == (4, 48, 64) and found["labels"].shape == (48, 64)
+    assert found["names"] <= {"background", "cat", "dog", "owl"}
 
 
 def test_irnet_has_the_backbone_of_the_settings(tmp_path: Path) -> None:

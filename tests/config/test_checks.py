@@ -12,7 +12,6 @@ from tests.support.settings import CONFIG, valid
 from wsss.config.checks import check_config
 from wsss.config.configuration import Configuration
 from wsss.config.errors import ConfigError
-from wsss.config.reading import read_config
 from wsss.config.systems import system_of
 
 ROOT = Path(__file__).parents[2]
@@ -503,17 +502,3 @@ def test_the_models_know_thresholds_and_working_sizes(
         part = part[key]
     part[keys[-1]] = value
     assert valid(config) == fits
-
-
-BLOCKS = re.findall(r"(?ms)^```yaml\n(.*?)^```", (ROOT / "README.md").read_text())
-
-
-def test_the_readme_shows_an_entry_for_own_pictures() -> None:
-    assert any("kind: folder" in block for block in BLOCKS)
-
-
-@pytest.mark.parametrize("block", BLOCKS)
-def test_what_the_readme_shows_can_be_laid_over_the_configuration(block: str, tmp_path: Path) -> None:
-    overlay = tmp_path / "mine.yaml"
-    overlay.write_text(block)
-    read_config([overlay])

@@ -27,6 +27,7 @@ from wsss.config.systems import System
 from wsss.pretrained.files import PAIRED, starts
 from wsss.workflow.fingerprint import module_of
 from wsss.workflow.plan import TRAININGS, ConfigError, Plan, shard_names
+from wsss.workflow.predictor_plan import PredictorPlan
 
 OVERLAYS = {
     "msrc21.yaml": [
@@ -306,8 +307,13 @@ def test_gpus_that_cannot_share_a_batch_are_refused(
 def test_where_jobs_run_is_no_parameter_of_a_result() -> None:
     """So other GPUs rerun nothing."""
     params = "".join("".join(sections["params"]) for sections in rules().values())
-    asked = "".join(inspect.getsource(getattr(Plan, name)) for name in re.findall(r"plan\.(\w+)", params))
-    assert "def seed" in asked and not re.search("execution|_gpus", params + asked)
+    plain = re.findall(r"plan\.(\w+)[,)\n]", params)
+    packaged = re.findall(r"plan\.predictor\.(\w+)", params)
+    functions = [getattr(Plan, name) for name in plain] + [getattr(PredictorPlan, name) for name in packaged]
+    asked = "".join(map(inspect.getsource, functions))
+    assert (
+        "def seed" in asked and "def inference" in asked and not re.search("execution|_gpus", params + asked)
+    )
 
 
 def test_the_main_chain(config: dict[str, Any], plan: Plan) -> None:
