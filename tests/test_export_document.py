@@ -3,13 +3,16 @@
 import logging
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support import label_sources
+from tests.support.builders import CLASSES, make_data
 from tests.support.label_sources import TINY, scenes
+from tests.support.predictors import make_predictor
 from tests.support.settings import ROOT
 from wsss.cli import main
 from wsss.label_formats.registry import FORMS
@@ -26,6 +29,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         label_sources.run(tmp_path, scenes(), "mine", below)
     label_sources.prediction(tmp_path / "predicted", scenes())
     label_sources.pictures(tmp_path / "photos", scenes())
+    (tmp_path / "data").mkdir()
+    data = make_data(tmp_path / "data")
+    shutil.copytree(make_predictor(data, "segmenter"), tmp_path / "results/mine/predictor")
+    shutil.copy(data.records[0].image, tmp_path / "photos/cat.png")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # the command hides it from this process, too
     monkeypatch.chdir(tmp_path)
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
@@ -41,7 +49,8 @@ def test_the_page_does_what_it_says(folder: Path) -> None:
             assert main(shlex.split(command)[1:]) == 0, command
         else:
             exec(compile(block["code"], "export.md", "exec"), found)
-    assert len(blocks) == 8
+    assert len(blocks) == 12
+    assert found["classes"] == ["background", *CLASSES] and set(found["shown"]) <= set(found["classes"])
     assert (found["labels"] == TINY).all() and not found["known"].all()
     assert found["names"] == {1: "cat", 2: "dog", 3: "owl", 255: "void"}
     assert all((folder / name).exists() for name in ("labels.json", "val.zip", "labelme", "coarse", "studio"))

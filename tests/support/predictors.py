@@ -28,15 +28,15 @@ LABELS = {"system": "a/b/c/d", "supervision": "pseudo labels", "threshold": 0.4,
 INITIAL = {"supervision": "labels of images", "pixel_labels": False}
 
 
-def write_trained(path: Path, kind: str, **params: Any) -> Path:
+def write_trained(path: Path, kind: str, settings: Any = None, **params: Any) -> Path:
     """Write the weights of a random network, as large steps between labels as a trained one makes."""
     torch.manual_seed(3)
     if kind == "apc":
-        network: torch.nn.Module = build_apc(APC, len(CLASSES))
+        network: torch.nn.Module = build_apc(settings or APC, len(CLASSES))
     else:
-        network = build_deeplabv2(SEGMENTER, len(CLASSES) + 1)
+        network = build_deeplabv2(settings or SEGMENTER, len(CLASSES) + 1)
         for convolution in network.decode_head.convolutions:  # type: ignore[union-attr]
-            torch.nn.init.normal_(convolution.weight)
+            torch.nn.init.normal_(convolution.weight, std=4 / convolution.in_channels**0.5)
     known = {"classes": list(CLASSES), "seed": 0, "initial": INITIAL, **params}
     write_tensors(path, "weights", network.state_dict(), known)
     return path
@@ -47,7 +47,7 @@ def make_predictor(data: Data, kind: str, **changes: Any) -> Path:
     folder = data.path(f"predictor_{kind}")
     arguments = {
         "manifest": data.manifest,
-        "weights": write_trained(data.path(f"{kind}.safetensors"), kind),
+        "weights": write_trained(data.path(f"{kind}.safetensors"), kind, changes.get("network")),
         "folder": folder,
         "kind": kind,
         "network": NETWORKS[kind],

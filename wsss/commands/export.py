@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from wsss.commands import export_labels
+from wsss.commands import export_labels, export_model
 
 if TYPE_CHECKING:
     from wsss.commands import Subparsers
 
-EXPORTS = (export_labels,)  # what can be exported, a module each with `add_parser`
+EXPORTS = (export_labels, export_model)  # what can be exported, a module each with `add_parser`
 
 
 def add_parser(commands: Subparsers) -> None:
