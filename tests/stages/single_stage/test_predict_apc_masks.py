@@ -21,7 +21,7 @@ from wsss.artefacts.formats import (
 )
 from wsss.data.transforms import normalise, resize_square, to_tensor
 from wsss.methods.crf import dense_crf
-from wsss.models.apc import APCOutput, build_apc
+from wsss.models.apc import build_apc
 from wsss.stages.single_stage import predict_apc_masks
 
 PLAIN: dict[str, Any] = {"side": 48, "tags": False, "crf": None, "source": "decoder"}
@@ -135,18 +135,6 @@ def test_tags_of_a_split_without_labels_are_refused(data: Data, weights: Path) -
         run(data, weights, "untagged", path, tags=True)
     assert not data.path("untagged").exists()
     run(data, weights, "untagged", path)  # without tags they are not needed
-
-
-def test_the_decoder_is_enlarged_as_logits_and_the_patches_as_probabilities() -> None:
-    """By hand: between a sure cell and a hesitant one logits are averaged, not probabilities."""
-    logits = torch.tensor([[0.0, 0.0], [8.0, -1.0]]).reshape(1, 2, 1, 2)
-    scores = torch.tensor([[[0.1, 0.9], [0.7, 0.3]]])  # (1, N, C+1)
-    output = APCOutput(scores, scores, (1, 2), logits)
-    decoder, patches = (predict_apc_masks.SOURCES[name](output, (1, 4)) for name in ("decoder", "patches"))
-    quarter = torch.tensor([8.0, 0.75 * 8 - 0.25, 0.25 * 8 - 0.75, -1.0])
-    torch.testing.assert_close(decoder[1, 0], quarter.sigmoid())
-    torch.testing.assert_close(decoder.sum(0), torch.ones(1, 4))
-    torch.testing.assert_close(patches[1, 0], torch.tensor([0.9, 0.75, 0.45, 0.3]))
 
 
 def test_where_no_known_class_has_any_probability_background_wins(data: Data) -> None:
