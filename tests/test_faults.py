@@ -112,7 +112,7 @@ def terminal(
             config={},
             scriptdir=ROOT / "rules",
         )
-        groups = {"input": files, "output": outputs, "params": params}
+        groups = {"input": files, "output": outputs, "params": params, "wildcards": {}}
         for name, values in groups.items():
             setattr(job, name, Namedlist(fromdict=values))
         capsys.readouterr()
