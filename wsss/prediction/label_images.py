@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,7 +49,7 @@ def most_probable(answers: Iterable[Scored], crf: Crf) -> Iterator[Labels]:
     Yields:
         An image's label map, uint8 (H, W), in the order of the answers.
     """
-    return (found.labels for found in labelled(answers, crf))
+    return map(attrgetter("labels"), labelled(answers, crf))
 
 
 def labelled(answers: Iterable[Scored], crf: Crf, *, probabilities: bool = False) -> Iterator[Labelled]:

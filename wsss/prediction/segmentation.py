@@ -36,19 +36,20 @@ def best_logits(
     views = [(scale, flip) for scale in scales for flip in ((False, True) if mirror else (False,))]
     if not views:
         raise ValueError("scales: expected at least one")
-    best = _logits(model, images, stride, *views[0])
-    for view in views[1:]:
-        best = torch.maximum(best, _logits(model, images, stride, *view))
+    size, best = images.shape[2:], None
+    for scale, flip in views:
+        shown = resized(images, [max(1, round(side * scale)) for side in size])
+        cells = model.logits(shown.flip(-1) if flip else shown).float()  # (B, C+1, h, w)
+        logits = resized(_enlarged(cells, stride, shown.shape[2:], flip), size)
+        best = logits if best is None else torch.maximum(best, logits)
+    assert best is not None
     return best
 
 
-def _logits(model: Segmenter, images: Tensor, stride: int, scale: float, flip: bool) -> Tensor:
-    """Logits of one view at the images' size, (B, C+1, H, W), without those of the network's own padding."""
-    size = [max(1, round(side * scale)) for side in images.shape[2:]]
-    seen = resized(images, size)
-    cells = model.logits(seen.flip(-1) if flip else seen).float()  # (B, C+1, h, w)
+def _enlarged(cells: Tensor, stride: int, size: Sequence[int], flip: bool) -> Tensor:
+    """Logits of a view at its own size, turned back, without those of the network's own padding."""
     enlarged = resized(cells, [side * stride for side in cells.shape[2:]])[..., : size[0], : size[1]]
-    return resized(enlarged.flip(-1) if flip else enlarged, images.shape[2:])
+    return enlarged.flip(-1) if flip else enlarged
 
 
 def resized(tensor: Tensor, size: Sequence[int]) -> Tensor:

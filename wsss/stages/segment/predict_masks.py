@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from wsss.artefacts.class_maps import size_of
 from wsss.artefacts.formats import Labels, Manifest, PathLike, Record, read_image, read_manifest
 from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, label_shard
 from wsss.models.colours import with_colours
 from wsss.prediction.label_images import Scored, most_probable
-from wsss.prediction.scorers import load_segmenter, probabilities_of
+from wsss.prediction.scorers import load_segmenter
+from wsss.prediction.segmentation import resized
 
 
 @again_if_overtaken
@@ -75,5 +77,6 @@ def _predictions(
     """
     scorer = load_segmenter(weights, data, network, settings)
     for record in records:
-        probabilities = probabilities_of(scorer, read_image(record)[None])[0]  # (C+1, H, W)
+        scores = resized(scorer.scores(read_image(record)[None]), size_of(record))
+        probabilities = scorer.probabilities(scores)[0]  # (C+1, H, W)
         yield Scored(record, probabilities.cpu().numpy())

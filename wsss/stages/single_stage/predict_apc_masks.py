@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from wsss.artefacts.class_maps import size_of
 from wsss.artefacts.formats import ArtefactError, Manifest, PathLike, Record, read_image, read_manifest
 from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, label_shard
 from wsss.models.colours import with_colours
 from wsss.prediction.label_images import Scored, most_probable
-from wsss.prediction.scorers import load_apc, probabilities_of
+from wsss.prediction.scorers import load_apc
+from wsss.prediction.segmentation import resized
 
 
 @again_if_overtaken
@@ -76,7 +78,8 @@ def _predictions(
 ) -> Iterator[Scored]:
     scorer = load_apc(weights, data, network, settings)
     for record in records:
-        planes = probabilities_of(scorer, read_image(record)[None])[0]  # (C+1, H, W)
+        scores = resized(scorer.scores(read_image(record)[None]), size_of(record))
+        planes = scorer.probabilities(scores)[0]  # (C+1, H, W)
         yield _masked(record, planes) if settings["tags"] else Scored(record, planes.cpu().numpy())
 
 
