@@ -20,7 +20,7 @@ from tests.support.slurm_cluster import Cluster, ask, obstacle, wait_until
 from tests.support.small_disk import leave, small_disk
 from tests.support.tiny_run import ROOT, TARGETS, TinyRun, artefacts, command, session_checkout, tiny_run
 from wsss.artefacts.formats import read_table
-from wsss.artefacts.identity import identity_of, making
+from wsss.artefacts.identity import content_digest, identity_of, making
 from wsss.config.reading import read_config
 from wsss.stages.classify import extract_maps
 
@@ -322,8 +322,8 @@ def in_the_middle(run: Run, variant: str) -> int:
 @on_slurm
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_disturbed_training_ends_in_the_undisturbed_one_s_weights(faulty: Run, fault: str) -> None:
-    files = [(faulty.folder / name).read_bytes() for name in weights("undisturbed", fault)]
-    assert files[0] == files[1]
+    undisturbed, disturbed = (content_digest(faulty.folder / name) for name in weights("undisturbed", fault))
+    assert disturbed == undisturbed
 
 
 @on_slurm
