@@ -26,7 +26,7 @@ BOOKKEEPING = ("logs", "benchmarks")  # beside the data sets' folders
 # fmt: off
 PIPELINE = (
     "pretrain_network", "generate_sample", "render_masks", "convert_masks", "prepare_manifest",
-    "train_classifier", "train_apc", "extract_maps", "extract_patch_maps", "diffuse_cams",
+    "select_training", "train_classifier", "train_apc", "extract_maps", "extract_patch_maps", "diffuse_cams",
     "count_values", "choose_threshold",
     "make_irn_labels", "train_irn", "walk_cams", "count_seeds", "evaluate_seeds", "draw_curves",
     "make_pseudo_labels", "count_pseudo", "evaluate_pseudo", "predict_apc_masks", "copy_masks",
