@@ -1,25 +1,26 @@
-rule train_apc:
+rule train_single_stage:
     input:
         manifest="results/{dataset}/train.jsonl",
-        initial_file=plan.apc_file,
+        initial_file=plan.single_stage_file,
     output:
-        weights="results/{dataset}/seed{seed}/{apc}/weights.safetensors",
-        history="results/{dataset}/seed{seed}/{apc}/history.csv",
+        weights="results/{dataset}/seed{seed}/{single}/weights.safetensors",
+        history="results/{dataset}/seed{seed}/{single}/history.csv",
     log:
-        "results/logs/train_apc/{dataset}/seed{seed}/{apc}.log",
+        "results/logs/train_single_stage/{dataset}/seed{seed}/{single}.log",
     benchmark:
-        "results/benchmarks/train_apc/{dataset}/seed{seed}/{apc}.tsv"
+        "results/benchmarks/train_single_stage/{dataset}/seed{seed}/{single}.tsv"
     conda:
         "../envs/openmm.yaml"
-    threads: plan.training_threads("train_apc")
+    threads: plan.training_threads("train_single_stage")
     resources:
-        gpu=plan.training_gpus("train_apc"),
+        gpu=plan.training_gpus("train_single_stage"),
         nodes=1,
     params:
-        code=fingerprint("train_apc"),
-        network=lookup(dpath="apc/{apc}/network", within=config),
-        initial=lookup(dpath="apc/{apc}/initial", within=config),
-        training=lookup(dpath="apc/{apc}/training", within=config),
+        code=fingerprint("train_single_stage"),
+        kind=lookup(dpath="single_stage/{single}/kind", within=config),
+        network=lookup(dpath="single_stage/{single}/network", within=config),
+        initial=lookup(dpath="single_stage/{single}/initial", within=config),
+        training=lookup(dpath="single_stage/{single}/training", within=config),
         seed=plan.seed,
     script:
         "run_stage.py"
@@ -28,13 +29,13 @@ rule train_apc:
 rule extract_patch_maps:
     input:
         manifest="results/{dataset}/train.jsonl",
-        weights="results/{dataset}/seed{seed}/{apc}/weights.safetensors",
+        weights="results/{dataset}/seed{seed}/{single}/weights.safetensors",
     output:
-        maps="results/{dataset}/seed{seed}/{apc}/patches/none/maps/{shard}.safetensors",
+        maps="results/{dataset}/seed{seed}/{single}/patches/none/maps/{shard}.safetensors",
     log:
-        "results/logs/extract_patch_maps/{dataset}/seed{seed}/{apc}/{shard}.log",
+        "results/logs/extract_patch_maps/{dataset}/seed{seed}/{single}/{shard}.log",
     benchmark:
-        "results/benchmarks/extract_patch_maps/{dataset}/seed{seed}/{apc}/{shard}.tsv"
+        "results/benchmarks/extract_patch_maps/{dataset}/seed{seed}/{single}/{shard}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: plan.shard_threads
@@ -42,64 +43,67 @@ rule extract_patch_maps:
         gpu=plan.gpus,
     params:
         code=fingerprint("extract_patch_maps"),
-        network=lookup(dpath="apc/{apc}/network", within=config),
-        side=lookup(dpath="apc/{apc}/side", within=config),
+        kind=lookup(dpath="single_stage/{single}/kind", within=config),
+        network=lookup(dpath="single_stage/{single}/network", within=config),
+        side=lookup(dpath="single_stage/{single}/side", within=config),
         shard="{shard}",
     script:
         "run_stage.py"
 
 
-rule predict_apc_masks:
+rule predict_single_stage_masks:
     input:
         manifest=plan.split_manifest,
-        weights="results/{dataset}/seed{seed}/{apc}/weights.safetensors",
+        weights="results/{dataset}/seed{seed}/{single}/weights.safetensors",
     output:
-        labels=directory("results/{dataset}/seed{seed}/{apc}/{split}/{inference}/masks/{shard}"),
-        index="results/{dataset}/seed{seed}/{apc}/{split}/{inference}/masks/{shard}.jsonl",
+        labels=directory("results/{dataset}/seed{seed}/{single}/{split}/{inference}/masks/{shard}"),
+        index="results/{dataset}/seed{seed}/{single}/{split}/{inference}/masks/{shard}.jsonl",
     log:
-        "results/logs/predict_apc_masks/{dataset}/seed{seed}/{apc}/{split}/{inference}/{shard}.log",
+        "results/logs/predict_single_stage_masks/{dataset}/seed{seed}/{single}/{split}/{inference}/{shard}.log",
     benchmark:
-        "results/benchmarks/predict_apc_masks/{dataset}/seed{seed}/{apc}/{split}/{inference}/{shard}.tsv"
+        "results/benchmarks/predict_single_stage_masks/{dataset}/seed{seed}/{single}/{split}/{inference}/{shard}.tsv"
     wildcard_constraints:
-        inference=plan.pattern("apc_inferences"),
+        inference=plan.pattern("single_stage_inferences"),
     conda:
         "../envs/torch.yaml"
     threads: plan.shard_threads
     resources:
         gpu=plan.gpus,
     params:
-        code=fingerprint("predict_apc_masks"),
-        network=lookup(dpath="apc/{apc}/network", within=config),
-        settings=lookup(dpath="apc_inferences/{inference}", within=config),
+        code=fingerprint("predict_single_stage_masks"),
+        kind=lookup(dpath="single_stage/{single}/kind", within=config),
+        network=lookup(dpath="single_stage/{single}/network", within=config),
+        settings=lookup(dpath="single_stage_inferences/{inference}", within=config),
         split="{split}",
         shard="{shard}",
     script:
         "run_stage.py"
 
 
-rule evaluate_apc:
+rule evaluate_single_stage:
     input:
         manifest=plan.scored_manifest,
         counts=collect(
-            "results/{dataset}/seed{seed}/{apc}/{split}/{inference}/counts/{shard}.safetensors",
+            "results/{dataset}/seed{seed}/{single}/{split}/{inference}/counts/{shard}.safetensors",
             split=plan.scored_split,
             inference=plan.scored_inferences,
             shard=plan.scored_shards,
             allow_missing=True,
         ),
-        weights="results/{dataset}/seed{seed}/{apc}/weights.safetensors",
+        weights="results/{dataset}/seed{seed}/{single}/weights.safetensors",
     output:
-        scores="results/{dataset}/seed{seed}/{apc}/{score}_miou.json",
+        scores="results/{dataset}/seed{seed}/{single}/{score}_miou.json",
     log:
-        "results/logs/evaluate_apc/{dataset}/seed{seed}/{apc}/{score}.log",
+        "results/logs/evaluate_single_stage/{dataset}/seed{seed}/{single}/{score}.log",
     benchmark:
-        "results/benchmarks/evaluate_apc/{dataset}/seed{seed}/{apc}/{score}.tsv"
+        "results/benchmarks/evaluate_single_stage/{dataset}/seed{seed}/{single}/{score}.tsv"
     conda:
         "../envs/torch.yaml"
     resources:
         gpu=0,
     params:
-        code=fingerprint("evaluate_apc"),
+        code=fingerprint("evaluate_single_stage"),
+        kind=lookup(dpath="single_stage/{single}/kind", within=config),
         inferences=plan.scored_settings,
         main=plan.scored_main,
         split=plan.scored_split,
@@ -107,43 +111,43 @@ rule evaluate_apc:
         "run_stage.py"
 
 
-rule summarise_apc:
+rule summarise_single_stage:
     input:
         seed_scores=collect(
-            "results/{dataset}/seed{seed}/{apc}/patches/none/seed_miou.json",
-            apc=plan.apc_main,
+            "results/{dataset}/seed{seed}/{single}/patches/none/seed_miou.json",
+            single=plan.single_main,
             seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
             allow_missing=True,
         ),
         pseudo_scores=collect(
-            "results/{dataset}/seed{seed}/{apc}/pseudo_miou.json",
-            apc=plan.apc_main,
+            "results/{dataset}/seed{seed}/{single}/pseudo_miou.json",
+            single=plan.single_main,
             seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
             allow_missing=True,
         ),
         segmentation=collect(
-            "results/{dataset}/seed{seed}/{apc}/seg_miou.json",
-            apc=plan.apc_main,
+            "results/{dataset}/seed{seed}/{single}/seg_miou.json",
+            single=plan.single_main,
             seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
             allow_missing=True,
         ),
     output:
         scores=report(
             "results/{dataset}/apc/seg_miou.json",
-            caption="../report/apc_scores.rst",
+            caption="../report/single_stage_scores.rst",
             category="Scores",
             labels={"data set": "{dataset}", "system": "single stage"},
         ),
     log:
-        "results/logs/summarise_apc/{dataset}.log",
+        "results/logs/summarise_single_stage/{dataset}.log",
     benchmark:
-        "results/benchmarks/summarise_apc/{dataset}.tsv"
+        "results/benchmarks/summarise_single_stage/{dataset}.tsv"
     conda:
         "../envs/torch.yaml"
     resources:
         gpu=0,
     params:
-        code=fingerprint("summarise_apc"),
+        code=fingerprint("summarise_single_stage"),
         seeds=lookup(dpath="datasets/{dataset}/seeds", within=config),
     script:
         "run_stage.py"
@@ -152,14 +156,14 @@ rule summarise_apc:
 rule tabulate_ablations:
     input:
         scores=collect(
-            "results/{dataset}/seed{seed}/{apc}/seg_miou.json",
-            apc=plan.ablation,
+            "results/{dataset}/seed{seed}/{single}/seg_miou.json",
+            single=plan.ablation,
             seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
             allow_missing=True,
         ),
         pseudo=collect(
-            "results/{dataset}/seed{seed}/{apc}/pseudo_miou.json",
-            apc=plan.ablation,
+            "results/{dataset}/seed{seed}/{single}/pseudo_miou.json",
+            single=plan.ablation,
             seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
             allow_missing=True,
         ),
@@ -180,7 +184,7 @@ rule tabulate_ablations:
         gpu=0,
     params:
         code=fingerprint("tabulate_ablations"),
-        variants=plan.ablation_training,
+        variants=plan.ablation_settings,
         runs=lookup(dpath="datasets/{dataset}/seeds", within=config),
     script:
         "run_stage.py"

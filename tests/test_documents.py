@@ -141,7 +141,7 @@ def test_each_of_the_nine_questions_is_answered_with_a_file_and_what_is_in_it() 
         for number, answer in zip(answers[::2], answers[1::2], strict=True)
         if not any(": " in reference for reference in code_references(answer))
     ]
-    assert unnamed == ["9"]  # which leads to the example and its list of files
+    assert unnamed == []
     assert "extending.md#a-single-stage-method" in answers[-1]
 
 

@@ -15,14 +15,14 @@ from wsss.artefacts.identity import identity_of
 from wsss.diff import compare
 
 APC_AND_FOLLOWING = {
-    "train_apc",
+    "train_single_stage",
     "extract_patch_maps",
-    "predict_apc_masks",
+    "predict_single_stage_masks",
     "count_seeds",
     "count_predictions",
     "evaluate_seeds",
-    "evaluate_apc",
-    "summarise_apc",
+    "evaluate_single_stage",
+    "summarise_single_stage",
     "tabulate_ablations",
     "compare",
     "draw_comparison",

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "wsss"
-PURE = sorted([*PACKAGE.glob("methods/**/*.py"), *PACKAGE.glob("models/**/*.py")])
+PURE = sorted(
+    path for name in ("methods", "models", "single_stage") for path in PACKAGE.glob(f"{name}/**/*.py")
+)
 ABOVE = (
     "wsss.stages",
     "wsss.artefacts.formats",
@@ -44,12 +46,12 @@ def test_there_are_pure_modules() -> None:
 
 
 @pytest.mark.parametrize("path", PURE, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_methods_and_models_import_nothing_from_above(path: Path) -> None:
+def test_what_computes_imports_nothing_from_above(path: Path) -> None:
     assert [name for name in imports(path) if within(name, ABOVE)] == []
 
 
 @pytest.mark.parametrize("path", PURE, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_methods_and_models_open_no_files_and_write_no_logs(path: Path) -> None:
+def test_what_computes_opens_no_files_and_writes_no_logs(path: Path) -> None:
     assert [name for name in imports(path) if within(name, FILE_HANDLING)] == []
 
 

@@ -18,8 +18,8 @@ SHOWN = {
     "results/sample/examples.png": "by method adcam, the refined maps",
     CURVE: "classifier tiny by method adcam, refiner none, seed 0, against the background score",
     "results/sample/seg_miou.json": "Scores of the main chain on sample over the seeds 0",
-    "results/sample/apc/seg_miou.json": "Scores of the single stage (APC) on sample over the seeds 0",
-    "results/sample/apc/ablations.csv": "Variants of the single stage (APC) on sample",
+    "results/sample/apc/seg_miou.json": "Scores of the single stage on sample over the seeds 0",
+    "results/sample/apc/ablations.csv": "Variants of single stages, such as APC, on sample",
     "results/sample/compare.csv": "All compared systems on sample, seeds 0",
     "results/sample/compare.html": "up to 4 images side by side",
 }

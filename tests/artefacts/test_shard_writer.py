@@ -247,7 +247,7 @@ PARAMS: dict[str, dict[str, Any]] = {
         "network": CLASSIFIER,
         "views": {"scales": [1.0, 0.5], "mirror": True, "cached_neighbours": 60, "attention_steps": 1},
     },
-    "extract_patch_maps": {"network": APC, "side": 48},
+    "extract_patch_maps": {"kind": "apc", "network": APC, "side": 48},
     "diffuse_cams": {"settings": {"kind": "adcam", "neighbours": 20, "steps": 2}},
     "walk_cams": {"network": IRNET, "walk": {"radius": 3, "beta": 10, "log2_steps": 2}},
     "make_irn_labels": {
@@ -259,7 +259,8 @@ PARAMS: dict[str, dict[str, Any]] = {
         "settings": {"scales": [1.0], "mirror": False, "crf": None},
         "split": "val",
     },
-    "predict_apc_masks": {
+    "predict_single_stage_masks": {
+        "kind": "apc",
         "network": APC,
         "settings": {"side": 48, "tags": False, "crf": None, "source": "decoder"},
         "split": "val",
@@ -273,7 +274,7 @@ INPUTS = {
     "make_irn_labels": {"maps": "maps"},
     "make_pseudo_labels": {"maps": "maps"},
     "predict_masks": {"weights": "segmenter"},
-    "predict_apc_masks": {"weights": "apc"},
+    "predict_single_stage_masks": {"weights": "apc"},
 }
 OUTPUTS = {
     "extract_maps": ("cams", "attention"),
@@ -283,7 +284,7 @@ OUTPUTS = {
     "make_irn_labels": ("labels", "index"),
     "make_pseudo_labels": ("labels", "index"),
     "predict_masks": ("labels", "index"),
-    "predict_apc_masks": ("labels", "index"),
+    "predict_single_stage_masks": ("labels", "index"),
 }
 STAGES = sorted(PARAMS)
 

@@ -12,10 +12,11 @@ from tests.support.settings import CONFIG, valid
 from wsss.config.checks import check_config
 from wsss.config.configuration import Configuration
 from wsss.config.errors import ConfigError
-from wsss.config.systems import system_of
+from wsss.config.systems import asked_of, system_of
+from wsss.single_stage.registry import SOURCES
 
 ROOT = Path(__file__).parents[2]
-VOC_APC = ("datasets", "voc", "apc")
+VOC_SINGLE = ("datasets", "voc", "single_stage")
 VOC_SYSTEMS = ("datasets", "voc", "compare", "systems")
 SAMPLE = ("datasets", "sample", "compare")
 SYSTEM = (*SAMPLE, "systems", 6)  # AD-CAM without refinement
@@ -132,7 +133,7 @@ def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tupl
         (("refiners", "none"), CONFIG["refiners"]["irn"], "expected a refiner without a network"),
         (("refiners", "irn"), CONFIG["refiners"]["none"], "expected labels, network, initial"),
         (("methods", "cam", "kind"), "tscam", "methods.cam: expected the plain class maps"),
-        (("methods", "patches", "kind"), "cam", "methods.patches: expected the patch scores of apc's"),
+        (("methods", "patches", "kind"), "cam", "methods.patches: expected the scores of single_stage's"),
         (
             ("datasets", "voc", "main", "classifier"),
             "apc",
@@ -141,43 +142,76 @@ def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tupl
         (
             ("datasets", "voc", "main", "method"),
             "patches",
-            "expected 'patches' with variants of apc, and only",
+            "expected 'patches' with variants of single_stage, and only",
         ),
-        (("apc", "resnet50"), CONFIG["apc"]["apc"], "apc.resnet50: expected another name, a classifier has"),
-        (("apc", "apc", "training", "warm_up"), 15, "apc.apc.training.warm_up: expected fewer than all 15"),
-        (("apc", "apc", "training", "warm_up"), 14, None),
-        (("apc", "apc", "training", "decoder_start"), 15, "apc.apc.training.decoder_start: expected fewer"),
         (
-            ("apc", "apc_plain", "training", "beta"),
+            ("single_stage", "resnet50"),
+            CONFIG["single_stage"]["apc"],
+            "single_stage.resnet50: expected another name, a classifier has",
+        ),
+        (
+            ("single_stage", "apc_plain", "training", "beta"),
             0,
-            "voc.apc.ablation: expected beta above 0, for side_960_crf and side_960_crf_tags read the "
-            "decoder, found 0 in 'apc_plain'",
+            "voc.single_stage.ablation: expected beta above 0, for side_960_crf and side_960_crf_tags read "
+            "the decoder, found 0 in 'apc_plain'",
         ),
         (
-            ("apc_inferences", "side_800_crf", "side"),
+            ("single_stage_inferences", "side_800_crf", "side"),
             802,
-            "voc.apc.main: expected a multiple of the 16 pixels of a patch of 'apc', found "
-            "apc_inferences.side_800_crf.side 802",
+            "voc.single_stage.main: expected a multiple of the 16 pixels of a patch of 'apc', found "
+            "single_stage_inferences.side_800_crf.side 802",
         ),
         (
-            ("apc", "apc_max", "training", "side"),
+            ("single_stage", "apc_max", "training", "side"),
             385,
-            "datasets.voc.apc.ablation: expected a multiple of the 16 pixels",
+            "datasets.voc.single_stage.ablation: expected a multiple of the 16 pixels",
         ),
         # 'patch_size' of a hybrid counts cells of its convolutions: only the network itself knows the pixels
-        (("apc", "apc_nano_max", "training", "side"), 97, None),
-        ((*VOC_APC, "main"), "resnet50", "datasets.voc.apc.main: expected one of apc (apc_"),
-        ((*VOC_APC, "ablation"), ["apc", "acp"], "voc.apc.ablation: expected one of apc (apc_"),
-        ((*VOC_APC, "inference"), "nano_144", "voc.apc.inferences: expected the main one, 'nano_144', among"),
-        ((*VOC_APC, "inference"), "side_960_crf_tags", "voc.apc.inference: expected one without the image"),
-        ((*VOC_APC, "inferences"), ["single"], "voc.apc.inferences: expected one of apc_inferences"),
-        ((*VOC_APC, "pseudo"), ["single"], "voc.apc.pseudo: expected one of apc_inferences"),
-        (("apc_inferences", "side_960"), CONFIG["apc_inferences"]["side_800_crf"], "found the same for"),
-        (("datasets", "voc", "apc"), None, "compare.systems.APC: expected inferences for 'apc' in the data"),
+        (("single_stage", "apc_nano_max", "training", "side"), 97, None),
+        (
+            (*VOC_SINGLE, "main"),
+            "resnet50",
+            "datasets.voc.single_stage.main: expected one of single_stage (apc_",
+        ),
+        (
+            (*VOC_SINGLE, "ablation"),
+            ["apc", "acp"],
+            "voc.single_stage.ablation: expected one of single_stage (apc_",
+        ),
+        (
+            (*VOC_SINGLE, "inference"),
+            "nano_144",
+            "voc.single_stage.inferences: expected the main one, 'nano_144', among",
+        ),
+        (
+            (*VOC_SINGLE, "inference"),
+            "side_960_crf_tags",
+            "voc.single_stage.inference: expected one without the image",
+        ),
+        (
+            (*VOC_SINGLE, "inferences"),
+            ["single"],
+            "voc.single_stage.inferences: expected one of single_stage_inferences",
+        ),
+        (
+            (*VOC_SINGLE, "pseudo"),
+            ["single"],
+            "voc.single_stage.pseudo: expected one of single_stage_inferences",
+        ),
+        (
+            ("single_stage_inferences", "side_960"),
+            CONFIG["single_stage_inferences"]["side_800_crf"],
+            "found the same for",
+        ),
+        (
+            ("datasets", "voc", "single_stage"),
+            None,
+            "compare.systems.APC: expected inferences for 'apc' in the data",
+        ),
         (
             (*SYSTEM, "classifier"),
             "conformer",
-            "systems.AD-CAM.classifier: expected one of classifiers or apc",
+            "systems.AD-CAM.classifier: expected one of classifiers or single_stage",
         ),
         (
             (*SYSTEM, "method"),
@@ -200,7 +234,7 @@ def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tupl
             "systems.APC side 1120.inference: expected one without the image labels of val, found 'side_960",
         ),
         (
-            (*VOC_SYSTEMS, -1, "apc"),
+            (*VOC_SYSTEMS, -1, "single_stage"),
             "apc_max",
             "systems.APC side 1120.inference: expected one of ['side_960_crf'], as of 'apc_max', found",
         ),
@@ -226,12 +260,12 @@ def test_parts_that_do_not_fit_are_named(
 
 
 def test_a_decoder_that_learns_nothing_may_be_there_where_none_reads_it(config: dict[str, Any]) -> None:
-    config["apc"]["apc_nano_max"]["training"]["beta"] = 0
-    config["datasets"]["sample"]["apc"]["ablation"].remove("apc_nano_max")
-    with pytest.raises(ConfigError, match=r"systems\.APC max pooling\.apc: expected beta above 0"):
+    config["single_stage"]["apc_nano_max"]["training"]["beta"] = 0
+    config["datasets"]["sample"]["single_stage"]["ablation"].remove("apc_nano_max")
+    with pytest.raises(ConfigError, match=r"systems\.APC max pooling\.single_stage: expected beta above 0"):
         check_config(config)
     for name in ("nano_144_crf", "nano_144_crf_tags"):  # the only ones of other variants than the main one
-        config["apc_inferences"][name]["source"] = "patches"
+        config["single_stage_inferences"][name]["source"] = "patches"
     check_config(config)
 
 
@@ -258,7 +292,7 @@ def test_all_findings_come_in_one_error(config: dict[str, Any]) -> None:
         ("methods", "val"),
         ("segmenters", "irn"),
         ("classifiers", "truth"),
-        ("apc", "truth"),
+        ("single_stage", "truth"),
     ],
 )
 def test_names_of_the_results_own_folders_are_refused(
@@ -400,7 +434,7 @@ def test_patches_of_an_apc_variant_can_go_through_the_chain(config: dict[str, An
 @pytest.mark.parametrize(
     "system",
     [
-        {"name": "x", "apc": "apc_nano", "classifier": "conformer_nano"},
+        {"name": "x", "single_stage": "apc_nano", "classifier": "conformer_nano"},
         {"name": "x", "classifier": "conformer_nano", "method": "cam"},
         {
             "name": "x",
@@ -422,7 +456,7 @@ def test_a_system_is_a_whole_chain_or_a_variant_of_apc(
         Configuration.model_validate(config)
 
 
-@pytest.mark.parametrize("key", ["apc", "compare"])
+@pytest.mark.parametrize("key", ["single_stage", "compare"])
 def test_what_a_data_set_does_not_use_is_null_or_missing(mains: dict[str, Any], key: str) -> None:
     mains["datasets"]["voc"][key] = None
     Configuration.model_validate(mains)
@@ -432,11 +466,58 @@ def test_what_a_data_set_does_not_use_is_null_or_missing(mains: dict[str, Any], 
     check_config(mains)
 
 
+@pytest.mark.parametrize(
+    ("name", "asked", "message"),
+    [
+        ("apc_nano_plain", {}, None),
+        ("apc_nano", {}, "otherwise: expected other variants than the main one, found 'apc_nano'"),
+        ("nano", {}, "otherwise: expected one of single_stage (apc_average"),
+        (
+            "apc_nano_plain",
+            {"inference": "nano"},
+            "apc_nano_plain.inference: expected one of single_stage_inf",
+        ),
+        (
+            "apc_nano_plain",
+            {"inference": "nano_144_crf_tags"},
+            "plain.inference: expected one without the image",
+        ),
+        (
+            "apc_nano_plain",
+            {"pseudo": ["nano"]},
+            "apc_nano_plain.pseudo: expected one of single_stage_inferences",
+        ),
+    ],
+)
+def test_a_variant_may_be_asked_otherwise(
+    config: dict[str, Any], name: str, asked: dict[str, Any], message: str | None
+) -> None:
+    single = config["datasets"]["sample"]["single_stage"]
+    single["otherwise"] = {name: {"inference": "nano_144", "pseudo": ["side_960_crf_tags"], **asked}}
+    if message:
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            check_config(config)
+        return
+    check_config(config)
+    assert asked_of(name, single) == (["nano_144"], "nano_144", ["side_960_crf_tags"])
+    assert asked_of("apc_nano_max", single) == (["nano_144_crf"], "nano_144_crf", ["nano_144_crf_tags"])
+    system = system_of({"name": "x", "single_stage": name}, config["datasets"]["sample"])
+    assert (system.inference, system.pseudo) == ("nano_144", "side_960_crf_tags")
+
+
+def test_a_source_that_the_method_lacks_is_refused_where_it_is_asked_for(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SOURCES, "apc", ("patches",))
+    with pytest.raises(ConfigError, match=r"single_stage\.main: expected source patches of 'apc_nano', of "):
+        check_config(config)
+
+
 def test_variants_of_apc_differ_in_what_their_name_says(config: dict[str, Any]) -> None:
-    main = config["apc"]["apc"]
+    main = config["single_stage"]["apc"]
 
     def changes(name: str) -> dict[str, Any]:
-        variant = config["apc"][name]
+        variant = config["single_stage"][name]
         assert {**variant, "training": None} == {**main, "training": None}
         return {key: value for key, value in variant["training"].items() if value != main["training"][key]}
 

@@ -12,18 +12,23 @@ from wsss.config.classifiers import CnnNetwork, ConformerNetwork
 from wsss.config.fields import Settings
 from wsss.config.networks import Backbone
 from wsss.config.refiners import IrnBackbone
-from wsss.config.single_stage import ApcNetwork
 from wsss.methods.affinity import random_walk
 from wsss.models.apc import APC
 from wsss.models.backbones import TimmBackbone
 from wsss.models.cnn_classifier import CnnClassifier
 from wsss.models.conformer import Conformer
 from wsss.models.irnet import build_irnet
+from wsss.single_stage import apc
 
 
 @pytest.mark.parametrize(
     ("settings", "built"),
-    [(Backbone, TimmBackbone), (CnnNetwork, CnnClassifier), (ConformerNetwork, Conformer), (ApcNetwork, APC)],
+    [
+        (Backbone, TimmBackbone),
+        (CnnNetwork, CnnClassifier),
+        (ConformerNetwork, Conformer),
+        (apc.Network, APC),
+    ],
 )
 def test_defaults_are_those_of_the_network(settings: type[Settings], built: Callable[..., Any]) -> None:
     own = {name: field.default for name, field in settings.model_fields.items() if not field.is_required()}

@@ -9,6 +9,7 @@ from tests.support.settings import CONFIG, ROOT, refusal
 from wsss.config.errors import ConfigError
 from wsss.config.reading import lay_over, read_mapping, resolved
 
+APC = ("single_stage", "apc", "training")
 TRAINING = ("classifiers", "resnet50", "training")
 IRN = ("refiners", "irn")
 VOC = ("datasets", "voc")
@@ -56,6 +57,22 @@ def changed(keys: tuple[Any, ...], value: Any) -> dict[str, Any]:
             "x.pth",
             "initial: expected a file or timm, of which timm: false takes back a true that lies below, found",
         ),
+        (("single_stage", "apc", "kind"), "acp", "kind: expected one of 'apc', found 'acp'"),
+        (("single_stage", "apc", "kind"), GONE, "kind: expected a kind, found none"),
+        ((*APC, "warm_up"), 15, "training.warm_up: expected fewer than all 15 epochs, found 15"),
+        ((*APC, "decoder_start"), 15, "training.decoder_start: expected fewer than all 15 epochs, found 15"),
+        (
+            ("single_stage_inferences", "side_960", "source"),
+            "maps",
+            "source: expected 'decoder' or 'patches', f",
+        ),
+        ((*VOC, "apc"), {}, "voc.apc: unknown key; it is called 'single_stage' now"),
+        (
+            (*VOC, "compare", "systems", 3),
+            {"name": "x", "apc": "apc"},
+            "apc: unknown key; it is called 'single_st",
+        ),
+        (("execution", "gpus", "train_apc"), 2, "apc: unknown key; it is called 'train_single_stage' now"),
     ],
 )
 def test_one_path_and_what_is_allowed(keys: tuple[Any, ...], value: Any, said: str) -> None:
@@ -83,7 +100,17 @@ def test_what_many_inherit_is_named_once_where_it_was_written(dotted: bool) -> N
     config = read_mapping(ROOT / "config.yaml")
     training = {"training.epochs": 0} if dotted else {"training": {"epochs": 0}}
     name = "apc_max" if dotted else "apc"  # apc_max_plain extends the one, twenty variants the other
-    lay_over(config, {"apc": {name: training}})
+    lay_over(config, {"single_stage": {name: training}})
     with pytest.raises(ConfigError) as error:
         resolved(config)
-    assert str(error.value) == f"apc.{name}.training.epochs: expected at least 1, found 0"
+    assert str(error.value) == f"single_stage.{name}.training.epochs: expected at least 1, found 0"
+
+
+@pytest.mark.parametrize("section", ["apc", "apc_inferences"])
+def test_a_section_s_former_name_is_told_before_what_extends_its_variants(section: str) -> None:
+    config = read_mapping(ROOT / "config.yaml")
+    lay_over(config, {section: {"mine": {"extends": "apc"}}})
+    with pytest.raises(ConfigError) as error:
+        resolved(config)
+    now = section.replace("apc", "single_stage")
+    assert str(error.value) == f"{section}: unknown key; it is called {now!r} now"

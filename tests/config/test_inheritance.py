@@ -85,10 +85,11 @@ def test_what_cannot_be_extended_is_named(text: str, message: str) -> None:
 def test_what_a_user_changes_changes_in_all_that_extend_it(tmp_path: Path) -> None:
     overlay = tmp_path / "mine.yaml"
     overlay.write_text(
-        "apc: {apc: {training: {epochs: 6}}}\nclassifiers: {conformer_small: {training: {crop: 320}}}"
+        "single_stage: {apc: {training: {epochs: 6}}}\n"
+        "classifiers: {conformer_small: {training: {crop: 320}}}"
     )
     config = read_config([overlay])
-    epochs = {name: variant["training"]["epochs"] for name, variant in config["apc"].items()}
+    epochs = {name: variant["training"]["epochs"] for name, variant in config["single_stage"].items()}
     assert len(epochs) > 20
     assert set(epochs.values()) == {6}
     for name in ("conformer_small_coupled", "conformer_small_tscam", "conformer_tiny", "vit_tiny"):
@@ -98,7 +99,7 @@ def test_what_a_user_changes_changes_in_all_that_extend_it(tmp_path: Path) -> No
 
 def test_snakemake_lays_them_over_after_the_users_files(tmp_path: Path) -> None:
     overlay = tmp_path / "mine.yaml"
-    overlay.write_text("apc: {apc_nano: {training: {warm_up: 15}}}")
+    overlay.write_text("single_stage: {apc_nano: {training: {beta: 0.0}}}")
     command = [
         sys.executable,
         *("-m", "snakemake", "-n", "--cores", "1", "--snakefile"),
@@ -112,7 +113,8 @@ def test_snakemake_lays_them_over_after_the_users_files(tmp_path: Path) -> None:
     )
     assert run.returncode != 0
     for name in ("apc_nano", "apc_nano_max"):
-        assert f"apc.{name}.training.warm_up: expected fewer than all 15" in run.stdout + run.stderr
+        assert "expected beta above 0, for " in run.stdout + run.stderr
+        assert f"found 0.0 in {name!r}" in run.stdout + run.stderr
 
 
 def test_nothing_inherits_before_overlays_are_laid() -> None:

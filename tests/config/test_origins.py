@@ -74,7 +74,7 @@ def test_the_command_prints_what_the_rules_get(overlay: Path, capsys: pytest.Cap
     assert shown["datasets"] == {"mine": config["datasets"]["mine"]}
     for section in ("classifiers", "refiners", "segmenters"):
         assert shown[section] == {"own": config[section]["own"]}
-    assert set(shown["inferences"]) == {"own", "own_crf"} and set(shown["apc"]) == {"apc_own"}
+    assert set(shown["inferences"]) == {"own", "own_crf"} and set(shown["single_stage"]) == {"apc_own"}
 
 
 def test_the_command_prints_what_was_changed(overlay: Path, capsys: pytest.CaptureFixture[str]) -> None:

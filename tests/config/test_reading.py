@@ -37,10 +37,12 @@ def test_the_order_of_keys_is_no_difference() -> None:
 def test_open_mappings_have_one_order_too() -> None:
     config = read_mapping(ROOT / "config.yaml")
     arguments = {"num_heads": 3, "depth": 6, "inner": {"b": 1, "a": 2}}
-    lay_over(config, {"apc": {"apc_nano": {"network": {"arguments": arguments}}}})
-    one = resolved(config)["apc"]["apc_nano"]["network"]["arguments"]
-    lay_over(config, {"apc": {"apc_nano": {"network": {"arguments": turned(arguments)}}}})
-    assert json.dumps(one) == json.dumps(resolved(turned(config))["apc"]["apc_nano"]["network"]["arguments"])
+    lay_over(config, {"single_stage": {"apc_nano": {"network": {"arguments": arguments}}}})
+    one = resolved(config)["single_stage"]["apc_nano"]["network"]["arguments"]
+    lay_over(config, {"single_stage": {"apc_nano": {"network": {"arguments": turned(arguments)}}}})
+    assert json.dumps(one) == json.dumps(
+        resolved(turned(config))["single_stage"]["apc_nano"]["network"]["arguments"]
+    )
 
 
 def test_what_is_resolved_is_resolved() -> None:
@@ -53,7 +55,7 @@ def test_a_folder_needs_its_root_alone() -> None:
     check_config(config)
     mine = config["datasets"]["mine"]
     assert (mine["images"], mine["labels"], mine["masks"]) == ("images", "labels.csv", None)
-    assert mine["main"]["classifier"] == "own" and mine["apc"]["main"] == "apc_own"
+    assert mine["main"]["classifier"] == "own" and mine["single_stage"]["main"] == "apc_own"
     assert without_defaults(config)["datasets"]["mine"] == {"kind": "folder", "root": "data/mine"}
 
 

@@ -22,7 +22,9 @@ def test_they_are_timm_s_own() -> None:
 )
 def test_names_with_tags_of_the_hub_and_old_ones_are_known(name: str) -> None:
     assert (
-        check_timm_names({section: {} for section in ("classifiers", "refiners", "apc")} | segmenter(name))
+        check_timm_names(
+            {section: {} for section in ("classifiers", "refiners", "single_stage")} | segmenter(name)
+        )
         == []
     )
 
@@ -38,7 +40,7 @@ def segmenter(name: str) -> dict[str, Any]:
         ("classifiers", "resnet50", ()),
         ("classifiers", "resnet50_dinov2", ("vit",)),
         ("refiners", "irn", ("backbone",)),
-        ("apc", "apc", ()),
+        ("single_stage", "apc", ()),
     ],
 )
 def test_an_unknown_network_is_named_by_its_key_with_the_nearest(

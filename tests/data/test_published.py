@@ -19,6 +19,7 @@ ADCAM: dict[str, Any] = {
     "pixel_labels": False,
 }
 APC: dict[str, Any] = {
+    "single_stage": "apc",
     "network": VIT,
     "pooling": "adaptive_k",
     "alpha": 0.2,
@@ -87,6 +88,7 @@ def test_a_system_s_figures_on_voc(facts: dict[str, Any], expected: dict[str, An
         ("voc", {**ADCAM, "method": {**METHOD, "steps": 8}}),
         ("voc", {**APC, "network": {**VIT, "model": "vit_base_patch16_384.augreg_in1k"}}),
         ("voc", {**APC, "side": 384}),
+        ("voc", {**APC, "single_stage": "another"}),
         ("voc", {**APC, "alpha": 0.02, "beta": 0.01}),
         ("voc", {}),
     ],

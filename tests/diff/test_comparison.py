@@ -299,10 +299,10 @@ def test_tables_part_in_a_row(tmp_path: Path) -> None:
 
 def test_a_stage_is_known_by_its_header_wherever_it_lies(tmp_path: Path) -> None:
     data = Run(tmp_path / "a").write()
-    with making(Identity("train_apc", {"seed": "0", "apc": "mine"})):
+    with making(Identity("train_single_stage", {"seed": "0", "single": "mine"})):
         write_tensors(data / "somewhere/weights.safetensors", "weights", {})
     found = {finding.unit.place: finding.unit.rule for finding in compare(data, data).findings}
-    assert found["somewhere/weights.safetensors"] == "train_apc"
+    assert found["somewhere/weights.safetensors"] == "train_single_stage"
 
 
 # ------------------------------------------------------------------------------------------- the command line

@@ -68,7 +68,7 @@ def test_a_request_that_no_node_serves_would_wait_for_ever(look) -> None:
     jobs = look(CPU, GPU.replace("256000", "50000"))["jobs"]
     assert jobs.status == WARNING and "train_segmenter at try 2: 8 CPUs, 64000 MB" in jobs.found
     jobs = look(CPU, GPU.replace("4-00:00:00", "12:00:00"))["jobs"]
-    assert jobs.status == ERROR and "train_apc: 8 CPUs, 24000 MB, 1440 minutes, 1 GPU" in jobs.found
+    assert jobs.status == ERROR and "train_single_stage: 8 CPUs, 24000 MB, 1440 minutes, 1 GPU" in jobs.found
 
 
 def test_squeue_must_remember_jobs_until_the_first_look(look) -> None:
@@ -82,13 +82,13 @@ def test_squeue_must_remember_jobs_until_the_first_look(look) -> None:
 def test_a_profile_of_another_style(look, tmp_path: Path) -> None:
     settings = {
         "default-resources": ["slurm_partition=batch", "mem_mb=1000"],
-        "set-resources": ["train_apc:slurm_partition=a100", "train_apc:mem_mb=1e6*attempt"],
+        "set-resources": ["train_single_stage:slurm_partition=a100", "train_single_stage:mem_mb=1e6*attempt"],
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
     nodes = [CPU.replace("cpu|", "batch|"), GPU.replace("gpu|", "a100|", 1)]
     found = look(*nodes, profile=tmp_path)
     assert found["partitions"].status == OK
-    assert "train_apc: 8 CPUs, 1000000 MB" in found["jobs"].found
+    assert "train_single_stage: 8 CPUs, 1000000 MB" in found["jobs"].found
     assert look(*nodes, profile=tmp_path / "none")["cluster"].status == ERROR
 
 
@@ -122,7 +122,7 @@ def test_requests_grow_with_the_tries(tmp_path: Path) -> None:
     assert (first.gpus, first.cpus) == (1, 4)
     assert second.megabytes == 2 * first.megabytes > 0
     assert (asked["train_irn", 1].gpus, asked["train_irn", 1].cpus) == (4, 32)
-    assert asked["train_apc", 1].cpus == 8 and asked["make_pseudo_labels", 1].gpus == 0
+    assert asked["train_single_stage", 1].cpus == 8 and asked["make_pseudo_labels", 1].gpus == 0
     assert all(one.minutes > 0 and one.megabytes > 0 for one in asked.values())
     assert max(attempt for _, attempt in asked) == 4
 
@@ -140,25 +140,29 @@ def test_a_training_on_several_nodes_asks_each_for_its_share(tmp_path: Path) -> 
 
 def test_resources_are_what_snakemake_makes_of_them(tmp_path: Path) -> None:
     given = {
-        "train_apc": {"runtime": "1d", "mem": "16GB"},
+        "train_single_stage": {"runtime": "1d", "mem": "16GB"},
         "train_irn": {"mem_mb": "(3 + threads) * attempt"},
     }
     asked = requests(tmp_path, profile_of(tmp_path, retries=1, **{"set-resources": given}), {})
-    assert (asked["train_apc", 1].minutes, asked["train_apc", 1].megabytes) == (1440, 16000)
+    assert (asked["train_single_stage", 1].minutes, asked["train_single_stage", 1].megabytes) == (1440, 16000)
     assert asked["train_irn", 2].megabytes == 22
 
 
 def test_gpus_that_cannot_share_a_batch_are_not_compared(tmp_path: Path) -> None:
     overlay = tmp_path / "gpus.yaml"
-    overlay.write_text("execution: {gpus: {train_apc: 7}}")
+    overlay.write_text("execution: {gpus: {train_single_stage: 7}}")
     (said,) = read_requests(PROFILE, read_config([overlay]), [overlay], ROOT).unread
-    assert said.startswith("train_apc:") and "execution.gpus" in said
+    assert said.startswith("train_single_stage:") and "execution.gpus" in said
 
 
 def test_resources_that_were_not_compared_are_said(look, tmp_path: Path) -> None:
-    profile_of(tmp_path, **{"set-resources": {"train_apc": {"mem_mb": "input.size_mb"}}})
+    profile_of(tmp_path, **{"set-resources": {"train_single_stage": {"mem_mb": "input.size_mb"}}})
     verdict = look(CPU, GPU, profile=tmp_path)["jobs"]
-    assert verdict.status == WARNING and "not compared" in verdict.found and "train_apc: " in verdict.found
+    assert (
+        verdict.status == WARNING
+        and "not compared" in verdict.found
+        and "train_single_stage: " in verdict.found
+    )
 
 
 def test_a_profile_that_snakemake_refuses_is_an_error(look, tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_what_is_there_is_not_counted_again(tmp_path: Path) -> None:
 
 
 def test_seeds_multiply_and_shared_folders_count_once(tmp_path: Path) -> None:
-    voc = {**CONFIG["datasets"]["voc"], "apc": None, "compare": None}
+    voc = {**CONFIG["datasets"]["voc"], "single_stage": None, "compare": None}
     chain = {key: value for key, value in voc["main"].items() if key != "inference"}
     again = {"systems": [{"name": "again", **chain}], "sensitivity": [], "images": 1}
 

@@ -17,8 +17,8 @@ def results(folder: Path, name: str, seed: int, **wildcards: str) -> Path:
 
 
 def test_a_file_that_several_systems_share_is_found_once(tmp_path: Path) -> None:
-    shared = [results(tmp_path, f"{name}.json", 0, apc="apc", shard=name) for name in "ba"]
-    others = [results(tmp_path, "c.json", 1, apc="apc"), results(tmp_path, "d.json", 0, apc="apc_max")]
+    shared = [results(tmp_path, f"{name}.json", 0, single="apc", shard=name) for name in "ba"]
+    others = [results(tmp_path, "c.json", 1, single="apc"), results(tmp_path, "d.json", 0, single="apc_max")]
     assert find_all(by_run([*shared, *others, *shared]), 0, "apc") == shared
 
 

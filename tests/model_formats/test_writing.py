@@ -22,7 +22,7 @@ from wsss.model_formats.checking import Difference
 from wsss.model_formats.form import Pictures
 from wsss.model_formats.graphs import build_graph
 from wsss.model_formats.registry import FORMS
-from wsss.model_formats.writing import LONG_SIDE, ONE_PASS, export_model
+from wsss.model_formats.writing import LONG_SIDE, export_model, one_pass
 
 SHAPES = [(1, 70, 90), (4, 70, 90), (1, 33, 47), (2, 128, 64), (1, 5, 3), (1, 140, 211)]
 BACKBONES: dict[str, dict[str, Any]] = {
@@ -68,7 +68,7 @@ def batches(shapes: list[tuple[int, int, int]] = SHAPES) -> list[Pictures]:
 
 
 def assert_same(folder: Path, run: Run, kind: str, shapes: list[tuple[int, int, int]] = SHAPES) -> None:
-    predictor = load_predictor(folder, inference=ONE_PASS[kind])
+    predictor = load_predictor(folder, inference=one_pass(kind))
     for images in batches(shapes):
         found = run(images)
         assert found.dtype == np.float32

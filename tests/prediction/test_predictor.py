@@ -15,9 +15,9 @@ from wsss.config.errors import ConfigError
 from wsss.prediction import predictor as module
 from wsss.prediction.predictor import Predictor
 from wsss.stages.segment import predict_masks
-from wsss.stages.single_stage import predict_apc_masks
+from wsss.stages.single_stage import predict_single_stage_masks
 
-STAGES: dict[str, Any] = {"segmenter": predict_masks, "apc": predict_apc_masks}
+STAGES: dict[str, Any] = {"segmenter": predict_masks, "apc": predict_single_stage_masks}
 CRF = {"iterations": 2, "bilateral_sxy": 9}
 
 
@@ -48,6 +48,7 @@ def test_a_picture_is_labelled_as_by_the_stage(data: Data, kind: str, crf: Any) 
         index=data.path("masks.jsonl"),
         network=NETWORKS[kind],
         settings=settings,
+        **({} if kind == "segmenter" else {"kind": kind}),
         split="val",
         shard=SHARD,
     )

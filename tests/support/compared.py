@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
+from tests.support.apc_training import TRAINING
 from wsss.artefacts.formats import (
     Manifest,
     Record,
@@ -30,7 +31,7 @@ CLASSES = ("cat", "dog", "owl")
 SIZE = (24, 32)
 SHARDS = ("000of002", "001of002")
 VAL_SHARDS = ("000of001",)
-CHAIN: dict[str, Any] = {"classifier": "small", "apc": None, "inference": "crf", "pseudo": None}
+CHAIN: dict[str, Any] = {"classifier": "small", "single": None, "inference": "crf", "pseudo": None}
 SYSTEMS = (
     System(name="CAM", method="cam", refiner="none", segmenter=None, **CHAIN),
     System(name="AD-CAM", method="adcam", refiner="none", segmenter=None, **CHAIN),
@@ -54,14 +55,14 @@ JOBS = {
     "train_classifier": (60.0, 100.0),
     "train_irn": (30.0, 300.0),
     "train_segmenter": (90.0, 200.0),
-    "train_apc": (120.0, 400.0),
+    "train_single_stage": (120.0, 400.0),
     "extract_maps": (6.0, 50.0),
     "diffuse_cams": (3.0, 50.0),
     "make_irn_labels": (2.0, 50.0),
     "walk_cams": (4.0, 50.0),
     "make_pseudo_labels": (1.0, 50.0),
     "predict_masks": (3.0, 50.0),
-    "predict_apc_masks": (1.5, 50.0),
+    "predict_single_stage_masks": (1.5, 50.0),
 }
 
 
@@ -84,7 +85,8 @@ class Scene:
 
     def making(self, rule: str, run: int, **wildcards: str) -> AbstractContextManager[None]:
         """What is written in the block names such a job."""
-        return making(Identity(rule, {"dataset": "toy", "seed": str(run), **wildcards}))
+        settings = {"kind": "apc"} if rule == "train_single_stage" else {}
+        return making(Identity(rule, {"dataset": "toy", "seed": str(run), **wildcards}, settings))
 
     def some(self, arguments: Iterable[str]) -> dict[str, list[Path]]:
         return {argument: self.files[argument] for argument in arguments}
@@ -147,7 +149,9 @@ def make_scene(folder: Path, runs: Sequence[int] = (0,)) -> Scene:
 def predictor(system: System) -> dict[str, str]:
     """The wildcards of what segments images without labels."""
     return (
-        {"apc": system.apc} if system.apc else {"labeller": system.maps, "segmenter": str(system.segmenter)}
+        {"single": system.single}
+        if system.single
+        else {"labeller": system.maps, "segmenter": str(system.segmenter)}
     )
 
 
@@ -211,30 +215,30 @@ def _scores(scene: Scene, system: System, run: int, gain: float) -> None:
     thresholds = np.arange(6) / 10
     curve = {"threshold": thresholds, "miou": miou - (thresholds - 0.3) ** 2, "mean_fp": 0.2, "mean_fn": 0.3}
     write_table(scene.add("curves", f"seed{run}/{system.maps}/seed_curve.csv"), pd.DataFrame(curve))
-    rule = {"inference": "tagged"} if system.apc else {"threshold": 0.25, "threshold_chosen": "configured"}
+    rule = {"inference": "tagged"} if system.single else {"threshold": 0.25, "threshold_chosen": "configured"}
     pseudo = document(run, miou + 0.1, "labels of training images", "seed", **rule)
-    scored = {"apc": system.apc, "score": "pseudo"} if system.apc else variants
-    with scene.making("evaluate_apc" if system.apc else "evaluate_pseudo", run, **scored):
+    scored = {"single": system.single, "score": "pseudo"} if system.single else variants
+    with scene.making("evaluate_single_stage" if system.single else "evaluate_pseudo", run, **scored):
         write_json(scene.add("pseudo", f"seed{run}/{system.scored}/pseudo_miou.json"), pseudo)
     if system.segments:
         final = document(run, miou + 0.08, "predictions, made without image labels", "val", side=48)
         own = {key: final[key] for key in ("miou", "mean_fp", "mean_fn", "per_class", "side")}
         final |= {"inference": system.inference, "inferences": {system.inference: own}}
-        rule = "evaluate_apc" if system.apc else "evaluate_segmentation"
+        rule = "evaluate_single_stage" if system.single else "evaluate_segmentation"
         with scene.making(rule, run, **predictor(system)):
             write_json(scene.add("segmentation", f"seed{run}/{system.segmentation}/seg_miou.json"), final)
 
 
 def _times(scene: Scene, system: System, run: int) -> None:
-    once = {"train_apc" if system.apc else "train_classifier": system.classifier}
+    once = {"train_single_stage" if system.single else "train_classifier": system.classifier}
     parts: dict[str, str] = {}
-    if not system.apc:
+    if not system.single:
         parts = {"extract_maps": system.classifier, "diffuse_cams": f"{system.classifier}/{system.method}"}
         parts["make_pseudo_labels"] = system.maps
     if system.refiner == "irn":
         once |= {"train_irn": system.maps, "train_segmenter": system.segmentation}
         parts |= {rule: system.maps for rule in ("make_irn_labels", "walk_cams")}
-    predict = "predict_apc_masks" if system.apc else "predict_masks"
+    predict = "predict_single_stage_masks" if system.single else "predict_masks"
     tails = {rule: [folder] for rule, folder in once.items()}
     tails |= {rule: [f"{folder}/{shard}" for shard in SHARDS] for rule, folder in parts.items()}
     if system.segments:
@@ -261,13 +265,13 @@ def _pictures(scene: Scene, system: System, records: Sequence[Record], number: i
             tensors[f"{record.id}/maps"] = maps
             tensors[f"{record.id}/classes"] = torch.tensor(record.classes, dtype=torch.int64)
         run, first = scene.runs[0], {"classifier": system.classifier}
-        unrefined = {"apc": system.apc} if system.apc else {**first, "method": system.method}
+        unrefined = {"single": system.single} if system.single else {**first, "method": system.method}
         variants = {**first, "method": system.method, "refiner": system.refiner}
         with scene.making("walk_cams", run, **(unrefined if system.refiner == "none" else variants)):
             path = scene.add("maps", f"seed{run}/{system.maps}/maps/{shard}.safetensors")
             write_tensors(path, "maps", tensors)
-        labelled = {"apc": system.apc, "split": "train", "inference": str(system.pseudo)}
-        with scene.making("make_pseudo_labels", run, **(labelled if system.apc else variants)):
+        labelled = {"single": system.single, "split": "train", "inference": str(system.pseudo)}
+        with scene.making("make_pseudo_labels", run, **(labelled if system.single else variants)):
             _write_folder(scene, "label", f"seed{run}/{system.labels}/{shard}", part, number)
     if system.segments:
         for shard in VAL_SHARDS:
@@ -294,10 +298,11 @@ def _weights(scene: Scene) -> None:
         "train_classifier": {"classifier": "small"},
         "train_irn": {"classifier": "small", "method": "adcam", "refiner": "irn"},
         "train_segmenter": {"labeller": "small/adcam/irn", "segmenter": "deeplab"},
-        "train_apc": {"apc": "apc"},
+        "train_single_stage": {"single": "apc"},
     }
     for rule, wildcards in jobs.items():
-        params = {"initial": INITIAL, "network": {"kind": "conformer"}, "seed": scene.runs[0]}
+        network = {"kind": "conformer"}
+        params = {"initial": INITIAL, "network": network, "training": TRAINING, "seed": scene.runs[0]}
         name = "/".join((*wildcards.values(), *(["irn"] if rule == "train_irn" else [])))
         path = scene.add("weights", f"seed{scene.runs[0]}/{name}/weights.safetensors")
         with scene.making(rule, scene.runs[0], **wildcards):

@@ -36,7 +36,7 @@ from tests.support.trainings import (
 from wsss.artefacts.formats import open_tensors, read_table
 from wsss.data.sampler import BatchShare, PositionSampler
 from wsss.runtime import launch
-from wsss.stages.single_stage import train_apc
+from wsss.stages.single_stage import train_single_stage
 from wsss.training import Schedule, train
 from wsss.training.checkpoints import newest_whole
 from wsss.training.distributed import PATIENCE, as_one, joined
@@ -276,8 +276,9 @@ def weights(folder: Path) -> dict[str, Tensor]:
 
 def single_stage(folder: Path, data: Mapping[str, Any]) -> Path:
     """With dropout, an encoder that rests at first and a decoder with batch norm that joins later."""
-    train_apc.run(
+    train_single_stage.run(
         manifest=data["manifest"],
+        kind="apc",
         network=APC,
         initial=RANDOM,
         training={**TRAINING, "epochs": 3, "batch": 4, "accumulate": 1},

@@ -26,14 +26,20 @@ from tests.support.trainings import (
     refine,
     segment,
 )
-from wsss.stages.single_stage import train_apc
+from wsss.stages.single_stage import train_single_stage
 from wsss.training import STOPPED
 
 
-def train_single_stage(folder: Path, data: Mapping[str, Any]) -> Path:
+def train_apc_in_phases(folder: Path, data: Mapping[str, Any]) -> Path:
     """APC through its phases: frozen encoder, then the decoder, then all; accumulated gradients."""
-    settings = {"network": APC, "initial": RANDOM, "training": {**APC_TRAINING, "epochs": 4}, "seed": 1}
-    train_apc.run(manifest=data["manifest"], **settings, **outputs(folder))
+    settings = {
+        "kind": "apc",
+        "network": APC,
+        "initial": RANDOM,
+        "training": {**APC_TRAINING, "epochs": 4},
+        "seed": 1,
+    }
+    train_single_stage.run(manifest=data["manifest"], **settings, **outputs(folder))
     return folder
 
 
@@ -45,7 +51,7 @@ NETWORKS = {
         1,
     ),
     "deeplab": (partial(segment, training={**SEGMENTER_TRAINING, "iterations": 8}), 2),
-    "apc": (train_single_stage, 2),
+    "apc": (train_apc_in_phases, 2),
 }
 
 

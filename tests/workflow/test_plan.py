@@ -48,7 +48,7 @@ SKELETON = ("output", "log", "benchmark", "conda", "resources", "params", "scrip
 
 # As little as passes for a file of weights: planning looks at their beginnings and ends, not at tensors.
 STAND_INS = {".pth": b"\x80", ".safetensors": b"\x02\0\0\0\0\0\0\0{}"}
-TRAINED = ("classifiers", "refiners", "segmenters", "apc")
+TRAINED = ("classifiers", "refiners", "segmenters", "single_stage")
 
 
 def put_weights(folder: Path, config: dict[str, Any]) -> Path:
@@ -201,8 +201,8 @@ def test_patterns_match_the_configured_names_alone(plan: Plan) -> None:
     assert re.fullmatch(plan.walking_refiners(), "irn")
     assert re.fullmatch(plan.seeds(), "2") and not re.fullmatch(plan.seeds(), "3")
     assert not re.fullmatch(plan.pattern("methods"), "adcam/none")
-    assert re.fullmatch(plan.pattern("classifiers", "apc"), "apc_nano")
-    assert re.fullmatch(plan.pattern("classifiers", "apc"), "vit_tiny")
+    assert re.fullmatch(plan.pattern("classifiers", "single_stage"), "apc_nano")
+    assert re.fullmatch(plan.pattern("classifiers", "single_stage"), "vit_tiny")
     assert re.fullmatch(plan.map_methods(), "cam") and not re.fullmatch(plan.map_methods(), "patches")
 
 
@@ -272,24 +272,27 @@ def test_the_kind_of_data_set_decides(
     wildcards = SimpleNamespace(dataset=dataset)
     assert plan.source(wildcards) == source
     assert plan.gpus(wildcards) == gpus
-    assert (plan.training_threads("train_apc")(wildcards), plan.shard_threads(wildcards)) == threads
+    assert (plan.training_threads("train_single_stage")(wildcards), plan.shard_threads(wildcards)) == threads
 
 
-VARIANTS = {"classifier": "conformer_small", "refiner": "irn", "segmenter": "deeplabv2", "apc": "apc"}
+VARIANTS = {"classifier": "conformer_small", "refiner": "irn", "segmenter": "deeplabv2", "single": "apc"}
 
 
 def test_a_training_has_the_gpus_that_the_configuration_gives_it(config: dict[str, Any]) -> None:
-    config["execution"] = {"gpus": {"train_apc": 4, "train_segmenter": 5}}
+    config["execution"] = {"gpus": {"train_single_stage": 4, "train_segmenter": 5}}
     plan, voc = Plan(config), SimpleNamespace(dataset="voc", **VARIANTS)
     found = {rule: (plan.training_gpus(rule)(voc), plan.training_threads(rule)(voc)) for rule in TRAININGS}
     assert found == {
         "train_classifier": (1, 8),
         "train_irn": (1, 8),
         "train_segmenter": (5, 40),
-        "train_apc": (4, 32),
+        "train_single_stage": (4, 32),
     }
-    sample = SimpleNamespace(dataset="sample", apc="apc_nano")
-    assert (plan.training_gpus("train_apc")(sample), plan.training_threads("train_apc")(sample)) == (0, 1)
+    sample = SimpleNamespace(dataset="sample", single="apc_nano")
+    assert (
+        plan.training_gpus("train_single_stage")(sample),
+        plan.training_threads("train_single_stage")(sample),
+    ) == (0, 1)
 
 
 @pytest.mark.parametrize("rule", TRAININGS)
@@ -396,14 +399,14 @@ def test_initial_weights_of_the_user_s_own_are_files_that_training_waits_for(
         (tmp_path / "weights" / name).write_bytes(STAND_INS[".pth"])
     (tmp_path / "weights/vit_base.safetensors").write_bytes(STAND_INS[".safetensors"])
     config["segmenters"]["deeplabv2"]["initial"]["file"] = "weights/resnet101.pth"
-    config["apc"]["apc"]["initial"] = {"file": "weights/vit_base.safetensors"}
+    config["single_stage"]["apc"]["initial"] = {"file": "weights/vit_base.safetensors"}
     plan = Plan(config)
     wildcards = SimpleNamespace(classifier="conformer_small", refiner="irn", segmenter="deeplabv2")
     assert plan.classifier_file(wildcards) == ["weights/Conformer_small_patch16.pth"]
     assert plan.irn_file(wildcards) == []  # timm's own
     assert plan.segmenter_file(wildcards) == ["weights/resnet101.pth"]
-    assert plan.apc_file(SimpleNamespace(apc="apc")) == ["weights/vit_base.safetensors"]
-    assert plan.apc_file(SimpleNamespace(apc="apc_nano")) == []  # shipped
+    assert plan.single_stage_file(SimpleNamespace(single="apc")) == ["weights/vit_base.safetensors"]
+    assert plan.single_stage_file(SimpleNamespace(single="apc_nano")) == []  # shipped
     both = {part: {"file": f"weights/{part}.pth"} for part in ("cnn", "vit")}
     config["classifiers"]["resnet50_dinov2"]["initial"] = both
     pair = SimpleNamespace(classifier="resnet50_dinov2")
@@ -431,7 +434,7 @@ def test_the_splits_are_cut_each_for_itself(plan: Plan) -> None:
 
 
 def test_only_the_main_variant_of_apc_predicts_in_several_ways(plan: Plan) -> None:
-    scored = SimpleNamespace(dataset="voc", apc="apc", score="seg")
+    scored = SimpleNamespace(dataset="voc", single="apc", score="seg")
     assert [settings["side"] for settings in plan.scored_settings(scored).values()] == [
         640,
         800,
@@ -441,7 +444,7 @@ def test_only_the_main_variant_of_apc_predicts_in_several_ways(plan: Plan) -> No
         1120,
     ]
     assert plan.scored_main(scored) == "side_960_crf"
-    scored.apc = "apc_max"
+    scored.single = "apc_max"
     assert plan.scored_inferences(scored) == ["side_960_crf"]
     scored.score = "pseudo"
     assert plan.scored_inferences(scored) == [plan.scored_main(scored)] == ["side_960_crf_tags"]
@@ -449,10 +452,10 @@ def test_only_the_main_variant_of_apc_predicts_in_several_ways(plan: Plan) -> No
 
 def test_ablations_say_how_each_variant_is_trained(plan: Plan) -> None:
     wildcards = SimpleNamespace(dataset="sample")
-    training = plan.ablation_training(wildcards)
+    training = plan.ablation_settings(wildcards)
     assert list(training) == plan.ablation(wildcards)
-    assert training["apc_nano_max"]["pooling"]["kind"] == "max"
-    assert plan.apc_main(wildcards) in training
+    assert training["apc_nano_max"]["training"]["pooling"]["kind"] == "max"
+    assert plan.single_main(wildcards) in training
 
 
 def test_every_network_of_the_systems_is_named_once(plan: Plan) -> None:
@@ -468,18 +471,18 @@ def test_systems_reach_a_stage_as_fields(plan: Plan) -> None:
     wildcards = SimpleNamespace(dataset="voc")
     fields = plan.system_settings(wildcards)
     assert [System(**system) for system in fields] == plan.systems(wildcards)
-    assert fields[-1]["apc"] == fields[-1]["classifier"] == "apc"
+    assert fields[-1]["single"] == fields[-1]["classifier"] == "apc"
     assert fields[-1]["inference"] == "side_1120_crf"
-    assert fields[0]["apc"] is None and fields[0]["inference"] == "multi_crf"
+    assert fields[0]["single"] is None and fields[0]["inference"] == "multi_crf"
 
 
 def test_what_a_data_set_leaves_out_cannot_be_planned(config: dict[str, Any]) -> None:
-    config["datasets"]["voc"] |= {"apc": None, "compare": None}
+    config["datasets"]["voc"] |= {"single_stage": None, "compare": None}
     plan, wildcards = Plan(config), SimpleNamespace(dataset="voc")
     with pytest.raises(ConfigError, match=r"datasets\.voc\.compare: expected settings, found none"):
         plan.systems(wildcards)
-    with pytest.raises(ConfigError, match=r"datasets\.voc\.apc: expected settings, found none"):
-        plan.apc_main(wildcards)
+    with pytest.raises(ConfigError, match=r"datasets\.voc\.single_stage: expected settings, found none"):
+        plan.single_main(wildcards)
 
 
 # Dry runs
@@ -522,11 +525,11 @@ def test_dry_run_of_the_sample_s_comparison(tmp_path: Path) -> None:
         "train_segmenter": segmenters,
         "predict_masks": 2 * segmenters,
         "evaluate_segmentation": segmenters,
-        "train_apc": apcs,
+        "train_single_stage": apcs,
         "extract_patch_maps": apcs,
-        "predict_apc_masks": apcs + apcs + 1,  # of train and of val, the main variant's twice
+        "predict_single_stage_masks": apcs + apcs + 1,  # of train and of val, the main variant's twice
         "count_predictions": 2 * segmenters + apcs + apcs + 1,
-        "evaluate_apc": 2 * apcs,
+        "evaluate_single_stage": 2 * apcs,
         "count_seeds": labelled + sweeps + apcs,
         "evaluate_seeds": labelled + sweeps + apcs,
         "compare": 1,
@@ -553,14 +556,14 @@ def test_dry_run_of_apc_trains_no_classifier(tmp_path: Path, fewer: Path) -> Non
     assert planned == {
         "prepare_manifest": 1,
         "select_training": 1,
-        "train_apc": seeds,
+        "train_single_stage": seeds,
         "extract_patch_maps": 3 * seeds,
         "count_seeds": 3 * seeds,
         "evaluate_seeds": seeds,
-        "predict_apc_masks": (3 + 6 * 2) * seeds,
+        "predict_single_stage_masks": (3 + 6 * 2) * seeds,
         "count_predictions": (3 + 6 * 2) * seeds,
-        "evaluate_apc": 2 * seeds,
-        "summarise_apc": 1,
+        "evaluate_single_stage": 2 * seeds,
+        "summarise_single_stage": 1,
     }
 
 
@@ -570,10 +573,10 @@ def test_dry_run_of_the_ablations(tmp_path: Path, fewer: Path) -> None:
     assert planned == {
         "prepare_manifest": 1,
         "select_training": 1,
-        "train_apc": runs,
-        "predict_apc_masks": 3 * runs + 2 * runs + 5 * 2 * 2,  # the main variant's five further ways
+        "train_single_stage": runs,
+        "predict_single_stage_masks": 3 * runs + 2 * runs + 5 * 2 * 2,  # the main variant's five further ways
         "count_predictions": 3 * runs + 2 * runs + 5 * 2 * 2,
-        "evaluate_apc": 2 * runs,
+        "evaluate_single_stage": 2 * runs,
         "tabulate_ablations": 1,
     }
 
@@ -586,7 +589,7 @@ def test_dry_run_of_the_large_comparisons(tmp_path: Path, fewer: Path) -> None:
     assert planned["train_classifier"] == 2 * 2 * 4
     assert planned["train_irn"] == 2 * 2 * 8
     assert planned["train_segmenter"] == 2 * 2 * 2 * 8
-    assert planned["train_apc"] == 2 * 2 * 12
+    assert planned["train_single_stage"] == 2 * 2 * 12
 
 
 def test_dry_run_of_data_set_thresholds(tmp_path: Path, fewer: Path) -> None:
@@ -606,7 +609,9 @@ def test_dry_run_of_apc_s_patches_through_the_chain(tmp_path: Path) -> None:
     run = "results/sample/seed0/apc_nano/patches/irn_nano"
     targets = [f"{run}/deeplab_nano/seg_miou.json", f"{run}/seed_curve.svg"]
     planned = jobs(tmp_path, "--", *targets)
-    assert {"train_apc", "extract_patch_maps", "train_irn", "walk_cams", "train_segmenter"} <= set(planned)
+    assert {"train_single_stage", "extract_patch_maps", "train_irn", "walk_cams", "train_segmenter"} <= set(
+        planned
+    )
     assert not {"train_classifier", "extract_maps", "diffuse_cams"} & set(planned)
 
 
@@ -624,10 +629,10 @@ def test_methods_are_for_one_kind_of_network(tmp_path: Path, maps: str) -> None:
 
 def test_what_is_null_is_named(tmp_path: Path) -> None:
     overlay = tmp_path / "without.yaml"
-    overlay.write_text("datasets: {sample: {apc: null, compare: null}}\n")
+    overlay.write_text("datasets: {sample: {single_stage: null, compare: null}}\n")
     result = snakemake("-n", "--configfile", overlay, "--", "results/sample/apc/seg_miou.json")
     assert result.returncode != 0
-    assert "datasets.sample.apc: expected settings, found none" in result.stdout
+    assert "datasets.sample.single_stage: expected settings, found none" in result.stdout
 
 
 def test_dry_run_of_every_data_set(tmp_path: Path, fewer: Path) -> None:
@@ -635,7 +640,7 @@ def test_dry_run_of_every_data_set(tmp_path: Path, fewer: Path) -> None:
     place = put_weights(tmp_path / "place", CONFIG)
     planned = jobs(place, "--configfile", fewer, "--", *targets)
     assert {"render_masks", "generate_sample", "summarise_seeds"} <= set(planned)
-    assert not {"train_apc", "compare"} & set(planned)
+    assert not {"train_single_stage", "compare"} & set(planned)
 
 
 def test_masks_of_other_values_are_converted_first(tmp_path: Path) -> None:
@@ -773,8 +778,8 @@ def test_a_training_on_several_nodes_starts_by_the_launcher_of_the_cluster(runne
 def test_a_training_on_fewer_gpus_than_configured_says_so(
     runner: ModuleType, logging_to: Callable[[], str]
 ) -> None:
-    config = {"execution": {"gpus": {"train_apc": 4}}}
-    job = SimpleNamespace(rule="train_apc", resources=SimpleNamespace(gpu=2), config=config)
+    config = {"execution": {"gpus": {"train_single_stage": 4}}}
+    job = SimpleNamespace(rule="train_single_stage", resources=SimpleNamespace(gpu=2), config=config)
     assert runner.sharing_gpus(job) == 2
     assert "trains on 2 of the 4 GPUs of execution.gpus" in logging_to()
     assert runner.sharing_gpus(SimpleNamespace(rule="walk_cams", resources=SimpleNamespace(gpu=2))) == 0

@@ -40,8 +40,8 @@ def test_the_single_stage() -> None:
     assert plan.weights(asked) == f"{RUN}/apc_nano/weights.safetensors"
     assert plan.scores(asked) == f"{RUN}/apc_nano/seg_miou.json"
     assert plan.ancestors(asked) == []
-    assert plan.network(asked) == CONFIG["apc"]["apc_nano"]["network"]
-    assert plan.inference(asked) == CONFIG["apc_inferences"]["nano_144_crf"]
+    assert plan.network(asked) == CONFIG["single_stage"]["apc_nano"]["network"]
+    assert plan.inference(asked) == CONFIG["single_stage_inferences"]["nano_144_crf"]
     assert plan.labels(asked) == {"system": "apc_nano", "supervision": "image labels"}
 
 

@@ -27,7 +27,7 @@ CHUNK = 2**20  # bytes read at once
 # The wildcards that tell a rule's results of one run apart, in the order of their paths.
 CHAIN = (
     "classifier",
-    "apc",
+    "single",
     "method",
     "refiner",
     "labeller",

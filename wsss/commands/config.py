@@ -63,13 +63,13 @@ def used(settings: Config, config: Config, name: str) -> dict[str, Any]:
         name: The data set.
     """
     dataset = config["datasets"][name]
-    single = dataset["apc"] or {}
+    single = dataset["single_stage"] or {}
     names = {
         "datasets": [name],
         **{f"{part}s": [dataset["main"][part]] for part in Chain._fields},
         "inferences": dataset["inferences"],
-        "apc": [single["main"]] if single else [],
-        "apc_inferences": [*single["inferences"], *single["pseudo"]] if single else [],
+        "single_stage": [single["main"]] if single else [],
+        "single_stage_inferences": [*single["inferences"], *single["pseudo"]] if single else [],
     }
     chosen = {
         section: {variant: settings[section][variant] for variant in variants if variant in settings[section]}

@@ -23,8 +23,8 @@ Write the network of a predictor as one file that labels pictures without this p
   torchscript .pt      torch, in Python and C++
 
 Pictures go in as they are decoded, uint8 RGB (batch, height, width, 3) of any size: the normalisation is
-inside, and so is APC's resizing. Probabilities of the classes come out at the pictures' size. It is one pass:
-no further scales, no mirror images, no CRF. Class names and the rest are in the file's metadata.
+inside, and so is a single stage's resizing. Probabilities of the classes come out at the pictures' size. It
+is one pass: no further scales, no mirror images, no CRF. Class names and the rest are in the file's metadata.
 
 The file is compared with the predictor on random pictures of several sizes and on those that --check names;
 one that differs is not written.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 
 from wsss.config.errors import ConfigError
-from wsss.config.systems import PATCHES, TRUTH, Chain, Config, val_inferences
+from wsss.config.systems import PATCHES, TRUTH, Chain, Config, asked_of
 from wsss.config.thresholds import UNREFINED, check_refiners, check_thresholds, unsuited
 from wsss.config.timm_names import check_timm_names
 from wsss.methods.class_maps.registry import CHECKS, NEED_ATTENTION
+from wsss.single_stage.registry import CHECKS as SINGLE_CHECKS
+from wsss.single_stage.registry import SOURCES
 
 WITHOUT_ATTENTION = ("cnn",)  # kinds of classifier
 COARSER_THAN_TOKENS = 32  # output stride of the published Conformer, whose tokens are 16 pixels wide
@@ -18,12 +19,12 @@ PLAIN = "cam"
 # Methods whose maps are taken under their own name, which paths and pictures rely on.
 FIXED_METHODS = {
     PLAIN: "the plain class maps, which pictures show beside the method's",
-    PATCHES: "the patch scores of apc's variants",
+    PATCHES: "the scores of single_stage's variants",
 }
 # Folders that lie beside those named after a section's variants.
 FOLDERS = {
     "classifiers": (TRUTH,),
-    "apc": (TRUTH,),
+    "single_stage": (TRUTH,),
     "datasets": ("logs", "benchmarks", "pretrain"),
     "methods": ("cams", "attention", "events", "train", "val", "test"),
     "segmenters": (
@@ -48,7 +49,9 @@ def check_config(config: Config) -> None:
     Raises:
         ConfigError: Lists every finding with its key.
     """
-    findings = check_refiners(config) + _check_names(config) + _check_apc(config) + check_timm_names(config)
+    findings = (
+        check_refiners(config) + _check_names(config) + _check_single_names(config) + check_timm_names(config)
+    )
     findings += [
         f"methods.{name}: expected {meaning}"
         for name, meaning in FIXED_METHODS.items()
@@ -70,21 +73,12 @@ def _check_names(config: Config) -> list[str]:
     ]
 
 
-def _check_apc(config: Config) -> list[str]:
-    findings = [
-        f"apc.{name}: expected another name, a classifier has this one"
-        for name in config["apc"]
+def _check_single_names(config: Config) -> list[str]:
+    return [
+        f"single_stage.{name}: expected another name, a classifier has this one"
+        for name in config["single_stage"]
         if name in config["classifiers"]
     ]
-    for name, variant in config["apc"].items():
-        training = variant["training"]
-        findings += [
-            f"apc.{name}.training.{key}: expected fewer than all {training['epochs']} epochs, "
-            f"found {training[key]}"
-            for key in ("warm_up", "decoder_start")
-            if training[key] >= training["epochs"]
-        ]
-    return findings
 
 
 def _check_dataset(config: Config, dataset: Config) -> list[str]:
@@ -97,7 +91,8 @@ def _check_dataset(config: Config, dataset: Config) -> list[str]:
     findings += _check_inferences(config, "inferences", "inferences", inferences, main["inference"])
     findings = findings or _check_chain(config, "main", main)
     findings += check_thresholds(config, dataset)
-    single = [] if dataset.get("apc") is None else _check_single_stage(config, dataset["apc"])
+    used = dataset.get("single_stage")
+    single = [] if used is None else _check_single_stage(config, used)
     if findings or single or dataset.get("compare") is None:
         return findings + single
     return _check_comparison(config, dataset)
@@ -129,69 +124,67 @@ def _check_inferences(
 
 
 def _check_single_stage(config: Config, single: Config) -> list[str]:
-    section = "apc_inferences"
+    key, section, variants = "single_stage", "single_stage_inferences", ("single_stage",)
     findings = [
-        *_unknown(config, "apc.main", ("apc",), [single["main"]]),
-        *_unknown(config, "apc.ablation", ("apc",), single["ablation"]),
-        *_check_inferences(config, "apc.inferences", section, single["inferences"], single["inference"]),
-        *_check_inferences(config, "apc.pseudo", section, single["pseudo"], None),
+        *_unknown(config, f"{key}.main", variants, [single["main"]]),
+        *_unknown(config, f"{key}.ablation", variants, single["ablation"]),
+        *_check_inferences(config, f"{key}.inferences", section, single["inferences"], single["inference"]),
+        *_check_inferences(config, f"{key}.pseudo", section, single["pseudo"], None),
     ]
-    findings = findings or _check_untagged(config, "apc.inference", single["inference"])
+    findings = findings or _check_untagged(config, f"{key}.inference", single["inference"])
+    findings = findings or _check_otherwise(config, f"{key}.otherwise", single)
     return findings or [
-        *_check_reading(config, "apc.main", single["main"], [*single["inferences"], *single["pseudo"]]),
+        *_check_asked(config, f"{key}.main", single["main"], single),
         *(
             finding
             for variant in single["ablation"]
-            for finding in _check_reading(
-                config, "apc.ablation", variant, [single["inference"], *single["pseudo"]]
-            )
+            if variant != single["main"]
+            for finding in _check_asked(config, f"{key}.ablation", variant, single)
         ),
     ]
 
 
+def _check_otherwise(config: Config, key: str, single: Config) -> list[str]:
+    """Findings of variants that the data set asks in ways of their own."""
+    section, findings = "single_stage_inferences", []
+    for name, asked in single.get("otherwise", {}).items():
+        findings += _unknown(config, key, ("single_stage",), [name])
+        wrong = [
+            *_unknown(config, f"{key}.{name}.inference", (section,), [asked["inference"]]),
+            *_check_inferences(config, f"{key}.{name}.pseudo", section, asked["pseudo"], None),
+        ]
+        findings += wrong or _check_untagged(config, f"{key}.{name}.inference", asked["inference"])
+        if name == single["main"]:
+            findings.append(f"{key}: expected other variants than the main one, found {name!r}")
+    return findings
+
+
 def _check_untagged(config: Config, key: str, inference: str) -> list[str]:
     """Findings of a score of val that would rest on val's image labels."""
-    if not config["apc_inferences"][inference]["tags"]:
+    if not config["single_stage_inferences"][inference]["tags"]:
         return []
     return [f"{key}: expected one without the image labels of val, found {inference!r} (tags: true)"]
 
 
+def _check_asked(config: Config, key: str, variant: str, single: Config) -> list[str]:
+    """Findings of a variant of a single-stage method under the ways in which the data set asks it."""
+    asked = asked_of(variant, single)
+    return _check_reading(config, key, variant, [*asked.val, *asked.pseudo])
+
+
 def _check_reading(config: Config, key: str, variant: str, inferences: Sequence[str]) -> list[str]:
-    """Findings of a variant of APC that is asked to predict in these ways."""
-    return _check_decoder(config, key, variant, inferences) + _check_sides(config, key, variant, inferences)
-
-
-def _check_sides(config: Config, key: str, variant: str, inferences: Sequence[str]) -> list[str]:
-    """Findings of images that the patches would not cover, where timm's name of the network tells the patch.
-
-    That of a hybrid, whose patches are of a convolution's output, does not; the training refuses its sides.
-    """
-    settings = config["apc"][variant]
-    if not (named := re.search(r"patch(\d+)", settings["network"]["model"])):
-        return []
-    patch = settings["network"]["arguments"].get("patch_size") or int(named[1])
-    sides = {
-        f"apc.{variant}.side": settings["side"],
-        f"apc.{variant}.training.side": settings["training"]["side"],
-    }
-    sides |= {f"apc_inferences.{name}.side": config["apc_inferences"][name]["side"] for name in inferences}
-    return [
-        f"{key}: expected a multiple of the {patch} pixels of a patch of {variant!r}, found {where} {side}"
-        for where, side in sides.items()
-        if side % patch
+    """Findings of a variant that is asked to predict in these ways."""
+    settings = config["single_stage"][variant]
+    kind, ways = settings["kind"], {name: config["single_stage_inferences"][name] for name in inferences}
+    findings = [
+        f"{key}: expected source {' or '.join(SOURCES[kind])} of {variant!r}, of kind {kind}, found "
+        f"{way['source']} in {name}"
+        for name, way in ways.items()
+        if way["source"] not in SOURCES[kind]
     ]
-
-
-def _check_decoder(config: Config, key: str, variant: str, inferences: Sequence[str]) -> list[str]:
-    """Findings of a decoder that is read and, its loss weighing nothing, was never trained."""
-    readers = [name for name in inferences if config["apc_inferences"][name]["source"] == "decoder"]
-    beta = config["apc"][variant]["training"]["beta"]
-    if beta > 0 or not readers:
-        return []
-    return [
-        f"{key}: expected beta above 0, for {' and '.join(readers)} read the decoder, "
-        f"found {beta} in {variant!r}"
-    ]
+    if findings or kind not in SINGLE_CHECKS:
+        return findings
+    return SINGLE_CHECKS[kind](key, variant, settings, ways)
 
 
 def _check_comparison(config: Config, dataset: Config) -> list[str]:
@@ -214,14 +207,15 @@ def _check_comparison(config: Config, dataset: Config) -> list[str]:
 
 
 def _check_system(config: Config, key: str, system: Config, dataset: Config) -> list[str]:
-    if "apc" in system:
-        single = dataset.get("apc")
+    if "single_stage" in system:
+        single = dataset.get("single_stage")
         if single is None:
-            return [f"{key}: expected inferences for {system['apc']!r} in the data set's apc, found none"]
+            wanted = f"inferences for {system['single_stage']!r} in the data set's single_stage"
+            return [f"{key}: expected {wanted}, found none"]
         return _check_single_system(config, key, system, single)
     segmenters = [system["segmenter"]] if system["segmenter"] else []
     findings = [
-        *_unknown(config, f"{key}.classifier", ("classifiers", "apc"), [system["classifier"]]),
+        *_unknown(config, f"{key}.classifier", ("classifiers", "single_stage"), [system["classifier"]]),
         *_unknown(config, f"{key}.method", ("methods",), [system["method"]]),
         *_unknown(config, f"{key}.refiner", ("refiners",), [system["refiner"]]),
         *_unknown(config, f"{key}.segmenter", ("segmenters",), segmenters),
@@ -230,25 +224,26 @@ def _check_system(config: Config, key: str, system: Config, dataset: Config) -> 
 
 
 def _check_single_system(config: Config, key: str, system: Config, single: Config) -> list[str]:
-    """Findings of a variant of APC, and of how its row is to be predicted."""
-    if findings := _unknown(config, f"{key}.apc", ("apc",), [system["apc"]]):
+    """Findings of a variant of a single-stage method, and of how its row is to be predicted."""
+    variant = system["single_stage"]
+    if findings := _unknown(config, f"{key}.single_stage", ("single_stage",), [variant]):
         return findings
-    inference = system.get("inference") or single["inference"]
-    made = val_inferences(system["apc"], single)
-    if inference not in made:
-        return [f"{key}.inference: expected one of {made}, as of {system['apc']!r}, found {inference!r}"]
+    asked = asked_of(variant, single)
+    inference = system.get("inference") or asked.inference
+    if inference not in asked.val:
+        return [f"{key}.inference: expected one of {asked.val}, as of {variant!r}, found {inference!r}"]
     findings = _check_untagged(config, f"{key}.inference", inference)
-    return findings or _check_reading(config, f"{key}.apc", system["apc"], [inference, *single["pseudo"]])
+    return findings or _check_reading(config, f"{key}.single_stage", variant, [inference, *asked.pseudo])
 
 
 def _check_chain(config: Config, key: str, chain: Config) -> list[str]:
     """Findings of a method that does not fit its classifier or refiner; ``key`` is where they are named."""
     findings = _check_maps(config, key, chain)
     method, asks = config["methods"][chain["method"]], f"{key}.method: {chain['method']!r}"
-    single = chain["classifier"] in config["apc"]
+    single = chain["classifier"] in config["single_stage"]
     if single or method["kind"] == PATCHES:
         fits = single and chain["method"] == PATCHES
-        needed = f"expected {PATCHES!r} with variants of apc, and only with them; found classifier"
+        needed = f"expected {PATCHES!r} with variants of single_stage, and only with them; found classifier"
         return findings if fits else [f"{asks}: {needed} {chain['classifier']!r}"]
     classifier = config["classifiers"][chain["classifier"]]
     views, kind = classifier["views"], method["kind"]

@@ -20,7 +20,7 @@ from wsss.config.methods import Method
 from wsss.config.networks import Backbone, Coloured
 from wsss.config.refiners import Refiner
 from wsss.config.segmenters import Inference, Segmenter
-from wsss.config.single_stage import Apc, ApcInference
+from wsss.config.single_stage import SingleStage, SingleStageInference
 
 
 class Sweep(Settings):
@@ -88,7 +88,7 @@ class Gpus(Settings):
     train_classifier: Count = 1
     train_irn: Count = 1
     train_segmenter: Count = 1
-    train_apc: Count = 1
+    train_single_stage: Count = 1
 
 
 class Execution(Settings):
@@ -108,8 +108,8 @@ class Configuration(Settings):
     refiners: Annotated[dict[Name, Refiner], Field(min_length=1)]
     segmenters: Annotated[dict[Name, Segmenter], Field(min_length=1)]
     inferences: Annotated[dict[Name, Inference], Field(min_length=1)]
-    apc: Annotated[dict[Name, Apc], Field(min_length=1)]
-    apc_inferences: Annotated[dict[Name, ApcInference], Field(min_length=1)]
+    single_stage: Annotated[dict[Name, SingleStage], Field(min_length=1)]
+    single_stage_inferences: Annotated[dict[Name, SingleStageInference], Field(min_length=1)]
     evaluation: Evaluation = Evaluation()
     pretraining: dict[Name, Pretraining]
     execution: Execution = Execution()

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from wsss.config.errors import former
 from wsss.config.fields import (
     Count,
     Name,
@@ -42,8 +43,17 @@ class MainChain(Settings):
     inference: Name
 
 
-class SingleStage(Settings):
-    """Which of ``apc`` and of ``apc_inferences`` are used on the data set."""
+class Asked(Settings):
+    """How a variant of a single-stage method is asked."""
+
+    inference: Name
+    """Of val."""
+    pseudo: Names
+    """Of the training images; the first counts."""
+
+
+class SingleStages(Settings):
+    """Which of ``single_stage`` and of ``single_stage_inferences`` are used on the data set."""
 
     main: Name
     """The variant whose score is results/{dataset}/apc/seg_miou.json."""
@@ -53,6 +63,8 @@ class SingleStage(Settings):
     """The one that counts; the other variants' only one."""
     pseudo: Names
     """Of the training images; the first counts."""
+    otherwise: Annotated[dict[Name, Asked], AfterValidator(in_order)] = {}
+    """Other variants than the main one that are asked in other ways, as those without a decoder."""
     ablation: Names
     """Variants, a row of results/{dataset}/apc/ablations.csv each."""
 
@@ -63,29 +75,29 @@ class ChainEntry(Settings):
     name: Text
     """How it is called; no two alike."""
     classifier: Name
-    """Or a variant of apc, with method patches."""
+    """Or a variant of single_stage, with method patches."""
     method: Name
     refiner: Name
     segmenter: Name | None = None
     """Left out: the main chain's; None: none is trained."""
 
 
-class ApcEntry(Settings):
-    """A variant of the single stage that is compared."""
+class SingleStageEntry(Settings):
+    """A variant of a single-stage method that is compared."""
 
     name: Text
     """How it is called; no two alike."""
-    apc: Name
+    single_stage: Name
     inference: Name | None = None
     """None: the data set's; another only of the main variant."""
 
 
 def _entry(value: Any) -> str:
-    return "apc" if "apc" in keys_of(value) else "chain"
+    return "single" if {"single_stage", *former("single_stage")} & keys_of(value) else "chain"
 
 
 Entry = Annotated[
-    Annotated[ChainEntry, Tag("chain")] | Annotated[ApcEntry, Tag("apc")], Discriminator(_entry)
+    Annotated[ChainEntry, Tag("chain")] | Annotated[SingleStageEntry, Tag("single")], Discriminator(_entry)
 ]
 
 
@@ -122,7 +134,7 @@ class Used(Settings):
     inferences: Names
     """Of the main chain on val, a score each."""
     main: MainChain
-    apc: SingleStage | None = None
+    single_stage: SingleStages | None = None
     thresholds: Annotated[dict[MethodKind, Threshold], AfterValidator(in_order)] = {}
     """Of unrefined maps, by kind of method, in place of refiner none's."""
     compare: Comparison | None = None
@@ -231,7 +243,7 @@ class Folder(Pictures):
     main: MainChain = MainChain(
         classifier="own", method="adcam_n020", refiner="own", segmenter="own", inference="own_crf"
     )
-    apc: SingleStage | None = SingleStage(
+    single_stage: SingleStages | None = SingleStages(
         main="apc_own",
         inferences=["own_320", "own_320_crf", "own_320_crf_tags"],
         inference="own_320_crf",

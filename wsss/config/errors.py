@@ -12,6 +12,12 @@ from pydantic import ValidationError
 
 Keys = tuple[Any, ...]
 UNKNOWN = "unknown key"  # kind and beginning of an error of its own
+# Keys that have another name now.
+RENAMED = {
+    "apc": "single_stage",
+    "apc_inferences": "single_stage_inferences",
+    "train_apc": "train_single_stage",
+}
 LONGEST = 80  # characters of a value that are shown
 # What is expected, by pydantic's kind of error; others say it well enough.
 WORDS = {
@@ -80,10 +86,17 @@ def dotted(keys: Keys) -> str:
 
 
 def nearest(key: Any, known: Any) -> str:
-    """The known key that looks most like one that is not, and all that are known."""
+    """The known key that looks most like one that is not, and all that are known; or the key's name now."""
     names = list(map(str, known))
+    if (now := RENAMED.get(str(key))) in names:
+        return f"it is called {now!r} now"
     close = get_close_matches(str(key), names, 1)
     return (f"did you mean {close[0]!r}? " if close else "") + f"known are {', '.join(names)}"
+
+
+def former(key: str) -> list[str]:
+    """Names that a key had before."""
+    return [old for old, now in RENAMED.items() if now == key]
 
 
 def _by_path(error: ValidationError, config: Any) -> Iterator[tuple[Keys, str]]:

@@ -8,24 +8,22 @@ from typing import Any
 from pydantic import ValidationError
 
 from wsss.config.errors import ConfigError, explain
-from wsss.config.fields import Settings
 from wsss.config.segmenters import Inference
-from wsss.config.single_stage import ApcInference
-
-MODELS: Mapping[str, type[Settings]] = {"segmenter": Inference, "apc": ApcInference}
+from wsss.config.single_stage import SingleStageInference
 
 
 def checked_inference(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings with their defaults.
 
     Args:
-        kind: Kind of the network, a key of :data:`MODELS`.
-        settings: As an entry of ``inferences`` or ``apc_inferences`` has them.
+        kind: Kind of the network, ``segmenter`` or a single-stage method.
+        settings: As an entry of ``inferences`` or ``single_stage_inferences`` has them.
 
     Raises:
         ConfigError: If they are none of this kind of network.
     """
+    model = Inference if kind == "segmenter" else SingleStageInference
     try:
-        return MODELS[kind].model_validate(dict(settings)).model_dump()
+        return model.model_validate(dict(settings)).model_dump()
     except ValidationError as error:
         raise ConfigError(f"inference of this predictor: {explain(error, settings)}") from None

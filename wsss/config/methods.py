@@ -1,4 +1,4 @@
-"""Settings of methods: what is made of a classifier's stored views, and the single stage's own maps."""
+"""Settings of methods: what is made of a classifier's stored views, and single stages' own maps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wsss.methods.class_maps.registry import METHODS, SETTINGS
 
 
 class Patches(Settings):
-    """The patch scores of the single stage, the only method of its variants."""
+    """The scores of a single-stage network, the only method of its variants."""
 
     kind: Literal["patches"]
 

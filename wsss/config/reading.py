@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from wsss.config.checks import check_config
 from wsss.config.configuration import Configuration
-from wsss.config.errors import ConfigError, explain
+from wsss.config.errors import UNKNOWN, ConfigError, explain, nearest
 from wsss.config.inheritance import inherited
 
 ROOT = Path(__file__).parents[2]  # of the checkout, where the Snakefile lies
@@ -51,11 +51,18 @@ def resolved(config: Mapping[str, Any], root: Path = ROOT) -> dict[str, Any]:
         ConfigError: Names the first key that is wrong.
     """
     given = over_presets(config, root)
+    _check_sections(given)  # before what extends a variant of an unknown one
     settled = inherited(given)
     try:
         return Configuration.model_validate(settled).model_dump()
     except ValidationError as error:
         raise ConfigError(explain(error, settled, given)) from None
+
+
+def _check_sections(config: Mapping[str, Any]) -> None:
+    for section in config:
+        if section not in Configuration.model_fields:
+            raise ConfigError(f"{section}: {UNKNOWN}; {nearest(section, Configuration.model_fields)}")
 
 
 def without_defaults(config: Mapping[str, Any]) -> dict[str, Any]:

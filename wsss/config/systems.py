@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from wsss.config.thresholds import UNREFINED
 
 Config = Mapping[str, Any]
-PATCHES = "patches"  # the method that the single stage's variants have
+PATCHES = "patches"  # the method that variants of single-stage methods have
 TRUTH = "truth"  # stands for a chain where a segmentation network is trained on the images' masks
 
 
@@ -29,13 +29,14 @@ class System:
 
     Attributes:
         name: How it is called.
-        classifier: The first network: a classifier, or a variant of APC.
+        classifier: The first network: a classifier, or a variant of a single-stage method.
         method: What makes class maps.
         refiner: What refines them.
         segmenter: The network trained on the pseudo labels; None: none is.
-        apc: The variant of APC that labels and segments by itself, and is the classifier; None: a chain.
+        single: The variant of a single-stage method that labels and segments by itself, and is the
+            classifier; None: a chain.
         inference: How val is segmented.
-        pseudo: How APC labels the training images; None for a chain.
+        pseudo: How a single stage labels the training images; None for a chain.
     """
 
     name: str
@@ -43,7 +44,7 @@ class System:
     method: str
     refiner: str
     segmenter: str | None
-    apc: str | None
+    single: str | None
     inference: str
     pseudo: str | None
 
@@ -55,22 +56,22 @@ class System:
     @property
     def scored(self) -> str:
         """Where the scores of its labels of training images lie."""
-        return self.apc or self.maps
+        return self.single or self.maps
 
     @property
     def labels(self) -> str:
         """Where its labels of training images lie, a folder a shard."""
-        return f"{self.apc}/train/{self.pseudo}/masks" if self.apc else f"{self.maps}/pseudo"
+        return f"{self.single}/train/{self.pseudo}/masks" if self.single else f"{self.maps}/pseudo"
 
     @property
     def segments(self) -> bool:
         """Whether it has a network that segments images without labels."""
-        return bool(self.apc or self.segmenter)
+        return bool(self.single or self.segmenter)
 
     @property
     def segmentation(self) -> str:
         """Where the scores of its predictions lie."""
-        return self.apc or f"{self.maps}/{self.segmenter}"
+        return self.single or f"{self.maps}/{self.segmenter}"
 
     @property
     def predictions(self) -> str:
@@ -80,13 +81,32 @@ class System:
 
 def system_of(settings: Mapping[str, Any], dataset: Config) -> System:
     """Fill in what an entry of ``compare.systems`` leaves to its data set."""
-    if "apc" in settings:
-        apc, single = settings["apc"], dataset["apc"]
-        inference = settings.get("inference") or single["inference"]
-        return System(settings["name"], apc, PATCHES, UNREFINED, None, apc, inference, single["pseudo"][0])
-    return System(**settings, apc=None, inference=dataset["main"]["inference"], pseudo=None)
+    if "single_stage" in settings:
+        variant = settings["single_stage"]
+        asked = asked_of(variant, dataset["single_stage"])
+        inference = settings.get("inference") or asked.inference
+        return System(
+            settings["name"], variant, PATCHES, UNREFINED, None, variant, inference, asked.pseudo[0]
+        )
+    return System(**settings, single=None, inference=dataset["main"]["inference"], pseudo=None)
 
 
-def val_inferences(variant: str, single: Config) -> list[str]:
-    """How a variant of APC predicts val, by a data set's ``apc``; only the main one does in several ways."""
-    return list(single["inferences"]) if variant == single["main"] else [single["inference"]]
+class Asked(NamedTuple):
+    """How a variant of a single-stage method is asked, by names of ``single_stage_inferences``.
+
+    Attributes:
+        val: Of val.
+        inference: The one of them that counts.
+        pseudo: Of the training images; the first counts.
+    """
+
+    val: list[str]
+    inference: str
+    pseudo: list[str]
+
+
+def asked_of(variant: str, single: Config) -> Asked:
+    """How a data set's ``single_stage`` asks a variant; only the main one in several ways of val."""
+    own = {**single, **single.get("otherwise", {}).get(variant, {})}
+    val = single["inferences"] if variant == single["main"] else [own["inference"]]
+    return Asked(list(val), own["inference"], list(own["pseudo"]))

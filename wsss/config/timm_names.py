@@ -12,7 +12,7 @@ from typing import Any
 
 REGISTERED = re.compile(r"@register_model\s*\ndef (\w+)\(")
 RENAMED = re.compile(r"register_model_deprecations\(__name__, \{(.*?)\}\)", re.DOTALL)
-TRAINED = ("classifiers", "refiners", "segmenters", "apc")
+TRAINED = ("classifiers", "refiners", "segmenters", "single_stage")
 ELSEWHERE = (":", "/")  # in a name, of the hub or of a folder
 
 

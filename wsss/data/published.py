@@ -18,8 +18,8 @@ def published_system(kind: str, facts: Mapping[str, Any]) -> dict[str, Any] | No
     Args:
         kind: Kind of data set, such as ``voc``.
         facts: What the system is: ``network``, ``pixel_labels``, and the settings of its ``method`` with
-            ``refined`` and the ``affinity`` that it diffused over, or ``pooling``, ``alpha``, ``beta`` and
-            ``side`` of a single-stage one.
+            ``refined`` and the ``affinity`` that it diffused over; or of a single stage the kind of method,
+            as ``single_stage``, what the method tells of its training, and ``side``.
 
     Returns:
         ``name``, ``source`` and, for each stage that was published, its scores as fractions of 1; None

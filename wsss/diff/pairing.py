@@ -26,13 +26,13 @@ BOOKKEEPING = ("logs", "benchmarks")  # beside the data sets' folders
 # fmt: off
 PIPELINE = (
     "pretrain_network", "generate_sample", "render_masks", "convert_masks", "prepare_manifest",
-    "select_training", "train_classifier", "train_apc", "extract_maps", "extract_patch_maps", "diffuse_cams",
-    "count_values", "choose_threshold",
+    "select_training", "train_classifier", "train_single_stage", "extract_maps", "extract_patch_maps",
+    "diffuse_cams", "count_values", "choose_threshold",
     "make_irn_labels", "train_irn", "walk_cams", "count_seeds", "evaluate_seeds", "draw_curves",
-    "make_pseudo_labels", "count_pseudo", "evaluate_pseudo", "predict_apc_masks", "copy_masks",
-    "train_segmenter", "predict_masks", "count_predictions", "export_predictions", "evaluate_apc",
-    "evaluate_segmentation", "package_predictor", "summarise_seeds", "summarise_apc", "tabulate_ablations",
-    "compare", "draw_comparison", "draw_examples",
+    "make_pseudo_labels", "count_pseudo", "evaluate_pseudo", "predict_single_stage_masks", "copy_masks",
+    "train_segmenter", "predict_masks", "count_predictions", "export_predictions", "evaluate_single_stage",
+    "evaluate_segmentation", "package_predictor", "summarise_seeds", "summarise_single_stage",
+    "tabulate_ablations", "compare", "draw_comparison", "draw_examples",
 )
 # fmt: on
 # Outputs without a header: another of the same job's, or the rule.

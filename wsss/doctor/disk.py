@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wsss.config.systems import Config, System
+from wsss.config.systems import Config, System, asked_of
 from wsss.config.thresholds import UNREFINED
 from wsss.doctor.data import Facts
 from wsss.doctor.plans import Network, all_systems, main_systems, networks
@@ -120,7 +120,7 @@ class Estimate:
         return settings
 
     def main(self, results: Path) -> Need:
-        """What the main chain and APC are still to write, over all seeds."""
+        """What the main chain and the single stage are still to write, over all seeds."""
         return self._left(results, self._items(main_systems(self.dataset)))
 
     def everything(self, results: Path) -> Need:
@@ -165,9 +165,9 @@ class Estimate:
 
     def _labelled(self, system: System) -> dict[str, Item]:
         """Label maps of the training images, and the refined maps that they are cut from."""
-        if system.apc:
-            ways = self.dataset["apc"]["pseudo"]
-            return {f"{system.apc}/train/{way}/masks": self._label_maps("train") for way in ways}
+        if system.single:
+            ways = asked_of(system.single, self.dataset["single_stage"]).pseudo
+            return {f"{system.single}/train/{way}/masks": self._label_maps("train") for way in ways}
         pseudo = {f"{system.maps}/pseudo": self._label_maps("train")}
         if system.refiner == UNREFINED:
             return pseudo
@@ -179,9 +179,8 @@ class Estimate:
     def _predicted(self, system: System) -> dict[str, Item]:
         """Predictions of the split val, by each way of inference."""
         ways = self.dataset["inferences"]
-        if system.apc:
-            single = self.dataset["apc"]
-            ways = single["inferences"] if system.apc == single["main"] else [single["inference"]]
+        if system.single:
+            ways = asked_of(system.single, self.dataset["single_stage"]).val
         folders = [f"{system.segmentation}/val/{way}/masks" for way in ways if system.segments]
         return {folder: self._label_maps("val") for folder in folders}
 

@@ -100,14 +100,14 @@ def _wildcards(config: Config) -> Any:
     name = next(
         (name for name, dataset in datasets.items() if dataset["kind"] != "sample"), next(iter(datasets))
     )
-    main, single = datasets[name]["main"], datasets[name].get("apc") or {}
+    main, single = datasets[name]["main"], datasets[name].get("single_stage") or {}
     trained = {name: refiner for name, refiner in config["refiners"].items() if "network" in refiner}
     chosen = {
         "dataset": name,
         "classifier": _variant(config["classifiers"], main["classifier"]),
         "refiner": _variant(trained, main["refiner"]),
         "segmenter": main["segmenter"],
-        "apc": _variant(config["apc"], single.get("main")),
+        "single": _variant(config["single_stage"], single.get("main")),
     }
     return Wildcards(fromdict=chosen)
 

@@ -25,7 +25,7 @@ def check_runs(name: str, dataset: Config, lacking: str | None) -> Verdict:
         dataset: Its entry in the config.
         lacking: What it lacks for scores, as :func:`wsss.data.truth.unscored` says.
     """
-    seeds, single = dataset["seeds"], dataset.get("apc")
+    seeds, single = dataset["seeds"], dataset.get("single_stage")
     words = [
         f"main chain {', '.join(dataset['main'].values())}",
         f"single stage {single['main']}" if single else "no single stage",
@@ -44,24 +44,26 @@ def targets(name: str, scored: bool) -> list[str]:
 
 
 def main_systems(dataset: Config) -> list[System]:
-    """The main chain and the main variant of APC."""
+    """The main chain and the main single stage."""
     chain = Chain(**dataset["main"])._asdict()
     chain.pop("inference")
-    single = dataset.get("apc")
-    entries = [{"name": "main", **chain}, *([{"name": "APC", "apc": single["main"]}] if single else [])]
+    single = dataset.get("single_stage")
+    entries = [{"name": "main", **chain}]
+    entries += [{"name": "single stage", "single_stage": single["main"]}] if single else []
     return [system_of(entry, dataset) for entry in entries]
 
 
 def all_systems(dataset: Config) -> list[System]:
     """These, the systems of the comparison, and the variants of the table of ablations."""
     compared = (dataset.get("compare") or {}).get("systems", [])
-    ablation = [{"name": name, "apc": name} for name in (dataset.get("apc") or {}).get("ablation", [])]
+    variants = (dataset.get("single_stage") or {}).get("ablation", [])
+    ablation = [{"name": name, "single_stage": name} for name in variants]
     return [*main_systems(dataset), *(system_of(entry, dataset) for entry in [*compared, *ablation])]
 
 
 def networks(config: Config, system: System) -> Iterator[Network]:
     """The networks that a system trains."""
-    first = "apc" if system.classifier in config["apc"] else "classifiers"
+    first = "single_stage" if system.classifier in config["single_stage"] else "classifiers"
     yield Network(first, system.classifier, system.classifier)
     if "network" in config["refiners"][system.refiner]:
         yield Network("refiners", system.refiner, f"{system.maps}/irn")

@@ -85,7 +85,7 @@ def _grids(size: Size, stride: int, views: Config) -> Iterator[int]:
 
 
 def map_bytes(size: Size, classes: float) -> float:
-    """Of a method, of the walk and of APC: one map a class."""
+    """Of a method, of the walk and of single stages: one map a class."""
     return NUMBER * classes * math.ceil(size[0] / GRID) * math.ceil(size[1] / GRID)
 
 

@@ -36,7 +36,7 @@ def read_systems(systems: Iterable[Mapping[str, Any]]) -> list[System]:
 
 def networks(system: System) -> dict[str, str]:
     """Chain of each network that is trained for a system, by its part in the system."""
-    chains = {"apc" if system.apc else "classifier": system.classifier}
+    chains = {"single_stage" if system.single else "classifier": system.classifier}
     if system.refiner != UNREFINED:
         chains["irn"] = system.maps
     if system.segmenter:
@@ -53,7 +53,7 @@ def map_chain(system: System) -> str:
 
 def label_chain(system: System) -> str:
     """Chain of a system's labels of training images."""
-    return f"{system.apc}/train/{system.pseudo}" if system.apc else system.maps
+    return f"{system.single}/train/{system.pseudo}" if system.single else system.maps
 
 
 def prediction_chain(system: System) -> str:
@@ -63,7 +63,7 @@ def prediction_chain(system: System) -> str:
 
 def training_jobs(system: System) -> list[Job]:
     """The jobs that train a system's networks."""
-    jobs = [Job(("train_classifier", "train_apc"), system.classifier)]
+    jobs = [Job(("train_classifier", "train_single_stage"), system.classifier)]
     if system.refiner != UNREFINED:
         jobs.append(Job(("train_irn",), system.maps))
     if system.segmenter:
@@ -73,7 +73,7 @@ def training_jobs(system: System) -> list[Job]:
 
 def label_jobs(system: System, pseudo: bool) -> list[Job]:
     """The jobs, one a shard, that make class maps and, if asked, pseudo labels; none for a single stage."""
-    if system.apc:
+    if system.single:
         return []
     jobs = [Job(("extract_maps", "extract_patch_maps"), system.classifier)]
     if system.method != PATCHES:
@@ -85,7 +85,7 @@ def label_jobs(system: System, pseudo: bool) -> list[Job]:
 
 def prediction_job(system: System) -> Job:
     """The jobs, one a shard, that predict val."""
-    return Job(("predict_masks", "predict_apc_masks"), prediction_chain(system))
+    return Job(("predict_masks", "predict_single_stage_masks"), prediction_chain(system))
 
 
 def by_run(paths: Iterable[PathLike], headed: Iterable[PathLike] | None = None) -> FilesByRun:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,11 @@ from wsss.artefacts.formats import Manifest
 from wsss.artefacts.networks import load_network
 from wsss.artefacts.predictors import WEIGHTS
 from wsss.model_formats.resizing import PillowBicubic
-from wsss.models.apc import APC, build_apc
 from wsss.models.backbones import TimmBackbone
 from wsss.models.deeplabv2_network import DeepLabV2, build_deeplabv2, pooled
-from wsss.models.hv_bilstm import HVBiLSTM
 from wsss.models.outputs import pad_to_multiple
-from wsss.prediction.scorers import SOURCES
+from wsss.prediction.scorers import SEGMENTER
+from wsss.single_stage.registry import BUILD, FIXED, PROBABILITIES, SCORES
 
 Settings = Mapping[str, Any]
 
@@ -72,53 +71,22 @@ class SegmenterGraph(nn.Module):
         return pooled(feature, head.convolutions, head.norm)
 
 
-class ApcGraph(nn.Module):
-    """The single stage, which resizes each picture to its square and the scores to the picture."""
+class SingleStageGraph(nn.Module):
+    """A single stage, which resizes each picture to its square and the scores to the picture."""
 
-    def __init__(
-        self, model: APC, mean: Sequence[float], std: Sequence[float], side: int, source: str
-    ) -> None:
+    def __init__(self, kind: str, model: nn.Module, network: Settings, side: int, source: str) -> None:
         super().__init__()
         self.squares = PillowBicubic(side)
-        self.normalise = Normalise(mean, std)
-        self.model = model
-        model.hv_bilstm = SquareLSTM(model.hv_bilstm, side // model.stride)  # type: ignore[assignment]
-        self.decode = source == "decoder"
-        self.scores, self.probabilities = SOURCES[source]
+        self.normalise = Normalise(network["mean"], network["std"])
+        self.model = FIXED[kind](model, side) if kind in FIXED else model
+        self.source = source
+        self.scores, self.probabilities = SCORES[kind], PROBABILITIES[kind]
 
     def forward(self, images: Tensor) -> Tensor:
         """Probabilities of the labels, float32 (B, C+1, H, W), of pictures, uint8 (B, H, W, 3)."""
         squares = self.squares(images.permute(0, 3, 1, 2).double())
-        scores = self.scores(self.model(self.normalise(squares), decode=self.decode))
-        return self.probabilities(_resized(scores, (images.shape[1], images.shape[2])))
-
-
-class SquareLSTM(nn.Module):
-    """The network's HV-BiLSTM on a square grid, without a shape or a device that an exporter would fix.
-
-    Args:
-        trained: The network's own.
-        cells: Patches on each side of the grid.
-    """
-
-    def __init__(self, trained: HVBiLSTM, cells: int) -> None:
-        super().__init__()
-        self.rows, self.columns = trained.rows, trained.columns
-        self.cells, self.units = cells, trained.rows.hidden_size
-
-    def forward(self, features: Tensor, _: tuple[int, int]) -> Tensor:
-        """As :meth:`wsss.models.hv_bilstm.HVBiLSTM.forward`."""
-        patches = features.reshape(-1, self.cells, self.cells, 4 * self.units)  # (B, h, w, D)
-        across = self._read(self.rows, patches)
-        down = self._read(self.columns, patches.transpose(1, 2)).transpose(1, 2)
-        return torch.cat((across, down), dim=-1).flatten(1, 2)  # (B, N, D)
-
-    def _read(self, lstm: nn.LSTM, lines: Tensor) -> Tensor:
-        """(B, lines, length, D) to (B, lines, length, D / 2)."""
-        sequences = lines.flatten(0, 1)  # (B * lines, length, D)
-        zeros = sequences[:, 0, : self.units] * 0  # on the input's device; zeros_like becomes a constant
-        state = torch.stack((zeros, zeros))
-        return lstm(sequences, (state, state))[0].reshape(-1, self.cells, self.cells, 2 * self.units)
+        scores = self.scores(self.model, self.normalise(squares), self.source)
+        return self.probabilities(_resized(scores, (images.shape[1], images.shape[2])), self.source)
 
 
 def _last_feature(backbone: TimmBackbone, images: Tensor) -> Tensor:
@@ -151,21 +119,16 @@ def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
 
 
-def _segmenter(weights: Path, data: Manifest, network: Settings, _: Settings) -> nn.Module:
+def _segmenter(weights: Path, data: Manifest, network: Settings) -> nn.Module:
     model = load_network(build_deeplabv2(network, data.num_classes + 1), weights, data)
     return SegmenterGraph(model, network["mean"], network["std"])
 
 
-def _apc(weights: Path, data: Manifest, network: Settings, inference: Settings) -> nn.Module:
-    model = load_network(build_apc(network, data.num_classes), weights, data)
-    return ApcGraph(model, network["mean"], network["std"], inference["side"], inference["source"])
-
-
-GRAPHS: Mapping[str, Callable[[Path, Manifest, Settings, Settings], nn.Module]] = {
-    "segmenter": _segmenter,
-    "apc": _apc,
-}
-"""How the graph of a kind of network is made, by the kind."""
+def _single_stage(
+    kind: str, weights: Path, data: Manifest, network: Settings, inference: Settings
+) -> nn.Module:
+    model = load_network(BUILD[kind](network, data.num_classes), weights, data)
+    return SingleStageGraph(kind, model, network, inference["side"], inference["source"])
 
 
 def build_graph(folder: PathLike, description: Settings) -> nn.Module:
@@ -180,6 +143,9 @@ def build_graph(folder: PathLike, description: Settings) -> nn.Module:
     """
     classes = tuple(entry["class"] for entry in description["labels"][1:])
     data = Manifest(description["dataset"], classes, ())
-    make = GRAPHS[description["kind"]]
-    graph = make(Path(folder) / WEIGHTS, data, description["network"], description["inference"])
+    kind, weights, network = description["kind"], Path(folder) / WEIGHTS, description["network"]
+    if kind == SEGMENTER:
+        graph = _segmenter(weights, data, network)
+    else:
+        graph = _single_stage(kind, weights, data, network, description["inference"])
     return graph.eval().cpu().requires_grad_(False)

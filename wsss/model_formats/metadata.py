@@ -9,14 +9,15 @@ from typing import Any
 
 from wsss.artefacts.files import PathLike, digest
 from wsss.artefacts.predictors import DESCRIPTION, WEIGHTS
+from wsss.prediction.scorers import SEGMENTER
 
 INPUT = "images: uint8 (batch, height, width, 3), RGB, 0 to 255, any size; normalised inside"
 OUTPUT = "probabilities: float32 (batch, classes, height, width), at the images' size"
-PASS = {
-    "segmenter": "the network at the images' size, without mirror images, further scales or CRF",
-    "apc": "each image resized to a square, as by Pillow's bicubic filter, and scores resized back; no CRF",
-}
-APC = ("side", "source")  # settings of its inference that are part of the graph
+SEGMENTER_PASS = "the network at the images' size, without mirror images, further scales or CRF"
+SINGLE_STAGE_PASS = (
+    "each image resized to a square, as by Pillow's bicubic filter, and scores resized back; no CRF"
+)
+SINGLE_STAGE = ("side", "source")  # settings of its inference that are part of the graph
 
 
 def metadata(folder: PathLike, description: Mapping[str, Any]) -> dict[str, str]:
@@ -28,14 +29,15 @@ def metadata(folder: PathLike, description: Mapping[str, Any]) -> dict[str, str]
     """
     labels, network = description["labels"], description["network"]
     kind, inference = description["kind"], description["inference"]
-    own = {name: inference[name] for name in APC} if kind == "apc" else {}
+    segmenter = kind == SEGMENTER
+    own = {} if segmenter else {name: inference[name] for name in SINGLE_STAGE}
     values = {
         "kind": kind,
         "classes": [entry["class"] for entry in labels],
         "colours": [entry["colour"] for entry in labels],
         "input": INPUT,
         "output": OUTPUT,
-        "pass": PASS[kind],
+        "pass": SEGMENTER_PASS if segmenter else SINGLE_STAGE_PASS,
         "mean": network["mean"],
         "std": network["std"],
         **own,

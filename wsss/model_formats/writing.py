@@ -18,14 +18,19 @@ from wsss.model_formats.form import Form, Pictures, Run
 from wsss.model_formats.graphs import build_graph
 from wsss.model_formats.metadata import metadata
 from wsss.prediction.predictor import load_predictor, pixels_of
+from wsss.prediction.scorers import SEGMENTER
 
 TOLERANCE = 1e-4  # of a probability: float32 in another order of additions gives some 1e-5
 LONG_SIDE = 1024  # pixels: larger pictures are compared at this size, below the predictor's tiles
-ONE_PASS: Mapping[str, Mapping[str, Any]] = {
-    "segmenter": {"scales": [1.0], "mirror": False, "crf": None},
-    "apc": {"crf": None},
-}
-"""The inference that an export is one pass of, by the kind of network."""
+
+
+def one_pass(kind: str) -> Mapping[str, Any]:
+    """Settings of the inference that an export is one pass of, in place of the predictor's own.
+
+    Args:
+        kind: Kind of the network, ``segmenter`` or a single-stage method.
+    """
+    return {"scales": [1.0], "mirror": False, "crf": None} if kind == SEGMENTER else {"crf": None}
 
 
 class Exported(NamedTuple):
@@ -70,7 +75,7 @@ def export_model(
     description = read_predictor(predictor)
     own = metadata(predictor, description)
     given = [_shown(picture) for picture in pictures]
-    original = load_predictor(predictor, inference=ONE_PASS[description["kind"]])
+    original = load_predictor(predictor, inference=one_pass(description["kind"]))
     with atomic_file(out) as temporary:
         with _refused(out, form):
             form.write(build_graph(predictor, description), temporary, own)

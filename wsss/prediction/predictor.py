@@ -21,7 +21,7 @@ from wsss.artefacts.predictors import WEIGHTS, read_predictor
 from wsss.config.errors import ConfigError
 from wsss.data.transforms import rescale
 from wsss.prediction.label_images import Labelled, Scored, labelled
-from wsss.prediction.scorers import SCORERS, Scorer, probabilities_of
+from wsss.prediction.scorers import Scorer, load_scorer, probabilities_of
 from wsss.prediction.segmentation import resized
 from wsss.prediction.tiling import Tile, enlarged_part, inside, slices, tiles
 
@@ -52,8 +52,8 @@ class Predictor:
         classes: Names of the labels, background first.
         colours: Of the labels in palette images, uint8 (C+1, 3).
         description: All that is known of it: supervision, scores, settings; see ``predictor.json``.
-        inference: How pictures are looked at. Of DeepLab ``scales`` and ``mirror``, of APC ``side`` and
-            ``source``; of both ``crf``, the dense CRF's settings or None.
+        inference: How pictures are looked at. Of DeepLab ``scales`` and ``mirror``, of a single stage
+            ``side`` and ``source``; of both ``crf``, the dense CRF's settings or None.
         tile: Largest side in pixels of what is seen at once; a larger picture is seen by overlapping tiles.
             A GPU that is too small for it halves it.
         long_side: Longest side in pixels at which a network sees pictures; None sees them as they are.
@@ -227,8 +227,8 @@ def load_predictor(
     chosen = _checked(description, inference or {})
     classes = tuple(entry["class"] for entry in description["labels"][1:])
     data = Manifest(description["dataset"], classes, ())
-    load = SCORERS[description["kind"]]
-    scorer = load(Path(folder) / WEIGHTS, data, description["network"], chosen)
+    weights = Path(folder) / WEIGHTS
+    scorer = load_scorer(description["kind"], weights, data, description["network"], chosen)
     return Predictor(description, scorer, chosen, tile, long_side)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,14 +13,16 @@ from torch import Tensor
 from wsss.artefacts.formats import Labels, Manifest, PathLike
 from wsss.artefacts.networks import load_network
 from wsss.data.transforms import normalise, to_tensor
-from wsss.models.apc import APC, APCOutput, build_apc
 from wsss.models.colours import with_colours
 from wsss.models.deeplabv2_network import DeepLabV2, build_deeplabv2
-from wsss.prediction.apc_outputs import check_side, on_grid, squares
 from wsss.prediction.segmentation import best_logits, resized
+from wsss.prediction.squares import check_side, squares
 from wsss.runtime.device import device
+from wsss.single_stage.contract import Network
+from wsss.single_stage.registry import BUILD, PROBABILITIES, SCORES, SOURCES
 
 Settings = Mapping[str, Any]
+SEGMENTER = "segmenter"  # the kind of network that is no single-stage method
 
 
 class Scorer(Protocol):
@@ -75,50 +77,29 @@ class SegmenterScorer:
         return scores.softmax(1)
 
 
-class ApcScorer:
-    """The single stage, which sees each picture resized to one square as in its training."""
+class SingleStageScorer:
+    """A single-stage network, which sees each picture resized to one square as in its training."""
 
     whole = True
 
-    def __init__(self, model: APC, network: Settings, inference: Settings) -> None:
-        if inference["source"] not in SOURCES:
-            raise ValueError(f"source: expected one of {sorted(SOURCES)}, found {inference['source']!r}")
-        check_side(model, inference["side"])
+    def __init__(self, kind: str, model: Network, network: Settings, side: int, source: str) -> None:
+        if source not in SOURCES[kind]:
+            raise ValueError(f"source: expected one of {sorted(SOURCES[kind])}, found {source!r}")
+        check_side(model, side)
         self._model = model
         self._network = network
-        self._side: int = inference["side"]
-        self._decode = inference["source"] == "decoder"
-        self._scores, self._probabilities = SOURCES[inference["source"]]
+        self._side = side
+        self._source = source
+        self._scores, self._probabilities = SCORES[kind], PROBABILITIES[kind]
 
     @torch.inference_mode()
     def scores(self, pictures: NDArray[np.uint8]) -> Tensor:
         """Scores of the patches, see :class:`Scorer`."""
-        output = self._model(squares(pictures, self._network, self._side), decode=self._decode)
-        return self._scores(output)
+        return self._scores(self._model, squares(pictures, self._network, self._side), self._source)
 
     def probabilities(self, scores: Tensor) -> Tensor:
         """By the source of the scores, see :class:`Scorer`."""
-        return self._probabilities(scores)
-
-
-def _decoded(output: APCOutput) -> Tensor:
-    assert output.pixel_logits is not None
-    return output.pixel_logits.float()
-
-
-def _patches(output: APCOutput) -> Tensor:
-    return on_grid(output.scores.float(), output.grid)
-
-
-SOURCES: Mapping[str, tuple[Callable[[APCOutput], Tensor], Callable[[Tensor], Tensor]]] = {
-    "decoder": (_decoded, lambda scores: scores.softmax(1)),
-    "patches": (_patches, lambda scores: scores),
-}
-"""Whose scores APC gives, and how they become probabilities once they have the picture's size.
-
-The decoder is trained on logits that are enlarged before they become probabilities. The patch classifier's
-probabilities are enlarged as they are: training compares nothing but them, as class maps do.
-"""
+        return self._probabilities(scores, self._source)
 
 
 def load_segmenter(
@@ -137,14 +118,36 @@ def load_segmenter(
     return SegmenterScorer(model, network, inference)
 
 
-def load_apc(weights: PathLike, data: Manifest, network: Settings, inference: Settings) -> ApcScorer:
-    """Load a trained single stage, as :func:`load_segmenter`; its inference has ``side`` and ``source``."""
+def load_single_stage(
+    kind: str, weights: PathLike, data: Manifest, network: Settings, side: int, source: str
+) -> SingleStageScorer:
+    """Load a trained single-stage network.
+
+    Args:
+        kind: The method, a key of :data:`wsss.single_stage.registry.METHODS`.
+        weights: The artefact of its training.
+        data: The data set that it was trained on.
+        network: Its configuration.
+        side: Side in pixels of the square that it sees each picture as.
+        source: What of its output is taken, one of the method's sources.
+    """
     network = with_colours(network)
-    return ApcScorer(load_network(build_apc(network, data.num_classes), weights, data), network, inference)
+    model = load_network(BUILD[kind](network, data.num_classes), weights, data)
+    return SingleStageScorer(kind, model, network, side, source)
 
 
-SCORERS: Mapping[str, Callable[[PathLike, Manifest, Settings, Settings], Scorer]] = {
-    "segmenter": load_segmenter,
-    "apc": load_apc,
-}
-"""How a network is loaded, by its section of the configuration in the singular."""
+def load_scorer(
+    kind: str, weights: PathLike, data: Manifest, network: Settings, inference: Settings
+) -> Scorer:
+    """Load a trained network with its way of inference.
+
+    Args:
+        kind: ``segmenter``, or a single-stage method.
+        weights: The artefact of its training.
+        data: The data set that it was trained on.
+        network: Its configuration.
+        inference: As an entry of ``inferences`` or ``single_stage_inferences``.
+    """
+    if kind == SEGMENTER:
+        return load_segmenter(weights, data, network, inference)
+    return load_single_stage(kind, weights, data, network, inference["side"], inference["source"])

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from wsss.methods.metric_table import SHOWN
+from wsss.single_stage.registry import TITLES
 
 KINDS = {
     "segmenter": "DeepLabV2, trained on pseudo labels that a chain of AD-CAM's stages made from image labels",
-    "apc": "APC, a vision transformer trained end to end on image labels",
+    **TITLES,
 }
 
 

@@ -81,7 +81,7 @@ def beside(facts: Facts) -> Choice:
     if not _small(facts):
         return Choice({}, ())
     return Choice(
-        {part: {"extends": f"datasets.sample.{part}"} for part in ("inferences", "apc")},
+        {part: {"extends": f"datasets.sample.{part}"} for part in ("inferences", "single_stage")},
         ("for small images",),
     )
 

@@ -17,7 +17,7 @@ from snakemake.io import ancient  # type: ignore[import-untyped]
 from wsss.config.checks import check_config
 from wsss.config.datasets import Used
 from wsss.config.errors import ConfigError
-from wsss.config.systems import PATCHES, TRUTH, Chain, Config, System, system_of, val_inferences
+from wsss.config.systems import PATCHES, TRUTH, Asked, Chain, Config, System, asked_of, system_of
 from wsss.config.thresholds import UNREFINED, of_data_set, pseudo_settings, unsuited
 from wsss.workflow.fingerprint import fingerprint
 from wsss.workflow.initial import initial_files
@@ -31,13 +31,13 @@ __all__ = ["ConfigError", "Plan", "check_config", "fingerprint", "shard_names"]
 # Keys of a data set that say how work is cut and what is reported; they change no image and no label.
 BOOKKEEPING = set(Used.model_fields) - {"allow_empty_classes"}
 LIMITS = ("largest_image",)
-SCORED_SPLITS = {"seg": "val", "pseudo": "train"}  # by the kind of APC's score
+SCORED_SPLITS = {"seg": "val", "pseudo": "train"}  # by the kind of a single stage's score
 # The rules that train a network: the section and the wildcard that name its variant.
 TRAININGS = {
     "train_classifier": ("classifiers", "classifier"),
     "train_irn": ("refiners", "refiner"),
     "train_segmenter": ("segmenters", "segmenter"),
-    "train_apc": ("apc", "apc"),
+    "train_single_stage": ("single_stage", "single"),
 }
 # What they write, in the rules' words.
 RUN = "results/{dataset}/seed{seed}"
@@ -45,7 +45,7 @@ WEIGHTS = {
     "train_classifier": f"{RUN}/{{classifier}}/weights.safetensors",
     "train_irn": f"{RUN}/{{classifier}}/{{method}}/{{refiner}}/irn/weights.safetensors",
     "train_segmenter": f"{RUN}/{{labeller}}/{{segmenter}}/weights.safetensors",
-    "train_apc": f"{RUN}/{{apc}}/weights.safetensors",
+    "train_single_stage": f"{RUN}/{{single}}/weights.safetensors",
 }
 MATCHES_NOTHING = "(?!)"
 
@@ -103,13 +103,13 @@ class Plan:
         """
         chain = "/".join(
             f"(?:{self.pattern(*sections)})"
-            for sections in (("classifiers", "apc"), ("methods",), ("refiners",))
+            for sections in (("classifiers", "single_stage"), ("methods",), ("refiners",))
         )
         return f"{chain}|{TRUTH}"
 
     def predictors(self) -> str:
-        """Wildcard constraint: the folders of what predicts, a segmentation network or APC."""
-        return f"(?:{self.labellers()})/(?:{self.pattern('segmenters')})|{self.pattern('apc')}"
+        """Wildcard constraint: the folders of what predicts, a segmentation network or a single stage."""
+        return f"(?:{self.labellers()})/(?:{self.pattern('segmenters')})|{self.pattern('single_stage')}"
 
     def shards(self, wildcards: Wildcards) -> list[str]:
         """Shards of the data set's split train."""
@@ -222,30 +222,34 @@ class Plan:
         """The file that the segmentation network starts from, if it is one of the user's."""
         return self._initial_files("train_segmenter", wildcards)
 
-    def apc_file(self, wildcards: Wildcards) -> list[str]:
-        """The file that APC's encoder starts from, if it is one of the user's."""
-        return self._initial_files("train_apc", wildcards)
+    def single_stage_file(self, wildcards: Wildcards) -> list[str]:
+        """The file that a single stage's encoder starts from, if it is one of the user's."""
+        return self._initial_files("train_single_stage", wildcards)
 
     def _initial_files(self, rule: str, wildcards: Wildcards) -> list[str]:
         section, wildcard = TRAININGS[rule]
         variant = self._config[section][getattr(wildcards, wildcard)]
         return initial_files(variant, lambda: WEIGHTS[rule].format_map(vars(wildcards)))
 
-    def apc_main(self, wildcards: Wildcards) -> str:
-        """The data set's main variant of APC."""
-        name: str = self._section(wildcards, "apc")["main"]
+    def single_main(self, wildcards: Wildcards) -> str:
+        """The data set's main variant of a single-stage method."""
+        name: str = self._section(wildcards, "single_stage")["main"]
         return name
 
     def ablation(self, wildcards: Wildcards) -> list[str]:
-        """The variants of APC that the data set's table of ablations has."""
-        return list(self._section(wildcards, "apc")["ablation"])
+        """The variants that the data set's table of ablations has."""
+        return list(self._section(wildcards, "single_stage")["ablation"])
 
-    def ablation_training(self, wildcards: Wildcards) -> dict[str, Any]:
-        """How each of these variants is trained, by name."""
-        return {name: self._config["apc"][name]["training"] for name in self.ablation(wildcards)}
+    def ablation_settings(self, wildcards: Wildcards) -> dict[str, Any]:
+        """Method and training of each of these variants, by name."""
+        variants = self._config["single_stage"]
+        return {
+            name: {key: variants[name][key] for key in ("kind", "training")}
+            for name in self.ablation(wildcards)
+        }
 
     def scored_split(self, wildcards: Wildcards) -> str:
-        """The split that a score of APC is measured on."""
+        """The split that a score of a single stage is measured on."""
         return SCORED_SPLITS[wildcards.score]
 
     def scored_shards(self, wildcards: Wildcards) -> list[str]:
@@ -255,21 +259,22 @@ class Plan:
         return self.scored_val_shards(wildcards)
 
     def scored_inferences(self, wildcards: Wildcards) -> list[str]:
-        """How APC predicts that split."""
-        single = self._section(wildcards, "apc")
-        if wildcards.score == "pseudo":
-            return list(single["pseudo"])
-        return val_inferences(wildcards.apc, single)
+        """How a single stage predicts that split."""
+        asked = self._asked(wildcards)
+        return asked.pseudo if wildcards.score == "pseudo" else asked.val
 
     def scored_main(self, wildcards: Wildcards) -> str:
         """The one of these inferences whose score counts."""
-        single = self._section(wildcards, "apc")
-        name: str = single["pseudo"][0] if wildcards.score == "pseudo" else single["inference"]
-        return name
+        asked = self._asked(wildcards)
+        return asked.pseudo[0] if wildcards.score == "pseudo" else asked.inference
 
     def scored_settings(self, wildcards: Wildcards) -> dict[str, Any]:
         """The settings of these inferences, by name."""
-        return {name: self._config["apc_inferences"][name] for name in self.scored_inferences(wildcards)}
+        settings = self._config["single_stage_inferences"]
+        return {name: settings[name] for name in self.scored_inferences(wildcards)}
+
+    def _asked(self, wildcards: Wildcards) -> Asked:
+        return asked_of(wildcards.single, self._section(wildcards, "single_stage"))
 
     def systems(self, wildcards: Wildcards) -> list[System]:
         """The systems that are compared on the data set."""

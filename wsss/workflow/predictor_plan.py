@@ -20,8 +20,8 @@ class PredictorPlan:
         self._config = config
 
     def kind(self, wildcards: Wildcards) -> str:
-        """The kind of network, a key of :data:`wsss.prediction.scorers.SCORERS`."""
-        return "apc" if wildcards.stage else "segmenter"
+        """The kind of network, see :func:`wsss.prediction.scorers.load_scorer`."""
+        return str(self._variant(wildcards)["kind"]) if wildcards.stage else "segmenter"
 
     def weights(self, wildcards: Wildcards) -> str:
         """The network's weights."""
@@ -45,7 +45,7 @@ class PredictorPlan:
     def network(self, wildcards: Wildcards) -> Config:
         """The network's settings."""
         if wildcards.stage:
-            network: Config = self._config["apc"][self._apc(wildcards)["main"]]["network"]
+            network: Config = self._variant(wildcards)["network"]
         else:
             network = self._config["segmenters"][self._chain(wildcards).segmenter]["network"]
         return network
@@ -53,7 +53,8 @@ class PredictorPlan:
     def inference(self, wildcards: Wildcards) -> Config:
         """The settings of the inference that its score counts by."""
         if wildcards.stage:
-            settings: Config = self._config["apc_inferences"][self._apc(wildcards)["inference"]]
+            ways = self._config["single_stage_inferences"]
+            settings: Config = ways[self._single(wildcards)["inference"]]
         else:
             settings = self._config["inferences"][self._chain(wildcards).inference]
         return settings
@@ -76,13 +77,17 @@ class PredictorPlan:
 
     def _system(self, wildcards: Wildcards) -> str:
         if wildcards.stage:
-            return str(self._apc(wildcards)["main"])
+            return str(self._single(wildcards)["main"])
         chain = self._chain(wildcards)
         return "/".join((chain.classifier, chain.method, chain.refiner, chain.segmenter))
 
     def _chain(self, wildcards: Wildcards) -> Chain:
         return Chain(**self._config["datasets"][wildcards.dataset]["main"])
 
-    def _apc(self, wildcards: Wildcards) -> Config:
-        settings: Config = self._config["datasets"][wildcards.dataset]["apc"]
+    def _single(self, wildcards: Wildcards) -> Config:
+        settings: Config = self._config["datasets"][wildcards.dataset]["single_stage"]
+        return settings
+
+    def _variant(self, wildcards: Wildcards) -> Config:
+        settings: Config = self._config["single_stage"][self._single(wildcards)["main"]]
         return settings

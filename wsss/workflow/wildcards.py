@@ -15,7 +15,7 @@ class Wildcards(Protocol):
     refiner: str
     segmenter: str
     labeller: str
-    apc: str
+    single: str
     score: str
     split: str
     stage: str

@@ -61,7 +61,9 @@ def test_a_row_of_another_inference_has_its_own_score_and_speed(scene: Scene) ->
     other = {**document(0, 0.4, "predictions at another side", "val"), "side": 96, "crf": {"iterations": 10}}
     found = read_json(path)
     write_json(path, {**found, "inferences": {**found["inferences"], "wide": other}})
-    write_benchmark(scene.path("benchmarks/predict_apc_masks/toy/seed0/apc/val/wide/000of001.tsv"), 4, 900)
+    write_benchmark(
+        scene.path("benchmarks/predict_single_stage_masks/toy/seed0/apc/val/wide/000of001.tsv"), 4, 900
+    )
     wide = {**vars(SYSTEMS[3]), "name": "APC wide", "inference": "wide"}
     table = scene.compare(systems=[vars(SYSTEMS[3]), wide])
     assert list(table["segmentation_miou"]) == pytest.approx([0.68, 0.4])
@@ -112,7 +114,7 @@ def test_minutes_are_those_of_the_chain_s_own_jobs(scene: Scene) -> None:
     chain = ("train_classifier", "train_irn", "train_segmenter")
     assert table.loc["CAM", "train_minutes"] == pytest.approx(minutes("train_classifier"))
     assert table.loc["AD-CAM + IRNet", "train_minutes"] == pytest.approx(minutes(*chain))
-    assert table.loc["APC", "train_minutes"] == pytest.approx(minutes("train_apc"))
+    assert table.loc["APC", "train_minutes"] == pytest.approx(minutes("train_single_stage"))
     plain = ("extract_maps", "diffuse_cams", "make_pseudo_labels")
     refined = (*plain, "make_irn_labels", "walk_cams")
     assert table.loc["CAM", "label_minutes"] == pytest.approx(minutes(*plain, parts=2))
@@ -146,14 +148,14 @@ def test_what_no_benchmark_tells_is_empty_and_not_guessed(scene: Scene, lost: st
 
 
 def test_a_job_too_short_for_its_memory_keeps_its_time(scene: Scene) -> None:
-    write_benchmark(scene.path("benchmarks/train_apc/toy/seed0/apc.tsv"), 30, "NA")
+    write_benchmark(scene.path("benchmarks/train_single_stage/toy/seed0/apc.tsv"), 30, "NA")
     row = scene.compare().loc["APC"]
     assert row["train_minutes"] == pytest.approx(0.5)
     assert pd.isna(row["peak_memory_mb"])
 
 
 def test_another_table_than_a_benchmark_is_refused(scene: Scene) -> None:
-    scene.path("benchmarks/train_apc/toy/seed0/apc.tsv").write_text("a\tb\n1\t2\n")
+    scene.path("benchmarks/train_single_stage/toy/seed0/apc.tsv").write_text("a\tb\n1\t2\n")
     with pytest.raises(ArtefactError, match="expected a benchmark table with columns s and max_rss"):
         scene.compare()
 
@@ -169,7 +171,7 @@ def test_a_chain_on_apc_s_patches_counts_its_training(scene: Scene) -> None:
     fields = {
         **vars(SYSTEMS[3]),
         "name": "APC + DeepLab",
-        "apc": None,
+        "single": None,
         "pseudo": None,
         "segmenter": "deeplab",
     }
@@ -177,7 +179,7 @@ def test_a_chain_on_apc_s_patches_counts_its_training(scene: Scene) -> None:
         write_benchmark(scene.path(f"benchmarks/extract_patch_maps/toy/seed0/apc/{shard}.tsv"), 12, 20)
     write_benchmark(scene.path("benchmarks/train_segmenter/toy/seed0/apc/patches/none/deeplab.tsv"), 90, 1)
     row = scene.compare(systems=[fields], pseudo=[]).loc["APC + DeepLab"]
-    assert row["train_minutes"] == pytest.approx(minutes("train_apc", "train_segmenter"))
+    assert row["train_minutes"] == pytest.approx(minutes("train_single_stage", "train_segmenter"))
     assert row["label_minutes"] == pytest.approx(24 / 60)
 
 
@@ -260,8 +262,8 @@ def test_published_figures_stand_beside_voc_alone(scene: Scene, monkeypatch: pyt
 
 def facts_of(system: System) -> dict[str, Any]:
     """What the comparison would find out about a configured system from its files."""
-    inference = CONFIG["apc_inferences" if system.apc else "inferences"][system.inference]
-    views = {} if system.apc else CONFIG["classifiers"][system.classifier]["views"]
+    inference = CONFIG["single_stage_inferences" if system.single else "inferences"][system.inference]
+    views = {} if system.single else CONFIG["classifiers"][system.classifier]["views"]
     maps = {"settings": CONFIG["methods"][system.method], "views": views}
     seed = {"maps": maps, "pixel_labels_used": False}
     documents = {
@@ -269,7 +271,7 @@ def facts_of(system: System) -> dict[str, Any]:
         "pseudo": [],
         "segmentation": [{**inference, "pixel_labels_used": False}] if system.segments else [],
     }
-    role, section = ("apc", "apc") if system.apc else ("classifier", "classifiers")
+    role, section = ("single_stage",) * 2 if system.single else ("classifier", "classifiers")
     return _facts(system, documents, {role: CONFIG[section][system.classifier]})
 
 

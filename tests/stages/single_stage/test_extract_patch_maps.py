@@ -1,8 +1,6 @@
 """Patch maps of the single-stage network in the class maps' common form."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -10,7 +8,8 @@ import torch
 from tests.support.builders import APC, SHARD, Data, folder_bytes, make_data, write_weights
 from wsss.artefacts.class_maps import read_maps, stream_maps
 from wsss.artefacts.formats import ArtefactError, open_tensors, read_tensors, write_tensors
-from wsss.models.apc import APCOutput, build_apc
+from wsss.models.apc import build_apc
+from wsss.single_stage.registry import SCORES
 from wsss.stages.pseudo import make_pseudo_labels
 from wsss.stages.single_stage import extract_patch_maps
 
@@ -32,6 +31,7 @@ def run(data: Data, weights: Path, name: str = "maps", side: int = 48) -> Path:
         manifest=data.manifest,
         weights=weights,
         maps=data.path(name),
+        kind="apc",
         network=APC,
         side=side,
         shard=SHARD,
@@ -68,23 +68,13 @@ def test_the_same_inputs_give_the_same_bytes(data: Data, weights: Path) -> None:
     assert run(data, weights, "other", side=32).read_bytes() != first.read_bytes()
 
 
-def fake(scores: torch.Tensor) -> Any:
-    """In place of the network: the same 2 x 2 patches of every image."""
-
-    def outputs(data: Any, records: Any, *_: Any, **__: Any) -> Iterator[tuple[Any, APCOutput]]:
-        for record in records:
-            yield record, APCOutput(torch.zeros(1, 4, 1), scores, (2, 2), None)
-
-    return outputs
-
-
 def test_patches_lie_where_the_image_has_them(
     data: Data, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two classes of one image: 0.4 at the top right, 0.8 at the bottom left; the image is no square."""
-    scores = torch.zeros(1, 4, 4)
-    scores[0, 1, 2], scores[0, 2, 3], scores[..., 0] = 0.4, 0.8, 0.2
-    monkeypatch.setattr(extract_patch_maps, "apc_outputs", fake(scores))
+    scores = torch.zeros(1, 4, 2, 2)
+    scores[0, 2, 0, 1], scores[0, 3, 1, 0], scores[:, 0] = 0.4, 0.8, 0.2
+    monkeypatch.setitem(SCORES, "apc", lambda *_: scores)
     with open_tensors(run(data, weights), "maps") as shard:
         first, second = read_maps(shard, data.records[1]).float()  # 10 x 13 cells of a 40 x 52 image
     assert first[0, -1] == second[-1, 0] == 1  # each is divided by its own maximum

@@ -12,10 +12,16 @@ from wsss.artefacts.identity import Identity, making
 from wsss.stages.single_stage import tabulate_ablations
 
 COMMON = {"epochs": 5, "beta": 0.1, "contrast": {"lowest": False}, "segmentation": {"balanced": True}}
-VARIANTS: dict[str, dict[str, Any]] = {
+TRAININGS: dict[str, dict[str, Any]] = {
     "whole": {**COMMON, "pooling": {"kind": "adaptive_k", "k": 6}, "alpha": 0.2},
     "plain": {**COMMON, "pooling": {"kind": "max", "k": 6}, "alpha": 0.0},
 }
+
+
+def of_apc(trainings: dict[str, Any]) -> dict[str, Any]:
+    return {name: {"kind": "apc", "training": training} for name, training in trainings.items()}
+
+
 SCORES = {"whole": 0.6, "plain": 0.4}
 
 
@@ -34,17 +40,22 @@ def tabulate(folder: Path, runs: tuple[int, ...] = (0,), **changed: Any) -> pd.D
             for argument, tail, split in (("scores", "seg", "val"), ("pseudo", "pseudo", "seed")):
                 path = folder / f"seed{run}" / name / f"{tail}_miou.json"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with making(Identity("evaluate_apc", {"seed": str(run), "apc": name})):
+                with making(Identity("evaluate_single_stage", {"seed": str(run), "single": name})):
                     write_json(path, scored(run, miou + 0.1 * place, split))
                 paths[argument].append(path)
-    arguments = {**paths, "table": folder / "ablations.csv", "variants": VARIANTS, "runs": list(runs)}
+    arguments = {
+        **paths,
+        "table": folder / "ablations.csv",
+        "variants": of_apc(TRAININGS),
+        "runs": list(runs),
+    }
     tabulate_ablations.run(**{**arguments, **changed})
     return read_table(folder / "ablations.csv").set_index(["variant", "inference"])
 
 
 def test_a_row_a_variant_and_way_of_inference(tmp_path: Path) -> None:
     table = tabulate(tmp_path)
-    assert list(table.index) == [(name, side) for name in VARIANTS for side in ("big", "small")]
+    assert list(table.index) == [(name, side) for name in TRAININGS for side in ("big", "small")]
     row = table.loc[("whole", "small")]
     assert row["segmentation_miou"] == pytest.approx(0.6)
     assert row["pseudo_miou"] == pytest.approx(0.7)
@@ -68,8 +79,8 @@ def test_a_row_by_the_letter_of_the_paper_says_so(
     tmp_path: Path, lowest: bool, balanced: bool, words: str
 ) -> None:
     letter = {"contrast": {"lowest": lowest}, "segmentation": {"balanced": balanced}}
-    variants = {**VARIANTS, "plain": {**VARIANTS["plain"], **letter}}
-    table = tabulate(tmp_path, variants=variants)
+    variants = {**TRAININGS, "plain": {**TRAININGS["plain"], **letter}}
+    table = tabulate(tmp_path, variants=of_apc(variants))
     assert set(table.loc["plain"]["by_the_letter"]) == {words}
     assert table.loc["whole"]["by_the_letter"].isna().all()
 
@@ -82,8 +93,8 @@ def test_mean_and_sample_deviation_over_runs(tmp_path: Path) -> None:
 
 
 def test_a_variant_without_scores_has_an_empty_row(tmp_path: Path) -> None:
-    more = {**VARIANTS, "absent": VARIANTS["plain"]}
-    table = tabulate(tmp_path, variants=more).reset_index().set_index("variant")
+    more = {**TRAININGS, "absent": TRAININGS["plain"]}
+    table = tabulate(tmp_path, variants=of_apc(more)).reset_index().set_index("variant")
     assert pd.isna(table.loc["absent", "segmentation_miou"])
     assert table.loc["absent", "pooling"] == "max"
 
@@ -96,6 +107,6 @@ def test_a_run_without_its_file_is_an_error(tmp_path: Path) -> None:
         tabulate_ablations.run(
             scores=[tmp_path / "seed0" / "whole" / "seg_miou.json"],
             table=tmp_path / "ablations.csv",
-            variants=VARIANTS,
+            variants=of_apc(TRAININGS),
             runs=[0, 1],
         )

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from wsss.artefacts.formats import PathLike, open_tensors, read_json, read_manifest, write_table
+from wsss.artefacts.identity import identity_of
 from wsss.config.systems import System
 from wsss.config.thresholds import UNREFINED
 from wsss.data.published import STAGES, published_system
@@ -25,6 +26,7 @@ from wsss.evaluation.systems import (
     under_inference,
 )
 from wsss.methods.metric_table import SHOWN, column_name
+from wsss.single_stage.registry import TOLD
 from wsss.stages.evaluate.summarise_seeds import spread
 
 Document = Mapping[str, Any]
@@ -101,7 +103,7 @@ def _identity(dataset: str, system: System, runs: Sequence[int]) -> Row:
     return {
         "system": system.name,
         "dataset": dataset,
-        "stages": "single" if system.apc else "multiple",
+        "stages": "single" if system.single else "multiple",
         "classifier": system.classifier,
         "method": system.method,
         "refiner": system.refiner,
@@ -191,7 +193,7 @@ def _labels(documents: Sequence[Document], key: str) -> str | None:
 def _networks(
     files: FilesByRun, system: System, runs: Sequence[int]
 ) -> dict[str, tuple[int, dict[str, Any]]]:
-    """Number of parameters and settings of each network that is there, by its part in the chain."""
+    """Number of parameters and settings of each network that is there, by its part in the system."""
     found = {role: find_runs(files, runs[:1], chain) for role, chain in networks(system).items()}
     return {role: _network(paths[0]) for role, paths in found.items() if paths}
 
@@ -199,13 +201,14 @@ def _networks(
 def _network(path: PathLike) -> tuple[int, dict[str, Any]]:
     with open_tensors(path, "weights") as shard:
         names = [name for name in shard.keys() if not name.endswith(STATISTICS)]  # noqa: SIM118
-        return sum(shard.get(name).numel() for name in names), shard.params
+        kind = identity_of(path).settings.get("kind")  # of a single-stage method
+        return sum(shard.get(name).numel() for name in names), {**shard.params, "kind": kind}
 
 
 def _parameters(trained: Mapping[str, tuple[int, Any]], system: System) -> Row:
     """Numbers of parameters: of all the chain's networks, and of the one that labels new images."""
     complete = set(trained) == set(networks(system))
-    predictor = "apc" if system.apc else "segmenter"
+    predictor = "single_stage" if system.single else "segmenter"
     return {
         "parameters": sum(count for count, _ in trained.values()) if complete else None,
         "parameters_predicting": trained[predictor][0] if predictor in trained else None,
@@ -265,11 +268,10 @@ def _facts(
     """What decides whether a published figure is about such a system."""
     every = [document for stage in documents.values() for document in stage]
     facts: dict[str, Any] = {"pixel_labels": any(document["pixel_labels_used"] for document in every)}
-    if system.apc:
-        own = settings.get("apc", {})
-        training = own.get("training", {})
-        facts |= {name: training.get(name) for name in ("alpha", "beta")}
-        facts["pooling"] = training.get("pooling", {}).get("kind")
+    if system.single:
+        own = settings.get("single_stage", {})
+        if own:
+            facts |= {"single_stage": own["kind"], **TOLD[own["kind"]](own["training"])}
         facts["side"] = documents["segmentation"][0].get("side") if documents["segmentation"] else None
     else:
         own = settings.get("classifier", {})

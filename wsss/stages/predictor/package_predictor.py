@@ -36,7 +36,7 @@ def run(
         manifest: The data set that the network was trained on.
         weights: The network's weights.
         folder: Where to write the predictor.
-        kind: Kind of the network, a key of :data:`wsss.prediction.scorers.SCORERS`.
+        kind: Kind of the network, see :func:`wsss.prediction.scorers.load_scorer`.
         network: Its configuration.
         inference: The settings of the inference that its score counts by; its ``crf`` is applied to new
             pictures, too.

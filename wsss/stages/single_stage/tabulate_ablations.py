@@ -10,6 +10,7 @@ import pandas as pd
 from wsss.artefacts.formats import PathLike, read_json, write_table
 from wsss.evaluation.systems import by_run, find_runs, under_inference
 from wsss.methods.metric_table import SHOWN, column_name
+from wsss.single_stage.registry import TOLD
 from wsss.stages.evaluate.summarise_seeds import spread
 
 Document = Mapping[str, Any]
@@ -31,11 +32,11 @@ def run(
         pseudo: Metrics of the training images' masks; the same in all of a variant's rows, of the inference
             that ``pseudo_inference`` names.
         table: Where to write the table, CSV: scores are fractions of 1, empty where nothing was measured.
-        variants: Each variant's ``training`` section of the configuration.
+        variants: Each variant's ``kind`` of method and ``training``.
         runs: The seeds; deviations are sample deviations over them, empty for one.
     """
     files, train_files, rows = by_run(scores), by_run(pseudo), []
-    for name, training in variants.items():
+    for name, variant in variants.items():
         on_val = [read_json(path) for path in find_runs(files, runs, name)]
         on_train = [read_json(path) for path in find_runs(train_files, runs, name)]
         ways: list[Any] = list(on_val[0]["inferences"]) if on_val else [None]  # a row without scores
@@ -43,7 +44,7 @@ def run(
             rows.append(
                 {
                     "variant": name,
-                    **_settings(training),
+                    **TOLD[variant["kind"]](variant["training"]),
                     **_inference(on_val, inference),
                     **_scores("segmentation", [under_inference(document, inference) for document in on_val]),
                     **_scores("pseudo", on_train),
@@ -52,21 +53,6 @@ def run(
                 }
             )
     write_table(table, pd.DataFrame(rows))
-
-
-def _settings(training: Mapping[str, Any]) -> dict[str, Any]:
-    pooling = training["pooling"]
-    numbers = {key: training[key] for key in ("epochs", "alpha", "beta")}
-    return {"pooling": pooling["kind"], **numbers, "by_the_letter": _by_the_letter(training)}
-
-
-def _by_the_letter(training: Mapping[str, Any]) -> str | None:
-    """Where a variant follows the paper's words, as this project's default does not (APC, section 3)."""
-    found = {
-        "contrast with the one lowest patch": training["contrast"]["lowest"],
-        "plain cross-entropy of the decoder": not training["segmentation"]["balanced"],
-    }
-    return "; ".join(words for words, holds in found.items() if holds) or None
 
 
 def _inference(documents: Sequence[Document], name: str | None) -> dict[str, Any]:

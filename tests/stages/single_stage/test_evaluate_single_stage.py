@@ -11,7 +11,7 @@ from tests.support import scenes
 from wsss.artefacts.formats import read_manifest, write_labels
 from wsss.artefacts.identity import Identity, making
 from wsss.stages.evaluate import count_predictions, evaluate_segmentation
-from wsss.stages.single_stage import evaluate_apc
+from wsss.stages.single_stage import evaluate_single_stage
 
 INFERENCES: dict[str, dict[str, Any]] = {
     "plain": {"side": 960, "tags": False, "crf": {"iterations": 10}, "source": "decoder"},
@@ -38,11 +38,12 @@ def counts(folder: Path, name: str, shard: str, split: str) -> Path:
 
 def run(folder: Path, main: str = "plain", split: str = "val", seen: bool = False) -> dict[str, Any]:
     scenes.make_manifest(folder)
-    evaluate_apc.run(
+    evaluate_single_stage.run(
         manifest=folder / "manifest.jsonl",
         counts=[counts(folder, name, shard, split) for shard in scenes.SHARDS for name in INFERENCES],
         weights=scenes.make_weights(folder, "apc", pixel_labels=seen, seed=4),
         scores=folder / "scores.json",
+        kind="apc",
         inferences=INFERENCES,
         main=main,
         split=split,

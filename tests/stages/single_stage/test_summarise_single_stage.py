@@ -9,7 +9,7 @@ import pytest
 from tests.support.summaries import document, scores, write
 from wsss.artefacts.formats import ArtefactError
 from wsss.commands.scores import format_scores
-from wsss.stages.single_stage import summarise_apc
+from wsss.stages.single_stage import summarise_single_stage
 
 
 def run(folder: Path, mious: list[float], seeds: list[int]) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def run(folder: Path, mious: list[float], seeds: list[int]) -> dict[str, Any]:
     inferences = {"plain": {**scores(0.4), **said}, "tags": {**scores(0.6), **said, "image_tags_used": True}}
     supervision = {"initial_supervision": {"apc": "more labels"}}
     predicted = {"inference": "plain", "inferences": inferences, **said, **supervision}
-    summarise_apc.run(
+    summarise_single_stage.run(
         seeds=seeds,
         seed_scores=write(
             folder,
@@ -65,4 +65,4 @@ def test_scores_of_another_seed_are_refused_by_name(tmp_path: Path) -> None:
         for name, part in (("seed_scores", "seed"), ("pseudo_scores", "pseudo"), ("segmentation", "seg"))
     }
     with pytest.raises(ArtefactError, match=r"seed1\.json: expected the scores of seed 5, found 1"):
-        summarise_apc.run(seeds=[0, 5], **files, scores=tmp_path / "summary.json")
+        summarise_single_stage.run(seeds=[0, 5], **files, scores=tmp_path / "summary.json")

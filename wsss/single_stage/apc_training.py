@@ -1,106 +1,46 @@
-"""Train the single-stage network on image labels: patch classes, their contrast, and a decoder."""
+"""APC's losses, and the phases of its training (APC, section 3)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from wsss.artefacts.files import PathLike
-from wsss.artefacts.formats import read_manifest
-from wsss.data.datasets import SquareDataset
 from wsss.methods.contrast import patch_contrast
 from wsss.methods.patch_labels import patch_labels
 from wsss.methods.pooling import pool
 from wsss.methods.segmentation_loss import LOSSES
-from wsss.models.apc import APC, APCOutput, build_apc
-from wsss.models.colours import with_colours
-from wsss.prediction.apc_outputs import check_side
-from wsss.training import Schedule, seed_everything
-from wsss.training.idle_terms import warn_of_idle_terms
-from wsss.training.run import Product, fit, start
-from wsss.training.schedule import epochs_to_iterations
+from wsss.models.apc import APC, APCOutput
 
 ALL = "all"  # the encoder's blocks that learn
 
 
-def run(
-    *,
-    manifest: PathLike,
-    weights: PathLike,
-    history: PathLike,
-    network: Mapping[str, Any],
-    initial: Mapping[str, Any],
-    training: Mapping[str, Any],
-    seed: int,
-) -> None:
-    """Read images and their labels, write the trained network and its history.
-
-    Images are resized to a square and mirrored at random; the paper names no other augmentation.
-
-    Args:
-        manifest: The data set.
-        weights: Where to write the trained network.
-        history: Where to write one row per iteration; losses as they were added, weights included.
-        network: See :func:`wsss.models.apc.build_apc`; its ``encoder`` gets the initial weights.
-        initial: See :func:`wsss.pretrained.initial_weights.load_initial`.
-        training: ``epochs``, of which the first ``warm_up`` train at ``warm_up_lr``, without the encoder if
-            ``freeze``, the others at ``lr``; the decoder learns after the first ``decoder_start`` epochs.
-            ``learns``, what of the encoder does when it does: ``all`` (also if left out), or so many of the
-            last blocks with the final norm. ``new_adam``, whether Adam starts anew after the warm-up.
-            ``patch_decay``, what Adam adds to the gradient of the patch classifier's weights, times these.
-            ``batch``, ``accumulate``, ``side`` in pixels, ``precision``; and what makes the loss, see
-            :func:`apc_losses`.
-        seed: Of all chance.
-    """
-    network = with_colours(network)
-    data = read_manifest(manifest)
-    seed_everything(seed)
-    apc = build_apc(network, data.num_classes)
-    check_side(apc, training["side"])
-    params = start(apc.encoder, data, network, initial, training, seed)
-    dataset = SquareDataset(
-        data.split("train"),
-        data.num_classes,
-        side=training["side"],
-        mean=network["mean"],
-        std=network["std"],
-        seed=seed,
-    )
-    warm_up, decoder_start = (
-        _iterations(training, training[name], len(dataset)) for name in ("warm_up", "decoder_start")
-    )
-    schedule = _schedule(training, len(dataset), warm_up)
-    phases = Phases(apc, training, warm_up, decoder_start)
-    product = Product("train_apc", weights, history, params, {"manifest": manifest})
-    fit(apc, phases.losses, dataset, phases.groups(), schedule, product, at_iteration=phases.begin)
-    warn_of_idle_terms(history, {"pce_loss": training["alpha"], "seg_loss": training["beta"]})
-
-
-def _schedule(training: Mapping[str, Any], images: int, warm_up: int) -> Schedule:
-    iterations = _iterations(training, training["epochs"], images)
-    batch, accumulate = training["batch"], training["accumulate"]
-    restart = warm_up if training.get("new_adam", False) else None
-    return Schedule(iterations, batch, accumulate, "adam", precision=training["precision"], restart=restart)
-
-
-def _iterations(training: Mapping[str, Any], epochs: int, images: int) -> int:
-    return epochs_to_iterations(epochs, images, training["batch"] * training["accumulate"])
-
-
 class Phases:
-    """A training in phases: the encoder may rest at first, the decoder joins, and the rates change."""
+    """A training in phases: the encoder may be frozen at first, the decoder joins, and the rates change.
+
+    Attributes:
+        optimizer: Adam.
+        restart: Iteration at which it forgets its moments, the end of the warm-up; None: never.
+        weights: Of the contrast and of the decoder's loss, by the names of these terms.
+    """
+
+    optimizer: Literal["adam"] = "adam"
 
     def __init__(self, apc: APC, training: Mapping[str, Any], warm_up: int, decoder_start: int) -> None:
         """Keep the network and the settings.
 
         Args:
             apc: The network, frozen and thawed as the training goes on.
-            training: See :func:`run`.
-            warm_up: Iterations at the first rate, and of the encoder's rest; 0 skips them.
+            training: The first ``warm_up`` epochs train at ``warm_up_lr``, without the encoder if ``freeze``,
+                the others at ``lr``; the decoder learns after the first ``decoder_start`` epochs. ``learns``,
+                what of the encoder does when it does: ``all`` (also if left out), or so many of the last
+                blocks with the final norm. ``new_adam``, whether Adam starts anew after the warm-up.
+                ``patch_decay``, what Adam adds to the gradient of the patch classifier's weights, times
+                these. And what makes the loss, see :func:`apc_losses`.
+            warm_up: Iterations at the first rate, with the encoder frozen if asked; 0 skips them.
             decoder_start: Iterations before the decoder's loss is added.
 
         Raises:
@@ -108,11 +48,11 @@ class Phases:
         """
         self.apc, self.training = apc, training
         self.warm_up, self.decoder_start = warm_up, decoder_start
+        self.restart = warm_up if training.get("new_adam", False) else None
+        self.weights = {"pce_loss": training["alpha"], "seg_loss": training["beta"]}
         learns = training.get("learns", ALL)
         self.learns: int | None = None if learns == ALL else learns
-        apc.let_encoder_learn(
-            self.learns
-        )  # too many blocks are refused now, not when the encoder's rest ends
+        apc.let_encoder_learn(self.learns)  # too many blocks are refused now, not when the encoder thaws
         self.begin(0)
 
     def begin(self, iteration: int) -> None:
@@ -124,12 +64,12 @@ class Phases:
     def groups(self) -> list[dict[str, Any]]:
         """Parameter groups with their constant rates; the encoder's is 0 while it is frozen."""
         warm_up_lr, decay = self.training["warm_up_lr"], self.training["patch_decay"]
-        resting = ("encoder",) if self.training["freeze"] else ()
+        frozen = ("encoder",) if self.training["freeze"] else ()
         return [
             {
                 "name": name,
                 "params": params,
-                "lr": 0.0 if name in resting else warm_up_lr,
+                "lr": 0.0 if name in frozen else warm_up_lr,
                 "changes": [(self.warm_up, self.training["lr"])],
                 "power": 0.0,
                 "weight_decay": decay if name == "patch_classifier" else 0.0,
@@ -138,7 +78,7 @@ class Phases:
         ]
 
     def losses(self, apc: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The phase's losses of a batch, ``images`` (B, 3, H, W) and ``tags`` (B, C); see apc_losses."""
+        """The phase's losses of ``images`` (B, 3, H, W) and ``tags`` (B, C), see :func:`apc_losses`."""
         output = apc(batch["images"], decode=self.decoding)
         # Probabilities' logarithms need float32, and torch refuses them under mixed precision.
         with torch.autocast(batch["images"].device.type, enabled=False):

@@ -20,6 +20,7 @@ def run(
     counts: Sequence[PathLike],
     weights: PathLike,
     scores: PathLike,
+    kind: str,
     inferences: Mapping[str, Mapping[str, Any]],
     main: str,
     split: str,
@@ -31,12 +32,13 @@ def run(
         counts: Counts of all shards of all inferences, in any order.
         weights: The network's weights, read for what they started from.
         scores: Where to write the metrics.
+        kind: The method, a key of :data:`wsss.single_stage.registry.METHODS`.
         inferences: Settings (side, tags, crf, source) by name.
         main: Name of the inference whose scores count; where the split is not trained on, one without tags.
         split: ``val``, or ``train`` for the masks that are made of the training images.
     """
     data = read_manifest(manifest)
-    result, parts = score_inferences(data, split, counts, {"apc": weights}, inferences, main)
+    result, parts = score_inferences(data, split, counts, {kind: weights}, inferences, main)
     if split != "train" and inferences[main]["tags"]:
         raise ValueError(
             f"main inference {main!r}: expected one without tags, which are unknown on {split!r}; "

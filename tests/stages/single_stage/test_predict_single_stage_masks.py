@@ -22,7 +22,7 @@ from wsss.artefacts.formats import (
 from wsss.data.transforms import normalise, resize_square, to_tensor
 from wsss.methods.crf import dense_crf
 from wsss.models.apc import build_apc
-from wsss.stages.single_stage import predict_apc_masks
+from wsss.stages.single_stage import predict_single_stage_masks
 
 PLAIN: dict[str, Any] = {"side": 48, "tags": False, "crf": None, "source": "decoder"}
 CRF = {"iterations": 3, "bilateral_sxy": 9}
@@ -47,11 +47,12 @@ def network() -> Any:
 
 
 def run(data: Data, weights: Path, name: str = "masks", manifest: Path | None = None, **changes: Any) -> Path:
-    predict_apc_masks.run(
+    predict_single_stage_masks.run(
         manifest=manifest or data.manifest,
         weights=weights,
         labels=data.path(name),
         index=data.path(f"{name}.jsonl"),
+        kind="apc",
         network=APC,
         settings={**PLAIN, **changes},
         split="val",
@@ -140,7 +141,7 @@ def test_tags_of_a_split_without_labels_are_refused(data: Data, weights: Path) -
 def test_where_no_known_class_has_any_probability_background_wins(data: Data) -> None:
     planes = torch.zeros(4, 2, 2)
     planes[2] = 1.0  # the only class with a probability that single precision can hold
-    item = predict_apc_masks._masked(replace(data.records[0], classes=(0,)), planes)
+    item = predict_single_stage_masks._masked(replace(data.records[0], classes=(0,)), planes)
     assert np.isfinite(item.probabilities).all()
     assert item.labels == [0, 1] and not item.probabilities.argmax(0).any()
 

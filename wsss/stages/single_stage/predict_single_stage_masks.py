@@ -13,7 +13,7 @@ from wsss.artefacts.formats import ArtefactError, Manifest, PathLike, Record, re
 from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, label_shard
 from wsss.models.colours import with_colours
 from wsss.prediction.label_images import Scored, most_probable
-from wsss.prediction.scorers import load_apc
+from wsss.prediction.scorers import load_single_stage
 from wsss.prediction.segmentation import resized
 
 
@@ -24,6 +24,7 @@ def run(
     weights: PathLike,
     labels: PathLike,
     index: PathLike,
+    kind: str,
     network: Mapping[str, Any],
     settings: Mapping[str, Any],
     split: str,
@@ -36,10 +37,11 @@ def run(
         weights: The trained network.
         labels: Folder to write the label maps to.
         index: Where to write the folder's index.
+        kind: The method, a key of :data:`wsss.single_stage.registry.METHODS`.
         network: The network's configuration, with ``mean`` and ``std``.
-        settings: ``source``, a key of :data:`wsss.prediction.scorers.SOURCES`; ``side`` of the square, in
-            pixels, that the network sees each image as; ``tags``, whether only the background and the classes
-            that the manifest gives the image may win; ``crf``, null or the dense CRF's settings.
+        settings: ``source``, what of the network's output is taken, one of the method's; ``side`` of the
+            square, in pixels, that the network sees each image as; ``tags``, whether only the background and
+            the classes that the manifest gives the image may win; ``crf``, null or the dense CRF's settings.
         split: ``train``, ``val`` or ``test``.
         shard: Which part of the split, such as ``002of048``.
     """
@@ -48,13 +50,13 @@ def run(
         _check_tags(manifest, split)
     data = read_manifest(manifest)
     provenance = Provenance(
-        "predict_apc_masks",
-        settings={"network": network, "settings": settings, "split": split, "shard": shard},
+        "predict_single_stage_masks",
+        settings={"kind": kind, "network": network, "settings": settings, "split": split, "shard": shard},
         params={"settings": settings, "split": split},
         inputs={"manifest": manifest, "weights": weights},
     )
     with label_shard(labels, index, data.shard(split, shard), provenance, f"predicting {split}") as out:
-        predictions = _predictions(data, out.missing, weights, network, settings)
+        predictions = _predictions(data, out.missing, weights, kind, network, settings)
         for label in most_probable(predictions, settings["crf"]):
             out.write(label)
 
@@ -65,7 +67,7 @@ def _check_tags(manifest: PathLike, split: str) -> None:
     if records and not any(record.classes for record in records):
         raise ArtefactError(
             f"{manifest}: expected image labels of {split!r} for an inference with tags: true, found "
-            f"none for {len(records)} images; leave that inference out of the data set's apc"
+            f"none for {len(records)} images; leave that inference out of the data set's single_stage"
         )
 
 
@@ -73,10 +75,11 @@ def _predictions(
     data: Manifest,
     records: Sequence[Record],
     weights: PathLike,
+    kind: str,
     network: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> Iterator[Scored]:
-    scorer = load_apc(weights, data, network, settings)
+    scorer = load_single_stage(kind, weights, data, network, settings["side"], settings["source"])
     for record in records:
         scores = resized(scorer.scores(read_image(record)[None]), size_of(record))
         planes = scorer.probabilities(scores)[0]  # (C+1, H, W)

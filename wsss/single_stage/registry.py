@@ -1,0 +1,41 @@
+"""The single-stage methods, and what each part of the program needs of them.
+
+A new method is a module beside this one with the members of :class:`~.contract.Method`, and an entry in
+:data:`METHODS`. All else here follows from the table. A stage takes the dict of the member it runs, so that
+its digest covers that member and no other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wsss.single_stage import apc
+
+if TYPE_CHECKING:
+    from wsss.single_stage.contract import (
+        Build,
+        Check,
+        Fixed,
+        MakeRecipe,
+        Method,
+        Probabilities,
+        Scores,
+        Told,
+        Variant,
+    )
+
+METHODS: dict[str, Method] = {
+    "apc": apc,
+}
+
+SETTINGS: tuple[type[Variant], ...] = tuple(method.Settings for method in METHODS.values())
+TITLES: dict[str, str] = {kind: method.TITLE for kind, method in METHODS.items()}
+SOURCES: dict[str, tuple[str, ...]] = {kind: method.SOURCES for kind, method in METHODS.items()}
+MAPS: dict[str, str] = {kind: method.MAPS for kind, method in METHODS.items()}
+CHECKS: dict[str, Check] = {kind: method.check for kind, method in METHODS.items() if method.check}
+TOLD: dict[str, Told] = {kind: method.told for kind, method in METHODS.items()}
+BUILD: dict[str, Build] = {kind: method.build for kind, method in METHODS.items()}
+RECIPES: dict[str, MakeRecipe] = {kind: method.recipe for kind, method in METHODS.items()}
+SCORES: dict[str, Scores] = {kind: method.scores for kind, method in METHODS.items()}
+PROBABILITIES: dict[str, Probabilities] = {kind: method.probabilities for kind, method in METHODS.items()}
+FIXED: dict[str, Fixed] = {kind: method.fixed for kind, method in METHODS.items() if method.fixed}
