@@ -16,7 +16,7 @@ rule train_single_stage:
         gpu=plan.training_gpus("train_single_stage"),
         nodes=1,
     params:
-        code=fingerprint("train_single_stage"),
+        code=plan.single_stage_code("train_single_stage"),
         kind=lookup(dpath="single_stage/{single}/kind", within=config),
         network=lookup(dpath="single_stage/{single}/network", within=config),
         initial=lookup(dpath="single_stage/{single}/initial", within=config),
@@ -42,7 +42,7 @@ rule extract_patch_maps:
     resources:
         gpu=plan.gpus,
     params:
-        code=fingerprint("extract_patch_maps"),
+        code=plan.single_stage_code("extract_patch_maps"),
         kind=lookup(dpath="single_stage/{single}/kind", within=config),
         network=lookup(dpath="single_stage/{single}/network", within=config),
         side=lookup(dpath="single_stage/{single}/side", within=config),
@@ -70,7 +70,7 @@ rule predict_single_stage_masks:
     resources:
         gpu=plan.gpus,
     params:
-        code=fingerprint("predict_single_stage_masks"),
+        code=plan.single_stage_code("predict_single_stage_masks"),
         kind=lookup(dpath="single_stage/{single}/kind", within=config),
         network=lookup(dpath="single_stage/{single}/network", within=config),
         settings=lookup(dpath="single_stage_inferences/{inference}", within=config),

@@ -106,7 +106,7 @@ def changed_input(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, An
 
 
 def changed_code(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr(training_run, "fingerprint", lambda stage: "another")
+    monkeypatch.setattr(training_run, "fingerprint", lambda stage, entry: "another")
     return {}
 
 

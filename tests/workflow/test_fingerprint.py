@@ -223,6 +223,27 @@ def test_a_stage_that_reads_one_member_of_a_table_s_modules_follows_that_alone(
     assert {stage for stage in TINTING if fingerprint(stage, before) != fingerprint(stage, after)} == changed
 
 
+@pytest.mark.parametrize(
+    ("edits", "changed"),
+    [
+        ([("inks/red.py", "return x", "return -x")], {"tint", "list", "loop"}),
+        ([("late.py", "return x", "return 0")], {"list", "loop"}),  # of blue
+        ([("inks/blue.py", "PRICE = 2", "PRICE = 5")], {"list", "loop"}),
+        (GREEN, {"list", "loop"}),
+    ],
+    ids=["its own", "what another reaches", "another's member", "another"],
+)
+def test_a_job_of_one_entry_follows_that_entry_alone(
+    package: Callable[..., Path], edits: list[tuple[str, str, str]], changed: set[str]
+) -> None:
+    before, after = package(), package(*edits)
+    stages = [stage for stage in TINTING if stage != "fade"]  # of which red has no member
+    assert {
+        stage for stage in stages if fingerprint(stage, before, "red") != fingerprint(stage, after, "red")
+    } == changed
+    assert fingerprint("tint", before, "purple") == fingerprint("tint", before)
+
+
 def test_members_of_a_table_are_reached(package: Callable[..., Path]) -> None:
     assert reached("tint", package()) == {
         "paint.stages.tint.run",

@@ -136,7 +136,7 @@ def test_a_rule_has_the_skeleton(rule: str) -> None:
     sections = rules()[rule]
     assert set(SKELETON) <= set(sections)
     assert "gpu" in names(rule, "resources")
-    assert f'code=fingerprint("{rule}"),' in "".join(sections["params"])
+    assert re.search(rf'code=(fingerprint|plan\.single_stage_code)\("{rule}"\),', "".join(sections["params"]))
     assert all(
         f'"results/{kind}/{rule}/' in sections[key][0]
         for key, kind in (("log", "logs"), ("benchmark", "benchmarks"))

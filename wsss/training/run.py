@@ -31,6 +31,7 @@ class Product:
         history: CSV to write.
         params: All settings, the provenance of the initial weights and the seed, for the artefact.
         inputs: Files read, by name, whose digests go into the artefact.
+        entry: The method that is trained, where the stage finds it in a table.
     """
 
     stage: str
@@ -38,13 +39,15 @@ class Product:
     history: PathLike
     params: Mapping[str, Any]
     inputs: Inputs = field(default_factory=dict)
+    entry: str | None = None
 
     def shape(self) -> dict[str, Any]:
         """All that shapes the training, as plain values."""
         return {
             "params": dict(self.params),
             "inputs": digests(self.inputs),
-            "code": fingerprint(self.stage),
+            "code": fingerprint(self.stage, entry=self.entry),
+            "entry": self.entry,
         }
 
 

@@ -7,7 +7,8 @@ are no source code, such as a page's template, count where their reader lists th
 
 A dict of modules is a table whose columns are the members that its modules have in common. A comprehension
 such as ``{key: module.member for key, module in TABLE.items()}`` refers to that column alone, and not to what
-else the modules hold: who runs one member of each reruns for no other.
+else the modules hold: who runs one member of each reruns for no other. A job that uses one entry of a table
+alone may name its key; what other entries hold is then left out.
 """
 
 from __future__ import annotations
@@ -43,12 +44,13 @@ class Module:
     effects: list[ast.stmt] = field(default_factory=list)
 
 
-def fingerprint(stage: str, package: Path = PACKAGE) -> str:
+def fingerprint(stage: str, package: Path = PACKAGE, entry: str | None = None) -> str:
     """Digest the code that a stage runs.
 
     Args:
         stage: Name of the stage's module; the digest starts from its function ``run``.
         package: Folder of the package.
+        entry: Key of the only entry that counts of each table that has it; None: all count.
 
     Returns:
         Sixteen hexadecimal digits; equal for sources that differ in comments, docstrings or formatting only.
@@ -56,7 +58,7 @@ def fingerprint(stage: str, package: Path = PACKAGE) -> str:
     start = Reference(module_of(stage, package), "run")
     if "run" not in _module(package, start.module).definitions:
         raise ValueError(f"stage {stage!r}: expected a function 'run' in {start.module}, found none")
-    text = "\n".join(sorted(set(_collect(package, start))))
+    text = "\n".join(sorted(set(_collect(package, start, entry))))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -74,11 +76,11 @@ def module_of(stage: str, package: Path = PACKAGE) -> str:
     return ".".join(found[0].relative_to(package.parent).with_suffix("").parts)
 
 
-def _collect(package: Path, start: Reference) -> Iterator[str]:
+def _collect(package: Path, start: Reference, entry: str | None) -> Iterator[str]:
     """Yield the parsed text of every reached definition, import-time statement and outside import."""
-    references = _walk(package, start)
+    references = _walk(package, start, entry)
     for reference in references:
-        yield from _text(package, reference)
+        yield from _text(package, reference, entry)
     for module in {reference.module for reference in references}:
         source = _module(package, module)
         for statement in source.effects:
@@ -87,20 +89,20 @@ def _collect(package: Path, start: Reference) -> Iterator[str]:
 
 
 @functools.cache
-def _text(package: Path, reference: Reference) -> tuple[str, ...]:
+def _text(package: Path, reference: Reference, entry: str | None) -> tuple[str, ...]:
     """Parsed text of one definition, and what it takes from outside, from tables and from listed files."""
     source, found = _module(package, reference.module), []
     for statement in source.definitions.get(reference.name, []):
         found += [_dump(statement), *_outside(package, source, statement)]
-        found += _entries(package, source, statement)
+        found += _entries(package, source, statement, entry)
         if reference.name == LISTED:
             found += _resources(package, reference.module, statement)
     return tuple(found)
 
 
-def _entries(package: Path, module: Module, statement: ast.stmt) -> Iterator[str]:
+def _entries(package: Path, module: Module, statement: ast.stmt, entry: str | None) -> Iterator[str]:
     """Key and name of each member of a table's column; one that is None, as of a key less, says nothing."""
-    for column in _columns(package, module, statement):
+    for column in _columns(package, module, statement, entry):
         for key, (owner, name) in column.entries.items():
             definitions = _module(package, owner).definitions.get(name, [])
             if [_assigned(definition) for definition in definitions] != ["None"]:
@@ -116,7 +118,7 @@ def _resources(package: Path, module: str, statement: ast.stmt) -> Iterator[str]
         yield f"{name} {hashlib.sha256((path.parent / name).read_bytes()).hexdigest()}"
 
 
-def _walk(package: Path, start: Reference) -> set[Reference]:
+def _walk(package: Path, start: Reference, entry: str | None = None) -> set[Reference]:
     """Follow names from ``start`` until nothing new is found."""
     found: set[Reference] = set()
     queue = [start]
@@ -125,17 +127,17 @@ def _walk(package: Path, start: Reference) -> set[Reference]:
         if reference in found:
             continue
         found.add(reference)
-        queue.extend(_next(package, reference))
+        queue.extend(_next(package, reference, entry))
     return found
 
 
 @functools.cache
-def _next(package: Path, reference: Reference) -> frozenset[Reference]:
+def _next(package: Path, reference: Reference, entry: str | None) -> frozenset[Reference]:
     """References made by one definition and by the import-time statements of its module."""
     module = _module(package, reference.module)
     targets = {Reference(name, "") for name in _imported_modules(package, module)}
     for statement in [*module.definitions.get(reference.name, []), *module.effects]:
-        targets |= set(_references(package, module, statement))
+        targets |= set(_references(package, module, statement, entry))
     targets |= {
         Reference(module.name, name) for statement in module.effects for name in _bound_names(statement)
     }
@@ -152,14 +154,14 @@ def _imported_modules(package: Path, module: Module) -> Iterator[str]:
             yield owner.module
 
 
-def _references(package: Path, module: Module, statement: ast.stmt) -> Iterator[Reference]:
+def _references(package: Path, module: Module, statement: ast.stmt, entry: str | None) -> Iterator[Reference]:
     """Names of the package that a statement mentions, imports inside it included."""
     inner = _aliases(package, module, ast.walk(statement))
     for target in inner.values():
         owner = _split(package, target)
         if owner is not None:
             yield Reference(owner.module, "")
-    columns = list(_columns(package, module, statement))
+    columns = list(_columns(package, module, statement, entry))
     for column in columns:
         for member in column.entries.values():
             yield from _definition(package, member)
@@ -174,8 +176,11 @@ class Column(NamedTuple):
     entries: dict[str, Reference]
 
 
-def _columns(package: Path, module: Module, statement: ast.stmt) -> Iterator[Column]:
-    """Columns that a statement's comprehensions take of tables, where they use a module for nothing else."""
+def _columns(package: Path, module: Module, statement: ast.stmt, entry: str | None) -> Iterator[Column]:
+    """Columns that a statement's comprehensions take of tables, where they use a module for nothing else.
+
+    Of a table that has the entry they are that entry's part alone.
+    """
     for node in ast.walk(statement):
         if not isinstance(node, ast.DictComp | ast.ListComp | ast.SetComp | ast.GeneratorExp):
             continue
@@ -185,7 +190,8 @@ def _columns(package: Path, module: Module, statement: ast.stmt) -> Iterator[Col
         members = [part for part in ast.walk(node) if isinstance(part, ast.Attribute) and part.value in names]
         if read is not None and table and len(members) + 1 == len(names):  # one name is the variable's own
             for name in {member.attr for member in members}:
-                yield Column(read, {key: Reference(owner, name) for key, owner in table.items()})
+                members = {key: Reference(owner, name) for key, owner in table.items()}
+                yield Column(read, {entry: members[entry]} if entry in members else members)
 
 
 def _iteration(generator: ast.comprehension) -> tuple[ast.expr | None, str]:

@@ -231,6 +231,13 @@ class Plan:
         variant = self._config[section][getattr(wildcards, wildcard)]
         return initial_files(variant, lambda: WEIGHTS[rule].format_map(vars(wildcards)))
 
+    def single_stage_code(self, rule: str) -> Callable[[Wildcards], str]:
+        """Digest of a rule's code, a param function; of the methods the variant's own alone counts."""
+        return partial(self._single_stage_code, rule)
+
+    def _single_stage_code(self, rule: str, wildcards: Wildcards) -> str:
+        return fingerprint(rule, entry=self._config["single_stage"][wildcards.single]["kind"])
+
     def single_main(self, wildcards: Wildcards) -> str:
         """The data set's main variant of a single-stage method."""
         name: str = self._section(wildcards, "single_stage")["main"]

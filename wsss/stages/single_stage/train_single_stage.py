@@ -69,6 +69,6 @@ def run(
         precision=training["precision"],
         restart=recipe.restart,
     )
-    product = Product("train_single_stage", weights, history, params, {"manifest": manifest})
+    product = Product("train_single_stage", weights, history, params, {"manifest": manifest}, kind)
     fit(model, recipe.losses, dataset, recipe.groups(), schedule, product, at_iteration=recipe.begin)
     warn_of_idle_terms(history, recipe.weights)
