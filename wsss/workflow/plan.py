@@ -17,6 +17,7 @@ from wsss.config.datasets import Used
 from wsss.config.errors import ConfigError
 from wsss.config.systems import PATCHES, TRUTH, Chain, Config, System, system_of, val_inferences
 from wsss.config.thresholds import UNREFINED, of_data_set, pseudo_settings, unsuited
+from wsss.pretrained.fit import Fits
 from wsss.workflow.fingerprint import fingerprint
 from wsss.workflow.initial import initial_files
 from wsss.workflow.predictor_plan import PredictorPlan
@@ -60,6 +61,7 @@ class Plan:
         check_config(config)
         self._config = config
         self.predictor = PredictorPlan(config)
+        self._fits = Fits(config)
         self._gpus: Mapping[str, int] = config.get("execution", {}).get("gpus", {})
 
     def pattern(self, *sections: str) -> str:
@@ -225,8 +227,10 @@ class Plan:
 
     def _initial_files(self, rule: str, wildcards: Wildcards) -> list[str]:
         section, wildcard = TRAININGS[rule]
-        variant = self._config[section][getattr(wildcards, wildcard)]
-        return initial_files(variant, lambda: WEIGHTS[rule].format_map(vars(wildcards)))
+        name = getattr(wildcards, wildcard)
+        variant = self._config[section][name]
+        trained = partial(WEIGHTS[rule].format_map, vars(wildcards))
+        return initial_files(variant, trained, partial(self._fits.misfit, section, name))
 
     def apc_main(self, wildcards: Wildcards) -> str:
         """The data set's main variant of APC."""
