@@ -81,5 +81,6 @@ rule prepare_manifest:
         code=fingerprint("prepare_manifest"),
         dataset="{dataset}",
         settings=plan.data_settings,
+        views=plan.largest_views,
     script:
         "run_stage.py"

@@ -28,8 +28,9 @@ from wsss.config.systems import System
 from wsss.pretrained.files import PAIRED, starts
 from wsss.pretrained.fit import Fits, remember
 from wsss.workflow.fingerprint import module_of
-from wsss.workflow.plan import TRAININGS, ConfigError, Plan, shard_names
+from wsss.workflow.plan import ConfigError, Plan, shard_names
 from wsss.workflow.predictor_plan import PredictorPlan
+from wsss.workflow.trainings import TRAININGS
 
 OVERLAYS = {
     "msrc21.yaml": [
@@ -261,6 +262,14 @@ def test_how_work_is_cut_is_no_part_of_a_data_set(plan: Plan) -> None:
     assert set(coco) == {"kind", "root", "splits", "allow_empty_classes", "largest_image"}
     # A raised limit draws no mask anew.
     assert set(plan.source_settings(SimpleNamespace(dataset="coco"))) == {*coco} - {"largest_image"}
+
+
+def test_only_pictures_of_one_s_own_may_be_too_large(config: dict[str, Any]) -> None:
+    config["datasets"]["pets"] = {**config["datasets"]["voc"], "kind": "folder", "compare": None}
+    plan = Plan(config)
+    found = plan.largest_views(SimpleNamespace(dataset="pets"))
+    assert found == {"conformer_small": {"stride": 16, "scale": 2.0}}
+    assert plan.largest_views(SimpleNamespace(dataset="voc")) == {}
 
 
 @pytest.mark.parametrize(

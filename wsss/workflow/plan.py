@@ -17,10 +17,12 @@ from wsss.config.datasets import Used
 from wsss.config.errors import ConfigError
 from wsss.config.systems import PATCHES, TRUTH, Chain, Config, System, system_of, val_inferences
 from wsss.config.thresholds import UNREFINED, of_data_set, pseudo_settings, unsuited
+from wsss.config.views import largest_views
 from wsss.pretrained.fit import Fits
 from wsss.workflow.fingerprint import fingerprint
 from wsss.workflow.initial import initial_files
 from wsss.workflow.predictor_plan import PredictorPlan
+from wsss.workflow.trainings import TRAININGS, WEIGHTS
 from wsss.workflow.truth import check_scored
 from wsss.workflow.wildcards import Wildcards
 
@@ -30,21 +32,6 @@ __all__ = ["ConfigError", "Plan", "check_config", "fingerprint", "shard_names"]
 BOOKKEEPING = set(Used.model_fields) - {"allow_empty_classes"}
 LIMITS = ("largest_image",)
 SCORED_SPLITS = {"seg": "val", "pseudo": "train"}  # by the kind of APC's score
-# The rules that train a network: the section and the wildcard that name its variant.
-TRAININGS = {
-    "train_classifier": ("classifiers", "classifier"),
-    "train_irn": ("refiners", "refiner"),
-    "train_segmenter": ("segmenters", "segmenter"),
-    "train_apc": ("apc", "apc"),
-}
-# What they write, in the rules' words.
-RUN = "results/{dataset}/seed{seed}"
-WEIGHTS = {
-    "train_classifier": f"{RUN}/{{classifier}}/weights.safetensors",
-    "train_irn": f"{RUN}/{{classifier}}/{{method}}/{{refiner}}/irn/weights.safetensors",
-    "train_segmenter": f"{RUN}/{{labeller}}/{{segmenter}}/weights.safetensors",
-    "train_apc": f"{RUN}/{{apc}}/weights.safetensors",
-}
 MATCHES_NOTHING = "(?!)"
 
 
@@ -320,6 +307,11 @@ class Plan:
     def data_settings(self, wildcards: Wildcards) -> dict[str, Any]:
         """What defines the data set's images and labels, without how the work on them is cut."""
         return {key: value for key, value in self._dataset(wildcards).items() if key not in BOOKKEEPING}
+
+    def largest_views(self, wildcards: Wildcards) -> dict[str, Any]:
+        """What the sizes of the images are limited by, where they may be any; those of editions are known."""
+        dataset = self._dataset(wildcards)
+        return largest_views(self._config, dataset) if dataset["kind"] == "folder" else {}
 
     def source_settings(self, wildcards: Wildcards) -> dict[str, Any]:
         """The same without limits that change nothing in the folder that a rule makes."""
