@@ -12,7 +12,7 @@ from typing import Any
 
 from wsss.artefacts.decoding import PIXELS
 from wsss.artefacts.files import ArtefactError
-from wsss.data.checks import REMEDIES, Examined, check_listing, examine
+from wsss.data.checks import REMEDIES, Examined, check_listing, examine, mapped_sizes
 from wsss.data.class_numbers import check_masks
 from wsss.data.coco import check_paths, coco_splits
 from wsss.data.image_index import EXTENSIONS
@@ -35,7 +35,7 @@ LINES: Mapping[str, tuple[str, ...]] = {
         "class names",
         "empty class",
     ),
-    "images": ("missing image", "unreadable image"),
+    "images": ("missing image", "unreadable image", "large image"),
     "masks": ("missing mask", "unreadable mask", "mask size", "mask values"),
     "class order": ("class order",),
 }
@@ -60,11 +60,13 @@ class Facts:
         images: Number of images by split.
         sizes: Height and width of some images.
         classes: Mean number of classes of a training image.
+        mapped: Of ``sizes`` those of images whose class maps are taken.
     """
 
     images: Mapping[str, int]
     sizes: Sequence[tuple[int, int]]
     classes: float
+    mapped: Sequence[tuple[int, int]] = ()
 
 
 def check_dataset(
@@ -119,7 +121,7 @@ def _check_listed(name: str, settings: Mapping[str, Any], source: Path) -> tuple
     findings += _absent(listing.entries)
     findings += [found for one in examined for found in one.findings if "missing" not in found.kind]
     findings += check_masks(some, examined)
-    facts = _facts(listing, examined)
+    facts = _facts(listing, some, examined)
     said = {
         "files": Verdict(OK, "", f"folders and lists are there: {_root(settings)}"),
         "counts": _check_counts(settings, facts.images, _counts(facts.images)),
@@ -213,11 +215,12 @@ def _sample(listing: Listing, limit: int) -> tuple[Listing, list[Examined]]:
     return replace(listing, entries=tuple(chosen[: len(examined)])), examined
 
 
-def _facts(listing: Listing, examined: Sequence[Examined]) -> Facts:
+def _facts(listing: Listing, some: Listing, examined: Sequence[Examined]) -> Facts:
     images = {split: sum(split in entry.splits for entry in listing.entries) for split in SPLITS}
     classes = [len(entry.classes) for entry in listing.entries if "train" in entry.splits]
     sizes = [(one.height, one.width) for one in examined if one.height]
-    return Facts(images, sizes, sum(classes) / max(1, len(classes)))
+    mean = sum(classes) / max(1, len(classes))
+    return Facts(images, sizes, mean, mapped_sizes(some.entries, examined))
 
 
 def _said_of_masks(listing: Listing, some: Listing) -> str:

@@ -20,6 +20,7 @@ from wsss.pretrained.files import (
     may_download,
     starts,
 )
+from wsss.pretrained.fit import Fits
 from wsss.pretrained.published import how_to_get
 
 
@@ -31,7 +32,12 @@ class Origin:
     sha256: str | None
     from_timm: bool
     needed: bool = False
-    variants: list[str] = field(default_factory=list)
+    users: list[tuple[str, str]] = field(default_factory=list)  # section and variant
+
+    @property
+    def variants(self) -> list[str]:
+        """The networks' names, each once: a section may have one that another has."""
+        return list(dict.fromkeys(name for _, name in self.users))
 
 
 def check_weights(config: Config, datasets: Iterable[str]) -> list[Verdict]:
@@ -44,7 +50,8 @@ def check_weights(config: Config, datasets: Iterable[str]) -> list[Verdict]:
     Returns:
         A verdict each file, and each network of timm's.
     """
-    return [_check(origin) for origin in _origins(config, datasets).values()]
+    fits = Fits(config)
+    return [_check(origin, fits) for origin in _origins(config, datasets).values()]
 
 
 def _origins(config: Config, datasets: Iterable[str]) -> dict[tuple[Any, ...], Origin]:
@@ -58,8 +65,8 @@ def _origins(config: Config, datasets: Iterable[str]) -> dict[tuple[Any, ...], O
                 for origin in (origin for start in starts(variant) for origin in _origin(start)):
                     kept = found.setdefault((origin.name, origin.sha256), origin)
                     kept.needed |= system in main
-                    if network.variant not in kept.variants:
-                        kept.variants.append(network.variant)
+                    if network[:2] not in kept.users:
+                        kept.users.append(network[:2])
     return found
 
 
@@ -70,20 +77,26 @@ def _origin(start: Start) -> Iterator[Origin]:
         yield Origin(backbone_name(start.network), None, True)
 
 
-def _check(origin: Origin) -> Verdict:
+def _check(origin: Origin, fits: Fits) -> Verdict:
     subject = f"weights: {origin.name}"
     users = f"for {listed(origin.variants)}"
-    return _check_timm(origin, subject, users) if origin.from_timm else _check_file(origin, subject, users)
+    if origin.from_timm:
+        return _check_timm(origin, subject, users)
+    return _check_file(origin, subject, users, fits)
 
 
-def _check_file(origin: Origin, subject: str, users: str) -> Verdict:
-    path = locate(origin.name)
+def _check_file(origin: Origin, subject: str, users: str, fits: Fits) -> Verdict:
+    path, grave = locate(origin.name), ERROR if origin.needed else WARNING
     if wrong := fault(path, origin.sha256):
         expected, _, fix = wrong.rpartition("; ")
         where = "README, Weights, says from where" if path.is_file() else how_to_get(path.name)
-        return Verdict(
-            ERROR if origin.needed else WARNING, subject, f"{expected} ({users})", f"{fix}; {where}"
-        )
+        return Verdict(grave, subject, f"{expected} ({users})", f"{fix}; {where}")
+    for section, name in origin.users:
+        if misfit := fits.misfit(section, name):
+            fix = (
+                f"give the weights of the network that {section}.{name}.network describes, or describe theirs"
+            )
+            return Verdict(grave, subject, misfit, fix)
     size = gigabytes(path.stat().st_size)
     if origin.sha256:
         return Verdict(OK, subject, f"{size}, sha256 as in the config ({users})")
