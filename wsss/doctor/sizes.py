@@ -79,9 +79,12 @@ def cam_bytes(size: Size, classes: float, network: Config, views: Config) -> flo
 def _grids(size: Size, stride: int, views: Config) -> Iterator[int]:
     """Cells of each view."""
     for scale in views["scales"]:
-        height, width = (max(1, round(side * scale)) for side in size)
-        cells = math.ceil(height / stride) * math.ceil(width / stride)
-        yield from [cells] * (2 if views["mirror"] else 1)
+        yield from [grid(size, scale, stride)] * (2 if views["mirror"] else 1)
+
+
+def grid(size: Size, scale: float, stride: int) -> int:
+    """Cells of a view: tokens, or those of class maps."""
+    return math.prod(math.ceil(max(1, round(side * scale)) / stride) for side in size)
 
 
 def map_bytes(size: Size, classes: float) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from wsss.config.systems import Config
 from wsss.doctor.data import Facts
 from wsss.doctor.plans import main_systems
-from wsss.doctor.sizes import MAX_TOKENS, strides
+from wsss.doctor.sizes import MAX_TOKENS, grid, strides
 from wsss.doctor.verdict import ERROR, Verdict
 
 
@@ -27,17 +27,17 @@ def _check(config: Config, name: str, facts: Facts) -> Iterator[Verdict]:
     for classifier in sorted(chains & set(config["classifiers"])):
         variant = config["classifiers"][classifier]
         stride, scale = strides(variant["network"]).token, max(variant["views"]["scales"])
-        if stride is None or not facts.sizes:
+        largest = max(facts.sizes, key=math.prod, default=(1, 1))
+        if stride is None or (tokens := grid(largest, scale, stride)) <= MAX_TOKENS:
             continue
-        height, width = max(facts.sizes, key=lambda size: size[0] * size[1])
-        tokens = math.ceil(round(height * scale) / stride) * math.ceil(round(width * scale) / stride)
-        if tokens > MAX_TOKENS:
-            fits = math.floor(10 * math.sqrt(MAX_TOKENS * stride**2 / (height * width))) / 10
-            yield Verdict(
-                ERROR,
-                f"{name}: views",
-                f"images of {width}x{height} pixels have {tokens} tokens at scale {scale}, "
-                f"at most {MAX_TOKENS} can be numbered ({classifier})",
-                f"take scales up to {fits} in classifiers.{classifier}.views.scales, or scale the images to "
-                f"{math.floor(MAX_TOKENS * stride**2 / scale**2 / 1e5) / 10} million pixels",
-            )
+        pixels, room = math.prod(largest), MAX_TOKENS * stride**2
+        found = (
+            f"images of {largest[1]}x{largest[0]} pixels have {tokens} tokens at scale {scale}, at most "
+            f"{MAX_TOKENS} can be numbered ({classifier})"
+        )
+        fix = (
+            f"take scales up to {math.floor(10 * math.sqrt(room / pixels)) / 10} in "
+            f"classifiers.{classifier}.views.scales, or scale the images to "
+            f"{math.floor(room / scale**2 / 1e5) / 10} million pixels"
+        )
+        yield Verdict(ERROR, f"{name}: views", found, fix)
