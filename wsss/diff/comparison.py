@@ -42,56 +42,33 @@ ENDINGS = {".json": "results", ".csv": "table", ".png": "labels"}
 
 
 class Cause(NamedTuple):
-    """What differs in how the two sides of an artefact were made.
-
-    Attributes:
-        settings: Settings that differ.
-        inputs: Names of the inputs whose contents differ.
-        code: The digests of the code, if they differ.
-        known: Whether both sides name the job that made them.
-    """
+    """What differs in how the two sides of an artefact were made."""
 
     settings: Sequence[Change] = ()
-    inputs: Sequence[str] = ()
-    code: Sequence[Change] = ()
-    known: bool = False
+    inputs: Sequence[str] = ()  # names of those whose contents differ
+    code: Sequence[Change] = ()  # its digests, if they differ
+    known: bool = False  # whether both sides name the job that made them
 
 
 @dataclass
 class Finding:
-    """What was found of one output of a rule.
-
-    Attributes:
-        unit: Its files.
-        verdict: Whether the two sides agree.
-        form: Name of its form, a key of :data:`FORMS`.
-        difference: By how much they do not.
-        cause: What differs in how they were made.
-        origin: Whether the two runs part here: it differs, and all that it was made from does not.
-    """
+    """What was found of one output of a rule."""
 
     unit: Unit
     verdict: Verdict
-    form: str = ""
+    form: str = ""  # a key of FORMS
     difference: Difference = field(default_factory=Difference)
     cause: Cause = field(default_factory=Cause)
-    origin: bool = False
+    origin: bool = False  # the two runs part here: it differs, and all that it was made from does not
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that was found.
-
-    Attributes:
-        a: One folder or file.
-        b: The other.
-        findings: One per output, in the order of the rules.
-        scores: The scores that both sides have, over their seeds.
-    """
+    """All that was found of two folders or files."""
 
     a: Path
     b: Path
-    findings: Sequence[Finding]
+    findings: Sequence[Finding]  # one per output, in the order of the rules
     scores: Sequence[Score]
 
     @property

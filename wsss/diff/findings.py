@@ -46,19 +46,12 @@ def _short(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far the contents of an artefact are apart.
+    """How far the contents of an artefact are apart."""
 
-    Attributes:
-        text: The amounts in a line; empty where there is no difference.
-        amounts: The amounts by name.
-        notes: What could not be set side by side.
-        worst: How far the most different images are apart, the worst first.
-    """
-
-    text: str = ""
+    text: str = ""  # the amounts in a line; empty where there is no difference
     amounts: Mapping[str, Any] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-    worst: Mapping[str, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()  # what could not be set side by side
+    worst: Mapping[str, float] = field(default_factory=dict)  # by image, the most different first
 
     @property
     def same(self) -> bool:

@@ -20,18 +20,10 @@ UNKNOWN = "not known: one seed a side tells no noise"
 
 
 class Score(NamedTuple):
-    """A score of one chain on both sides.
+    """A score of one chain on both sides: the values of all runs, fractions of 1."""
 
-    Attributes:
-        chain: Path of the metrics file without its seed.
-        part: What was scored there, where the file holds more than one: an inference, a threshold, a stage.
-        name: Name of the score.
-        a: The runs' values on one side, fractions of 1.
-        b: Those on the other.
-    """
-
-    chain: str
-    part: str
+    chain: str  # path of the metrics file without its seed
+    part: str  # what was scored there, where the file holds more than one: an inference, a threshold, a stage
     name: str
     a: Sequence[float]
     b: Sequence[float]

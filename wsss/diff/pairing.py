@@ -40,15 +40,9 @@ def outputs_of_rules() -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class Unit:
-    """One output of a rule on both sides, its shards together.
+    """One output of a rule on both sides, its shards together."""
 
-    Attributes:
-        place: Path from the compared folders; an output in shards has its folder's.
-        a: Its files on one side.
-        b: And on the other.
-    """
-
-    place: str
+    place: str  # path from the compared folders; an output in shards has its folder's
     a: Parts = field(default_factory=dict)
     b: Parts = field(default_factory=dict)
 

@@ -109,7 +109,7 @@ def _gpus(gres: str) -> int:
 
 def _minutes(limit: str) -> float:
     """A time limit of SLURM's, which may be ``infinite``, in minutes."""
-    from snakemake_executor_plugin_slurm.utils import time_to_seconds  # type: ignore[import-untyped]
+    from snakemake_executor_plugin_slurm.utils import time_to_seconds
 
     return float(time_to_seconds(limit)) / 60 if limit[:1].isdigit() else float("inf")
 

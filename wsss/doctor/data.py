@@ -31,17 +31,11 @@ AGREEING = 0.9  # share of the classes in masks that the image labels have, belo
 
 
 class Facts(NamedTuple):
-    """What the size of a run's results depends on.
+    """What the size of a run's results depends on."""
 
-    Attributes:
-        images: Number of images by split.
-        sizes: Height and width of some images.
-        classes: Mean number of classes of a training image.
-    """
-
-    images: Mapping[str, int]
-    sizes: Sequence[tuple[int, int]]
-    classes: float
+    images: Mapping[str, int]  # by split
+    sizes: Sequence[tuple[int, int]]  # height and width of some images
+    classes: float  # of a training image, on average
 
 
 def check_dataset(
@@ -80,32 +74,31 @@ def _generated(settings: Mapping[str, Any]) -> Facts:
 
 def _check(name: str, settings: Mapping[str, Any], source: Path) -> tuple[list[Verdict], Facts | None]:
     """All lists and labels, the names of all files, and some files whole."""
-    if settings["kind"] == "coco" and _length(settings) > LONG:
-        listing = _glance(settings)
-        findings = [*listing.findings]
-    else:
-        listing = LISTINGS[settings["kind"]](settings, source)
-        allowed, counts = bool(settings.get("allow_empty_classes")), settings.get("counts") or {}
-        findings = check_listing(listing, allowed, counts)
+    listing, findings = _listed(settings, source)
     if not listing.entries:
         return list(_faults(name, findings)), None
-    if (settings["kind"] == "coco" or settings.get("masks_values")) and not source.exists():  # yet to be made
-        listing = replace(listing, entries=tuple(replace(entry, mask=None) for entry in listing.entries))
     some, examined = _sample(listing, settings.get("largest_image", PIXELS))
     findings += _absent(listing.entries)
     findings += [found for one in examined for found in one.findings if "missing" not in found.kind]
     findings += check_masks(some, examined)
     facts = _facts(listing, examined, settings["kind"])
     fine = [] if findings else [Verdict(OK, f"{name}: data", _said(listing, some, facts))]
-    remarks = [
-        *listing.remarks,
-        *of_files(some.entries, examined),
-        *ubiquitous(listing),
-        *_disagreement(some.entries, examined),
-        *_incomplete(settings, facts.images),
-    ]
+    remarks = [*listing.remarks, *of_files(some.entries, examined), *ubiquitous(listing)]
+    remarks += [*_disagreement(some.entries, examined), *_incomplete(settings, facts.images)]
     worth = [Verdict(WARNING, f"{name}: worth a look", *remark) for remark in remarks]
     return [*fine, *_faults(name, findings), *worth, *_check_examples(name, settings, listing)], facts
+
+
+def _listed(settings: Mapping[str, Any], source: Path) -> tuple[Listing, list[Finding]]:
+    """The images, without masks where a rule is yet to make these, and what is wrong with the lists."""
+    if settings["kind"] == "coco" and _length(settings) > LONG:
+        listing = _glance(settings)
+        return listing, [*listing.findings]
+    listing = LISTINGS[settings["kind"]](settings, source)
+    findings = check_listing(listing, bool(settings.get("allow_empty_classes")), settings.get("counts") or {})
+    if (settings["kind"] == "coco" or settings.get("masks_values")) and not source.exists():
+        listing = replace(listing, entries=tuple(replace(entry, mask=None) for entry in listing.entries))
+    return listing, findings
 
 
 def _said(listing: Listing, some: Listing, facts: Facts) -> str:

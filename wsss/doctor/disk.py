@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,19 +29,12 @@ USUAL_SIZE = (375, 500)  # pixels, where no image could be read
 
 
 class Item(NamedTuple):
-    """A folder of results when it is whole.
-
-    Attributes:
-        bytes: Of all its files.
-        parts: How many jobs make it.
-        ending: Of the files by which a finished part is known.
-        held: Bytes that a job holds besides while it runs.
-    """
+    """A folder of results when it is whole."""
 
     bytes: float
-    parts: int
-    ending: str
-    held: float
+    parts: int  # jobs that make it
+    ending: str  # of the files by which a finished part is known
+    held: float  # bytes that a job holds besides while it runs
 
 
 def check_disk(config: Config, facts: Mapping[str, Facts], results: Path) -> Verdict:
@@ -74,15 +67,9 @@ def check_disk(config: Config, facts: Mapping[str, Facts], results: Path) -> Ver
 
 
 class Estimate(NamedTuple):
-    """What a data set's systems write.
+    """What the systems of a data set write."""
 
-    Attributes:
-        config: The whole configuration.
-        name: Name of the data set.
-        facts: Its images.
-    """
-
-    config: Config
+    config: Config  # the whole one
     name: str
     facts: Facts
 
@@ -94,64 +81,54 @@ class Estimate(NamedTuple):
 
     def main(self, results: Path) -> float:
         """Bytes that the main chain and APC are still to write, over all seeds."""
-        return self._left(results, self._items(main_systems(self.dataset)))
+        return self._left(results, dict(self._items(main_systems(self.dataset))))
 
     def everything(self, results: Path) -> float:
         """The same with the comparison and the ablations."""
         methods = (self.dataset.get("compare") or {}).get("sensitivity", [])
-        classifier = self.dataset["main"]["classifier"]
-        swept = {f"{classifier}/{method}/{UNREFINED}/maps": self._maps() for method in methods}
-        return self._left(results, swept | self._items(all_systems(self.dataset)))
+        swept = [f"{self.dataset['main']['classifier']}/{method}/{UNREFINED}" for method in methods]
+        items = {f"{maps}/maps": self._maps() for maps in swept}
+        return self._left(results, items | dict(self._items(all_systems(self.dataset))))
 
     def _left(self, results: Path, items: Mapping[str, Item]) -> float:
-        """What is left of the items of all seeds, by the shards that are there."""
+        """What is left of the items of all seeds, by the parts that are there."""
         total = held = 0.0
         for seed in self.dataset["seeds"]:
             for folder, item in items.items():
-                finished = sum(
-                    1 for _ in (results / self.name / f"seed{seed}" / folder).glob(f"*{item.ending}")
-                )
+                finished = len([*(results / self.name / f"seed{seed}" / folder).glob(f"*{item.ending}")])
                 if finished < item.parts:
                     total += item.bytes * (1 - finished / item.parts)
                     held = max(held, item.held)
         return RESERVE * total + held
 
-    def _items(self, systems: Sequence[System]) -> dict[str, Item]:
-        """The folders that a run of these systems fills, relative to the run's seed, each once."""
-        items: dict[str, Item] = {}
+    def _items(self, systems: Sequence[System]) -> Iterator[tuple[str, Item]]:
+        """The folders that a run of these systems fills, relative to the run's seed; some of them twice."""
         for system in systems:
-            items |= {one.folder: self._weights(one) for one in networks(self.config, system)}
-            items |= self._views(system) | self._labelled(system) | self._predicted(system)
-        return items
+            for network in networks(self.config, system):
+                yield network.folder, self._weights(network)
+            yield from self._extracted(system)
+            yield f"{system.classifier}/{system.method}/{UNREFINED}/maps", self._maps()
+            if system.refiner != UNREFINED:
+                yield f"{system.maps}/maps", self._maps()
+                yield f"{system.maps}/labels", self._label_maps("train")
+            yield system.labels, self._label_maps("train")
+            for way in self._inferences(system):
+                yield f"{system.segmentation}/val/{way}/masks", self._label_maps("val")
 
-    def _views(self, system: System) -> dict[str, Item]:
-        """Raw maps and attention of a classifier, and the maps that a method makes of them."""
-        maps = {f"{system.classifier}/{system.method}/{UNREFINED}/maps": self._maps()}
-        if system.classifier not in self.config["classifiers"]:
-            return maps
-        settings, classes = self.config["classifiers"][system.classifier], self.facts.classes
-        network, views = settings["network"], settings["views"]
-        cams = self._tensors(lambda size: cam_bytes(size, classes, network, views))
-        attention = self._tensors(lambda size: attention_bytes(size, network, views))
-        return {**maps, f"{system.classifier}/cams": cams, f"{system.classifier}/attention": attention}
+    def _extracted(self, system: System) -> Iterator[tuple[str, Item]]:
+        """Raw class maps and attention of a classifier."""
+        if settings := self.config["classifiers"].get(system.classifier):
+            network, views, classes = settings["network"], settings["views"], self.facts.classes
+            cams = self._tensors(lambda size: cam_bytes(size, classes, network, views))
+            yield f"{system.classifier}/cams", cams
+            attention = self._tensors(lambda size: attention_bytes(size, network, views))
+            yield f"{system.classifier}/attention", attention
 
-    def _labelled(self, system: System) -> dict[str, Item]:
-        """Label maps of the training images, and the refined maps that they are cut from."""
-        labels = self._label_maps("train")
+    def _inferences(self, system: System) -> Sequence[str]:
+        """How a system segments val."""
         if system.apc:
-            return {f"{system.apc}/train/{way}/masks": labels for way in self.dataset["apc"]["pseudo"]}
-        pseudo = {f"{system.maps}/pseudo": labels}
-        if system.refiner == UNREFINED:
-            return pseudo
-        return {**pseudo, f"{system.maps}/labels": labels, f"{system.maps}/maps": self._maps()}
-
-    def _predicted(self, system: System) -> dict[str, Item]:
-        """Predictions of the split val, by each way of inference."""
-        ways = self.dataset["inferences"]
-        if system.apc:
-            ways = val_inferences(system.apc, self.dataset["apc"])
-        folders = [f"{system.segmentation}/val/{way}/masks" for way in ways if system.segments]
-        return {folder: self._label_maps("val") for folder in folders}
+            return val_inferences(system.apc, self.dataset["apc"])
+        return self.dataset["inferences"] if system.segmenter else []
 
     def _maps(self) -> Item:
         return self._tensors(lambda size: map_bytes(size, self.facts.classes))
