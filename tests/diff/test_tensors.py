@@ -49,7 +49,7 @@ def test_weights_by_hand(tmp_path: Path) -> None:
     b = one(tmp_path / "b.safetensors", "weights", {"x": torch.tensor([1.0, 2.5]), "n": torch.tensor(3)})
     found = compare_tensors(a, b, "weights")
     assert not found.same
-    amounts = found.amounts["weights"]
+    amounts = found.amounts
     assert (amounts["largest"], amounts["largest_in"]) == (0.5, "x")
     assert amounts["mean"] == pytest.approx(0.5 / 3)
     assert amounts["mean_relative"] == pytest.approx(0.5 / 6)
@@ -211,4 +211,4 @@ def test_arrays_are_float64_inside(tmp_path: Path) -> None:
         one(tmp_path / f"{name}.safetensors", "weights", {"x": side}) for name, side in (("a", a), ("b", b))
     ]
     found = compare_tensors(*sides, "weights")
-    assert found.amounts["weights"]["mean"] == pytest.approx(float(b[0] - a[0]) / 1000, rel=1e-9)
+    assert found.amounts["mean"] == pytest.approx(float(b[0] - a[0]) / 1000, rel=1e-9)

@@ -153,24 +153,34 @@ def _finding(unit: Unit, same: dict[str, str], earlier: Iterable[Finding]) -> Fi
         form = _form(unit)
         if _equal(unit, form):
             return Finding(unit, Verdict.EQUAL, form)
-        if unit.rule.startswith("draw"):
+        if _is_drawn(unit):
             return Finding(unit, Verdict.NOT_COMPARED, form)
-        difference = FORMS[form](unit.a, unit.b)
+        return _explained(unit, form, FORMS[form](unit.a, unit.b), same, earlier)
     except (ArtefactError, OSError) as error:
         return Finding(unit, Verdict.UNREADABLE, form, Difference(str(error)))
+
+
+def _explained(
+    unit: Unit, form: str, difference: Difference, same: dict[str, str], earlier: Iterable[Finding]
+) -> Finding:
+    """A difference, if only of the bytes, with its cause, and whether the two runs part here."""
     one, other = (_inputs(parts, same) for parts in (unit.a, unit.b))
     cause = _cause(unit, [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)])
     if difference.same:
         same |= {content_digest(path): unit.place for path in (*unit.a.values(), *unit.b.values())}
         return Finding(unit, Verdict.SAME, form, difference, cause)
-    parted = any(one.verdict not in AGREEING for one in earlier if unit.may_rest_on(one.unit))
+    parted = any(before.verdict not in AGREEING for before in earlier if unit.may_rest_on(before.unit))
     origin = not cause.inputs if one and other else not parted
     return Finding(unit, Verdict.DIFFERS, form, difference, cause, origin)
 
 
+def _is_drawn(unit: Unit) -> bool:
+    return unit.rule.startswith("draw")
+
+
 def _form(unit: Unit) -> str:
     """What the files of a unit are: the form that the artefact names, or what its ending tells."""
-    forms = sorted({_form_of(parts) for parts in (unit.a, unit.b)})
+    forms = ["files"] if _is_drawn(unit) else sorted({_form_of(parts) for parts in (unit.a, unit.b)})
     if len(forms) > 1:
         raise ArtefactError(f"expected two files of one form, found {forms[0]} and {forms[1]}")
     return forms[0]

@@ -92,7 +92,7 @@ def _document(path: Path | None) -> dict[str, Any]:
 def _values(document: Mapping[str, Any]) -> Iterator[tuple[str, str, list[Any]]]:
     """The scores in a metrics file: part, name and the runs' values."""
     for part, scores in _parts(document):
-        for name in METRICS.keys() & scores.keys():
+        for name in (name for name in METRICS if name in scores):
             value = scores[name]
             yield part, name, value["runs"] if isinstance(value, Mapping) else [value]
 

@@ -85,7 +85,7 @@ def compare_tensors(a: Parts, b: Parts, form: str) -> Difference:
             kinds.setdefault(kind.rstrip("0123456789"), Apart()).add(image or name, *tensors)
     text = "; ".join(f"{kind} {apart}" for kind, apart in kinds.items() if apart.differing)
     amounts = {kind: apart.amounts() for kind, apart in kinds.items()}
-    return Difference(text, amounts, notes + reshaped(unlike, "tensor"))
+    return Difference(text, amounts.get(form, amounts), notes + reshaped(unlike, "tensor"))
 
 
 def compare_maps(a: Parts, b: Parts) -> Difference:
