@@ -1,6 +1,6 @@
 rule diffuse_cams:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest="results/{dataset}/train.jsonl",
         cams="results/{dataset}/seed{seed}/{classifier}/cams/{shard}.safetensors",
         attention="results/{dataset}/seed{seed}/{classifier}/attention/{shard}.safetensors",
     output:

@@ -20,7 +20,7 @@ rule pretrain_network:
 
 rule train_classifier:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest="results/{dataset}/train.jsonl",
         initial_file=plan.classifier_file,
     output:
         weights="results/{dataset}/seed{seed}/{classifier}/weights.safetensors",
@@ -49,7 +49,7 @@ rule train_classifier:
 
 rule extract_maps:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest="results/{dataset}/train.jsonl",
         weights="results/{dataset}/seed{seed}/{classifier}/weights.safetensors",
     output:
         cams="results/{dataset}/seed{seed}/{classifier}/cams/{shard}.safetensors",

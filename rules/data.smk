@@ -83,3 +83,22 @@ rule prepare_manifest:
         settings=plan.data_settings,
     script:
         "run_stage.py"
+
+
+rule select_training:
+    input:
+        manifest=plan.listed,
+    output:
+        training="results/{dataset}/train.jsonl",
+    log:
+        "results/logs/select_training/{dataset}.log",
+    benchmark:
+        "results/benchmarks/select_training/{dataset}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=0,
+    params:
+        code=fingerprint("select_training"),
+    script:
+        "run_stage.py"

@@ -1,6 +1,6 @@
 rule count_seeds:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest="results/{dataset}/train.jsonl",
         maps="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/maps/{shard}.safetensors",
     output:
         counts="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_counts/{shard}.safetensors",
@@ -22,7 +22,7 @@ rule count_seeds:
 
 rule evaluate_seeds:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest="results/{dataset}/train.jsonl",
         counts=collect(
             "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_counts/{shard}.safetensors",
             shard=plan.scored_train_shards,
@@ -51,7 +51,7 @@ rule evaluate_seeds:
 
 rule count_pseudo:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest="results/{dataset}/train.jsonl",
         labels="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo/{shard}",
         index="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo/{shard}.jsonl",
     output:
@@ -73,7 +73,7 @@ rule count_pseudo:
 
 rule evaluate_pseudo:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest="results/{dataset}/train.jsonl",
         counts=collect(
             "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo_counts/{shard}.safetensors",
             shard=plan.scored_train_shards,
@@ -100,7 +100,7 @@ rule evaluate_pseudo:
 
 rule count_predictions:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest=plan.split_manifest,
         labels="results/{dataset}/seed{seed}/{predictor}/{split}/{inference}/masks/{shard}",
         index="results/{dataset}/seed{seed}/{predictor}/{split}/{inference}/masks/{shard}.jsonl",
     output:

@@ -1,6 +1,6 @@
 rule make_irn_labels:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest="results/{dataset}/train.jsonl",
         maps="results/{dataset}/seed{seed}/{classifier}/{method}/none/maps/{shard}.safetensors",
         threshold=plan.label_threshold,
     output:
@@ -27,7 +27,7 @@ rule make_irn_labels:
 
 rule train_irn:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest="results/{dataset}/train.jsonl",
         initial_file=plan.irn_file,
         labels=collect(
             "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/labels/{shard}",
@@ -66,7 +66,7 @@ rule train_irn:
 
 rule walk_cams:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest="results/{dataset}/train.jsonl",
         maps="results/{dataset}/seed{seed}/{classifier}/{method}/none/maps/{shard}.safetensors",
         weights="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/irn/weights.safetensors",
     output:

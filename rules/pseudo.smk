@@ -1,6 +1,6 @@
 rule count_values:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest="results/{dataset}/train.jsonl",
         maps="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/maps/{shard}.safetensors",
     output:
         counts="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/value_counts/{shard}.safetensors",
@@ -46,7 +46,7 @@ rule choose_threshold:
 
 rule make_pseudo_labels:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest="results/{dataset}/train.jsonl",
         maps="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/maps/{shard}.safetensors",
         threshold=plan.pseudo_threshold,
     output:

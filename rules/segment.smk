@@ -1,6 +1,6 @@
 rule copy_masks:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest="results/{dataset}/train.jsonl",
     output:
         labels=directory("results/{dataset}/truth/{shard}"),
         index="results/{dataset}/truth/{shard}.jsonl",
@@ -21,7 +21,7 @@ rule copy_masks:
 
 rule train_segmenter:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest="results/{dataset}/train.jsonl",
         initial_file=plan.segmenter_file,
         labels=collect(
             "results/{dataset}/{labels}/{shard}",
@@ -60,7 +60,7 @@ rule train_segmenter:
 
 rule predict_masks:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest=plan.split_manifest,
         weights="results/{dataset}/seed{seed}/{labeller}/{segmenter}/weights.safetensors",
     output:
         labels=directory(

@@ -1,6 +1,6 @@
 rule train_apc:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest="results/{dataset}/train.jsonl",
         initial_file=plan.apc_file,
     output:
         weights="results/{dataset}/seed{seed}/{apc}/weights.safetensors",
@@ -27,7 +27,7 @@ rule train_apc:
 
 rule extract_patch_maps:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest="results/{dataset}/train.jsonl",
         weights="results/{dataset}/seed{seed}/{apc}/weights.safetensors",
     output:
         maps="results/{dataset}/seed{seed}/{apc}/patches/none/maps/{shard}.safetensors",
@@ -51,7 +51,7 @@ rule extract_patch_maps:
 
 rule predict_apc_masks:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest=plan.split_manifest,
         weights="results/{dataset}/seed{seed}/{apc}/weights.safetensors",
     output:
         labels=directory("results/{dataset}/seed{seed}/{apc}/{split}/{inference}/masks/{shard}"),
@@ -79,7 +79,7 @@ rule predict_apc_masks:
 
 rule evaluate_apc:
     input:
-        manifest="results/{dataset}/manifest.jsonl",
+        manifest=plan.scored_manifest,
         counts=collect(
             "results/{dataset}/seed{seed}/{apc}/{split}/{inference}/counts/{shard}.safetensors",
             split=plan.scored_split,

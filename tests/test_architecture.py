@@ -55,4 +55,10 @@ def test_a_target_leads_to_its_rule(tmp_path: Path) -> None:
     (target,) = set(re.findall(r"`snakemake --cores 1 (\S+)`", DOCUMENT))
     planned = run(ROOT, tmp_path, "-n", "--cores", "1", "--quiet", "rules", "--", target)
     rules = set(re.findall(r"(?m)^(\w+) +1$", planned))
-    assert rules == {"generate_sample", "prepare_manifest", "train_classifier", "extract_maps"}
+    assert rules == {
+        "generate_sample",
+        "prepare_manifest",
+        "select_training",
+        "train_classifier",
+        "extract_maps",
+    }

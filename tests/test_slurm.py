@@ -53,7 +53,7 @@ TWO_NODES = {
 # Fewer jobs than the profile makes of the chain, for each costs seconds to start.
 GROUPS: dict[str, dict[str, Any]] = {
     "groups": PROFILE["groups"]
-    | dict.fromkeys(("generate_sample", "prepare_manifest"), "data")
+    | dict.fromkeys(("generate_sample", "prepare_manifest", "select_training"), "data")
     | dict.fromkeys(
         ("evaluate_seeds", "evaluate_pseudo", "evaluate_segmentation", "summarise_seeds"), "scores"
     ),

@@ -1,6 +1,12 @@
 """Which rules of the main chain lie before and after the diffusion."""
 
-BEFORE_DIFFUSION = {"generate_sample", "prepare_manifest", "train_classifier", "extract_maps"}
+BEFORE_DIFFUSION = {
+    "generate_sample",
+    "prepare_manifest",
+    "select_training",
+    "train_classifier",
+    "extract_maps",
+}
 
 
 FOLLOWING = {

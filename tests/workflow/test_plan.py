@@ -509,6 +509,7 @@ def test_dry_run_of_the_sample_s_comparison(tmp_path: Path) -> None:
     assert planned == {
         "generate_sample": 1,
         "prepare_manifest": 1,
+        "select_training": 1,
         "train_classifier": classifiers,
         "extract_maps": classifiers,
         "diffuse_cams": methods + sweeps,
@@ -537,6 +538,7 @@ def test_dry_run_of_an_upper_bound_trains_nothing_else(tmp_path: Path) -> None:
     assert jobs(tmp_path, "--", "results/sample/seed0/truth/deeplab_nano/seg_miou.json") == {
         "generate_sample": 1,
         "prepare_manifest": 1,
+        "select_training": 1,
         "copy_masks": 1,
         "train_segmenter": 1,
         "predict_masks": 2,
@@ -550,6 +552,7 @@ def test_dry_run_of_apc_trains_no_classifier(tmp_path: Path, fewer: Path) -> Non
     seeds = 2
     assert planned == {
         "prepare_manifest": 1,
+        "select_training": 1,
         "train_apc": seeds,
         "extract_patch_maps": 3 * seeds,
         "count_seeds": 3 * seeds,
@@ -566,6 +569,7 @@ def test_dry_run_of_the_ablations(tmp_path: Path, fewer: Path) -> None:
     runs = 21 * 2
     assert planned == {
         "prepare_manifest": 1,
+        "select_training": 1,
         "train_apc": runs,
         "predict_apc_masks": 3 * runs + 2 * runs + 5 * 2 * 2,  # the main variant's five further ways
         "count_predictions": 3 * runs + 2 * runs + 5 * 2 * 2,
@@ -821,25 +825,54 @@ def test_messages_and_warnings_go_to_the_log(logging_to: Callable[[], str]) -> N
 # Own data sets
 
 
-def test_a_corrected_table_lists_the_images_anew(tmp_path: Path) -> None:
-    """By its content: a file that was only touched reruns nothing."""
-    pictures = tmp_path / "data" / "images"
-    pictures.mkdir(parents=True)
-    for name in "abcdef":
-        Image.new("RGB", (40, 40)).save(pictures / f"{name}.png")
+ROWS = {
+    "a": "val,cat",
+    "b": "val,dog",
+    "c": "train,cat",
+    "d": "train,cat",
+    "e": "train,dog",
+    "f": "train,dog",
+}
+
+
+def write_table(table: Path, rows: dict[str, str]) -> None:
+    """Write a table of images, and the pictures that are not there."""
+    table.write_text("\n".join(["id,split,class", *(f"{name},{row}" for name, row in rows.items())]))
+    for name in rows:
+        picture = table.parent / "images" / f"{name}.png"
+        if not picture.exists():
+            Image.new("RGB", (40, 40)).save(picture)
+
+
+def test_a_corrected_table_reruns_what_reads_the_images_that_it_changed(tmp_path: Path) -> None:
+    """By its content: a file that was only touched reruns nothing, and one more image of val no training."""
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    (tmp_path / "mine.yaml").write_text("datasets: {mine: {kind: folder, root: data}}")
     table = tmp_path / "data" / "labels.csv"
-    rows = [f"{name},{'cat' if name < 'd' else 'dog'}" for name in "abcdef"]
-    table.write_text("\n".join(["id,class", *rows]))
-    overlay = tmp_path / "mine.yaml"
-    overlay.write_text("datasets: {mine: {kind: folder, root: data}}")
-    arguments = ("--directory", tmp_path, "--cores", "1", "--configfile", overlay, "--")
-    target = "results/mine/manifest.jsonl"
-    made = snakemake(*arguments, target)
+    options = ("--directory", tmp_path, "--cores", "1", "--configfile", tmp_path / "mine.yaml", "--")
+    listed, training = "results/mine/manifest.jsonl", "results/mine/train.jsonl"
+
+    write_table(table, ROWS)
+    made = snakemake(*options, training)
     assert made.returncode == 0, made.stdout
     os.utime(table)
-    assert "Nothing to be done" in snakemake("-n", *arguments, target).stdout
-    table.write_text("\n".join(["id,class", *rows[:-1], "f,cat"]))
-    assert "prepare_manifest" in snakemake("-n", *arguments, target).stdout
-    assert snakemake(*arguments, target).returncode == 0
-    classes = [record.classes for record in read_manifest(tmp_path / target).records]
-    assert classes == [(0,), (0,), (0,), (1,), (1,), (0,)]
+    assert "Nothing to be done" in snakemake("-n", *options, training).stdout
+
+    write_table(table, ROWS | {"g": "val,dog"})
+    assert snakemake(*options, training).returncode == 0
+    assert [record.id for record in read_manifest(tmp_path / listed).records] == [*"abcdefg"]
+    assert "Nothing to be done" in snakemake("-n", *options, training).stdout
+
+    write_table(table, ROWS | {"g": "val,dog", "f": "train,cat"})
+    assert snakemake(*options, training).returncode == 0
+    classes = [record.classes for record in read_manifest(tmp_path / training).records]
+    assert classes == [(0,), (0,), (1,), (0,)]
+
+
+def test_trainings_and_what_comes_of_them_read_the_training_images_alone() -> None:
+    """All rules with shards of train but those that are told the split."""
+    every = {rule: " ".join(sections["input"]) for rule, sections in rules().items() if "input" in sections}
+    trained = {rule for rule, files in every.items() if "train.jsonl" in files}
+    assert trained >= {rule for rule in every if rule.startswith("train_")}
+    told = {rule for rule, files in every.items() if "plan.split_manifest" in files}
+    assert told == {"predict_masks", "predict_apc_masks", "count_predictions"}

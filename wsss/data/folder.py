@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 from wsss.data.image_index import ImageIndex
 from wsss.data.label_table import LabelTable, Row, read_label_table, table_of_folders
-from wsss.data.mask_values import converted_path
 from wsss.data.records import SPLITS, Entry, Finding, Listing, Remark, duplicates, missing, read_ids
 
 HINT = "named by the data set's entry in the config (paths are relative to its root)"
@@ -63,7 +62,7 @@ def list_folder(settings: Mapping[str, Any], source: Path | None = None) -> List
     entries = _entries(members, paths, index)
     unlabelled = _without_labels(members, index, paths)
     findings = [*findings, *table.findings, *members.findings, *unlabelled]
-    remarks = (*_respelt(index), *_unused(entries, paths.masks))
+    remarks = (*table.remarks, *_respelt(index), *_unused(entries, paths.masks))
     if source is not None and settings.get("masks_values"):
         entries = [_converted(entry, source) for entry in entries]
     return Listing(table.classes, tuple(entries), tuple(findings), remarks)
@@ -212,6 +211,11 @@ def _unused(entries: Iterable[Entry], folder: Path | None) -> Iterator[Remark]:
         for name in unused[:1]:
             found = f"{len(unused)} files in {folder} are the mask of no image of the lists, such as {name!r}"
             yield Remark(found, "a mask is a PNG that has its image's whole name")
+
+
+def converted_path(source: Path, image_id: str) -> Path:
+    """Where the label map of an image's mask lies in the folder that convert_masks makes."""
+    return source / "masks" / f"{image_id}.png"
 
 
 def _converted(entry: Entry, source: Path) -> Entry:

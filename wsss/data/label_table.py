@@ -13,7 +13,6 @@ Where the class list is known, a number that is no class name stands for the cla
 from __future__ import annotations
 
 import csv
-import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,15 +20,13 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from wsss.data.label_names import is_nothing, look_alikes, parted, singles, unparted
-from wsss.data.records import SPLITS, Finding, duplicates
+from wsss.data.records import SPLITS, Finding, Remark, duplicates
 
 IMAGE_COLUMNS = {"image", "images", "file", "filename", "file_name", "path", "name", "img", "image_id"}
 NAME_COLUMNS = {"class", "classes", "label", "labels", ""}
 
 
 DELIMITERS = (",", ";", "\t")
-
-log = logging.getLogger(__name__)
 
 
 class Row(NamedTuple):
@@ -46,6 +43,7 @@ class LabelTable:
     classes: tuple[str, ...]
     rows: dict[str, Row]
     findings: tuple[Finding, ...]
+    remarks: tuple[Remark, ...] = ()
 
 
 class _Line(NamedTuple):
@@ -103,7 +101,7 @@ def _table(
     classes: Sequence[str] | None,
 ) -> LabelTable:
     """A table of parsed lines: its classes, its rows by number, and what is wrong with their names."""
-    lines = _named(path, lines, classes, header)
+    lines, remarks = _named(path, lines, classes, header)
     header = [name for name in header if not is_nothing(name, classes)]
     findings += [] if header else _check_names(path, lines, classes)
     names = tuple(classes or header or sorted({name for line in lines for name in line.names}))
@@ -120,22 +118,23 @@ def _table(
         ]
         rows.setdefault(line.id, Row(indices, line.split))
     findings += duplicates([line.id for line in lines], str(path))
-    return LabelTable(names, rows, tuple(findings))
+    return LabelTable(names, rows, tuple(findings), remarks)
 
 
 def _named(
     path: Path, lines: list[_Line], classes: Sequence[str] | None, header: Sequence[str]
-) -> list[_Line]:
-    """The lines with the classes that their cells name, without names for nothing."""
+) -> tuple[list[_Line], tuple[Remark, ...]]:
+    """The lines with the classes that their cells name, without names for nothing, of which it tells."""
     kept = [
         line._replace(names=[name for name in line.names if not is_nothing(name, classes)]) for line in lines
     ]
-    if dropped := sum(len(line.names) for line in lines) - sum(len(line.names) for line in kept):
-        log.warning("%s: %d cells such as 'background' or 'none' name no class", path, dropped)
+    dropped = sum(len(line.names) for line in lines) - sum(len(line.names) for line in kept)
+    found = f"{dropped} cells of {path} such as 'background' or 'none' name no class"
     known = set(classes or header or singles(name for line in kept for name in line.names))
-    return [
+    named = [
         line._replace(names=[part for name in line.names for part in parted(name, known)]) for line in kept
     ]
+    return named, (Remark(found, "their images show nothing beside their other classes"),) * (dropped > 0)
 
 
 def _check_names(path: Path, lines: Sequence[_Line], classes: Sequence[str] | None) -> list[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +40,3 @@ def relabelled(mask: NDArray[np.uint8], table: NDArray[np.int16]) -> tuple[NDArr
     """A mask's labels, uint8 (H, W), and its values that have no meaning."""
     labels = table[mask]
     return labels.astype(np.uint8), np.unique(mask[labels == UNKNOWN]).tolist()
-
-
-def converted_path(source: Path, image_id: str) -> Path:
-    """Where the label map of an image's mask lies in the folder that convert_masks makes."""
-    return source / "masks" / f"{image_id}.png"

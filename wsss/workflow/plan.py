@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from snakemake.io import ancient  # type: ignore[import-untyped]
+
 from wsss.config.checks import check_config
 from wsss.config.datasets import Used
 from wsss.config.errors import ConfigError
@@ -20,6 +22,7 @@ from wsss.config.thresholds import UNREFINED, of_data_set, pseudo_settings, unsu
 from wsss.workflow.fingerprint import fingerprint
 from wsss.workflow.initial import initial_files
 from wsss.workflow.predictor_plan import PredictorPlan
+from wsss.workflow.training_part import training_unchanged
 from wsss.workflow.truth import check_scored
 from wsss.workflow.wildcards import Wildcards
 
@@ -313,6 +316,27 @@ class Plan:
         files = [Path(dataset["root"]) / name for name in names if isinstance(name, str)]
         return [str(path) for path in files if path.is_file()]
 
+    def listed(self, wildcards: Wildcards) -> str:
+        """The manifest that the training images are taken from.
+
+        Of an own data set a new one is no reason to take them anew if its lists say the same of them.
+        """
+        manifest, training = (f"results/{wildcards.dataset}/{name}.jsonl" for name in ("manifest", "train"))
+        settings, source = self._dataset(wildcards), self.source(wildcards)
+        if settings["kind"] != "folder":
+            return manifest
+        made = Path(source) if isinstance(source, str) else None
+        same = training_unchanged(settings, made, Path(training))
+        return ancient(manifest) if same else manifest
+
+    def split_manifest(self, wildcards: Wildcards) -> str:
+        """The manifest for stages that read one split: of the training images alone, or of all."""
+        return _manifest(wildcards.dataset, wildcards.split)
+
+    def scored_manifest(self, wildcards: Wildcards) -> str:
+        """The same for a score of APC."""
+        return _manifest(wildcards.dataset, self.scored_split(wildcards))
+
     def data_settings(self, wildcards: Wildcards) -> dict[str, Any]:
         """What defines the data set's images and labels, without how the work on them is cut."""
         return {key: value for key, value in self._dataset(wildcards).items() if key not in BOOKKEEPING}
@@ -377,6 +401,10 @@ class Plan:
         if settings is None:
             raise ConfigError(f"datasets.{wildcards.dataset}.{key}: expected settings, found none")
         return settings
+
+
+def _manifest(dataset: str, split: str) -> str:
+    return f"results/{dataset}/{'train' if split == 'train' else 'manifest'}.jsonl"
 
 
 def _threshold_file(wildcards: Wildcards, refiner: str, rule: Any) -> str | list[str]:

@@ -17,4 +17,5 @@ class Wildcards(Protocol):
     labeller: str
     apc: str
     score: str
+    split: str
     stage: str

@@ -48,6 +48,17 @@ def trained(folder: Path) -> dict[str, Tensor]:
 # ------------------------------------------------------------------------------------------------- the stage
 
 
+def test_a_contrast_that_never_acts_is_said(
+    tmp_path: Path, data: Data, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No patch of a network that has learnt nothing scores above 0.99."""
+    train(tmp_path / "out", data, contrast={"high": 0.99, "low": 0.25, "lowest": False})
+    assert "pce_loss was 0 in all 5 updates" in caplog.text
+    caplog.clear()
+    train(tmp_path / "without", data, alpha=0.0, contrast={"high": 0.99, "low": 0.25, "lowest": False})
+    assert "pce_loss" not in caplog.text
+
+
 def test_weights_fit_the_network_and_tell_what_made_them(tmp_path: Path, data: Data) -> None:
     out = train(tmp_path / "out", data)
     build_apc(APC, len(CLASSES)).load_state_dict(trained(out))

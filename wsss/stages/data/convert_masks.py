@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from wsss.artefacts.files import ArtefactError, PathLike, atomic_folder
 from wsss.artefacts.formats import read_mask, write_mask
 from wsss.data.checks import data_error
-from wsss.data.folder import list_folder
-from wsss.data.mask_values import converted_path, label_table, relabelled
+from wsss.data.folder import converted_path, list_folder
+from wsss.data.mask_values import label_table, relabelled
 from wsss.data.records import Entry, Finding
 from wsss.runtime.process_pool import parallel_map
 from wsss.runtime.progress import progress

@@ -20,6 +20,7 @@ from wsss.models.apc import APC, APCOutput, build_apc
 from wsss.models.colours import with_colours
 from wsss.prediction.apc_outputs import check_side
 from wsss.training import Schedule, seed_everything
+from wsss.training.idle_terms import warn_of_idle_terms
 from wsss.training.run import Product, fit, start
 from wsss.training.schedule import epochs_to_iterations
 
@@ -76,6 +77,7 @@ def run(
     phases = Phases(apc, training, warm_up, decoder_start)
     product = Product("train_apc", weights, history, params, {"manifest": manifest})
     fit(apc, phases.losses, dataset, phases.groups(), schedule, product, at_iteration=phases.begin)
+    warn_of_idle_terms(history, {"pce_loss": training["alpha"], "seg_loss": training["beta"]})
 
 
 def _schedule(training: Mapping[str, Any], images: int, warm_up: int) -> Schedule:
