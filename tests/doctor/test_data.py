@@ -183,6 +183,9 @@ def test_long_annotations_are_only_looked_at(tmp_path: Path, monkeypatch: pytest
     picture(tmp_path / "images" / "4.jpg")
     (tmp_path / "images" / "4.jpg").write_bytes(b"cut")
     assert errors(settings) == ["bad annotations", "unreadable image"]
+    for path in (tmp_path / "images").iterdir():
+        path.unlink()
+    assert "empty split" in errors(settings)
 
 
 def test_the_generated_set_needs_nothing(tmp_path: Path) -> None:

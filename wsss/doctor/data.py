@@ -25,7 +25,6 @@ SPLITS = ("train", "seed", "val", "test")
 SAMPLED = {True: 96, False: 32}  # images decoded, of those with a mask and of those without
 SECONDS = 2.0  # after which no further image is decoded
 LONG = 50e6  # bytes of annotations that take longer to read than a doctor should
-COCO = {"train": 82783, "val": 40504}  # images of the published edition
 ASSUMED_CLASSES = {"coco": 2.9, "sample": 1.5}  # of an image, where no labels are read
 AGREEING = 0.9  # share of the classes in masks that the image labels have, below which they are worth a look
 
@@ -84,7 +83,7 @@ def _check(name: str, settings: Mapping[str, Any], source: Path) -> tuple[list[V
     facts = _facts(listing, examined, settings["kind"])
     fine = [] if findings else [Verdict(OK, f"{name}: data", _said(listing, some, facts))]
     remarks = [*listing.remarks, *of_files(some.entries, examined), *ubiquitous(listing)]
-    remarks += [*_disagreement(some.entries, examined), *_incomplete(settings, facts.images)]
+    remarks += _disagreement(some.entries, examined)
     worth = [Verdict(WARNING, f"{name}: worth a look", *remark) for remark in remarks]
     return [*fine, *_faults(name, findings), *worth, *_check_examples(name, settings, listing)], facts
 
@@ -174,14 +173,6 @@ def _disagreement(entries: Iterable[Entry], examined: Iterable[Examined]) -> Ite
         yield Remark(found, "labels may leave out what masks show; otherwise compare both")
 
 
-def _incomplete(settings: Mapping[str, Any], images: Mapping[str, int]) -> Iterator[Remark]:
-    """A remark where COCO has other numbers of images than the published edition; VOC's are in the config."""
-    stated = settings.get("counts") or settings.get("splits")
-    if settings["kind"] == "coco" and not stated and any(images[split] != COCO[split] for split in COCO):
-        counts = ", ".join(f"{split} {images[split]} images of {count}" for split, count in COCO.items())
-        yield Remark(f"not the published edition: {counts}", "if it is meant to be whole, get the rest")
-
-
 def _length(settings: Mapping[str, Any]) -> int:
     paths = [Path(settings["root"], files["annotations"]) for files in coco_splits(settings).values()]
     return sum(path.stat().st_size for path in paths if path.is_file())
@@ -201,6 +192,8 @@ def _glance(settings: Mapping[str, Any]) -> Listing:
         splits = ("train", "seed") if split == "train" else (split,)
         paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in EXTENSIONS]
         entries += [Entry(path.stem, path, None, (), splits) for path in paths]
+        if not paths:
+            findings.append(Finding("empty split", f"no image is in {folder}"))
     return Listing(entries=tuple(entries), findings=tuple(findings))
 
 
