@@ -9,35 +9,20 @@ from scipy.stats import ttest_ind
 
 from tests.support.runs import Run
 from wsss.artefacts.formats import write_json
-from wsss.diff.metrics import Comparable, compare_scores, score, seed_noise
+from wsss.diff.metrics import EQUAL, INSIDE, OUTSIDE, UNKNOWN, Score, compare_scores
 from wsss.diff.pairing import find_units
+
+
+def score(a: list[float], b: list[float]) -> Score:
+    return Score("chain", "", "miou", a, b)
 
 
 def test_noise_by_hand() -> None:
     # pooled variance (0.005 + 0.005) / 2, two runs a side: sqrt(0.005 * (1/2 + 1/2)) times t of 2 degrees
-    assert seed_noise([0.4, 0.5], [0.5, 0.6]) == pytest.approx(4.302653 * math.sqrt(0.005))
+    assert score([0.4, 0.5], [0.5, 0.6]).noise == pytest.approx(4.302653 * math.sqrt(0.005))
     # one side's noise serves for the other: variance 0.005, sqrt(0.005 * (1/2 + 1)), t of 1 degree
-    assert seed_noise([0.4, 0.5], [0.7]) == pytest.approx(12.706205 * math.sqrt(0.0075))
-    assert seed_noise([0.4], [0.7]) is None
-
-
-@pytest.mark.parametrize(
-    ("freedom", "quantile"),
-    [
-        (1, 12.7062),
-        (2, 4.3027),
-        (3, 3.1824),
-        (4, 2.7764),
-        (5, 2.5706),
-        (8, 2.3060),
-        (9, 2.2622),
-        (30, 2.0423),
-    ],
-)
-def test_noise_takes_the_printed_quantiles_of_students_t(freedom: int, quantile: float) -> None:
-    runs = [0.4, 0.5, *[0.45] * freedom]
-    error = math.sqrt(0.005 / freedom * (1 / (freedom + 1) + 1))
-    assert seed_noise(runs[: freedom + 1], [0.5]) == pytest.approx(quantile * error, rel=2e-5)
+    assert score([0.4, 0.5], [0.7]).noise == pytest.approx(12.706205 * math.sqrt(0.0075))
+    assert score([0.4], [0.7]).noise is None
 
 
 def test_the_verdict_is_that_of_the_t_test() -> None:
@@ -45,21 +30,18 @@ def test_the_verdict_is_that_of_the_t_test() -> None:
     outside = 0
     for _ in range(200):
         a, b = rng.normal(0.5, 0.01, 3), rng.normal(0.51, 0.01, 4)
-        found = score("chain", "", "miou", a.tolist(), b.tolist()).verdict
-        assert (found is Comparable.OUTSIDE) == (ttest_ind(a, b).pvalue < 0.05)
-        outside += found is Comparable.OUTSIDE
+        found = score(a.tolist(), b.tolist()).verdict
+        assert (found == OUTSIDE) == (ttest_ind(a, b).pvalue < 0.05)
+        outside += found == OUTSIDE
     assert 10 < outside < 190
 
 
 def test_verdicts() -> None:
-    def verdict(a: list[float], b: list[float]) -> Comparable:
-        return score("chain", "", "miou", a, b).verdict
-
-    assert verdict([0.5, 0.6], [0.6, 0.5]) is Comparable.EQUAL
-    assert verdict([0.50, 0.52, 0.54], [0.51, 0.53, 0.55]) is Comparable.INSIDE
-    assert verdict([0.50, 0.51, 0.50], [0.60, 0.61, 0.60]) is Comparable.OUTSIDE
-    assert verdict([0.5], [0.6]) is Comparable.UNKNOWN
-    assert verdict([0.5], [0.5]) is Comparable.EQUAL
+    assert score([0.5, 0.6], [0.6, 0.5]).verdict == EQUAL
+    assert score([0.50, 0.52, 0.54], [0.51, 0.53, 0.55]).verdict == INSIDE
+    assert score([0.50, 0.51, 0.50], [0.60, 0.61, 0.60]).verdict == OUTSIDE
+    assert score([0.5], [0.6]).verdict == UNKNOWN
+    assert score([0.5], [0.5]).verdict == EQUAL
 
 
 def test_seeds_of_one_chain_are_one_score(tmp_path: Path) -> None:
@@ -70,7 +52,7 @@ def test_seeds_of_one_chain_are_one_score(tmp_path: Path) -> None:
     assert found[0].chain == "small/adcam/none/pseudo_miou.json"
     assert (found[0].a, found[0].b) == ([0.50, 0.52], [0.51, 0.53, 0.52])
     assert found[0].difference == pytest.approx(0.01)
-    assert found[0].verdict is Comparable.INSIDE
+    assert found[0].verdict == INSIDE
 
 
 def test_summaries_alone_have_their_stages(tmp_path: Path) -> None:

@@ -111,9 +111,9 @@ def requests(folder: Path, profile: Path, gpus: dict[str, int]) -> dict[tuple[st
     """By rule and try, for real data whose trainings share so many GPUs."""
     overlay = folder / "gpus.yaml"
     overlay.write_text(yaml.safe_dump({"execution": {"gpus": gpus}}))
-    asked = read_requests(profile, read_config([overlay]), [overlay], ROOT)
-    assert asked.unread == []
-    return {(one.rule, one.attempt): one for one in asked.requests}
+    asked, unread = read_requests(profile, read_config([overlay]), [overlay], ROOT)
+    assert unread == []
+    return {(one.rule, one.attempt): one for one in asked}
 
 
 def test_requests_grow_with_the_tries(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_resources_are_what_snakemake_makes_of_them(tmp_path: Path) -> None:
 def test_gpus_that_cannot_share_a_batch_are_not_compared(tmp_path: Path) -> None:
     overlay = tmp_path / "gpus.yaml"
     overlay.write_text("execution: {gpus: {train_single_stage: 7}}")
-    (said,) = read_requests(PROFILE, read_config([overlay]), [overlay], ROOT).unread
+    _, (said,) = read_requests(PROFILE, read_config([overlay]), [overlay], ROOT)
     assert said.startswith("train_single_stage:") and "execution.gpus" in said
 
 

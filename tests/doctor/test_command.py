@@ -35,11 +35,10 @@ def test_the_sample_needs_nothing(place: Path, capsys: pytest.CaptureFixture[str
     assert all(line.split()[0] in {"ok", "warning", "->"} for line in lines[:-1])
     assert lines[-1].split(", ")[1] == "0 errors"
     for subject in (
-        "Python",
-        "packages",
+        "packages: Python",
         "GPU",
         "config",
-        "sample: files",
+        "sample: data",
         "weights: package:",
         "disk",
         "cluster",
@@ -52,9 +51,9 @@ def test_what_is_not_there_is_no_error_unless_it_is_wanted(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, text = report(capsys)
-    assert status == 0 and "warning  voc: files: not here: data/VOC2012" in text
+    assert status == 0 and "warning  voc: data: not here: data/VOC2012" in text
     status, text = report(capsys, "voc")
-    assert status == 1 and "error    voc: files: missing folder: data/VOC2012/JPEGImages" in text
+    assert status == 1 and "error    voc: missing folder: data/VOC2012/JPEGImages" in text
     assert "error    weights: weights/Conformer_small_patch16.pth: expected a file" in text
     (place / "mine.yaml").write_text("datasets: {voc: {seeds: [0]}}\n")
     assert report(capsys, "--config", "mine.yaml")[0] == 1
@@ -115,7 +114,7 @@ def test_an_own_data_set_is_checked(place: Path, capsys: pytest.CaptureFixture[s
     }
     (place / "mine.yaml").write_text(yaml.safe_dump({"datasets": {"mine": {**mine, **cut}}}))
     status, text = report(capsys, "--config", "mine.yaml", "mine")
-    assert status == 1 and "error    mine: files: missing folder: mine/images" in text
+    assert status == 1 and "error    mine: missing folder: mine/images" in text
 
 
 def test_it_answers_without_torch(place: Path) -> None:

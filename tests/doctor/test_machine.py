@@ -7,7 +7,7 @@ import torch
 
 from tests.support.tools import only_tools, put_tool
 from wsss.doctor import machine
-from wsss.doctor.machine import check_driver, check_gpus, check_packages, check_python, torch_cuda
+from wsss.doctor.machine import check_driver, check_gpus, check_packages, torch_cuda
 from wsss.doctor.verdict import ERROR, OK, WARNING
 
 OVERVIEW = "| NVIDIA-SMI 580.82   Driver Version: 580.82   CUDA Version: 13.0 |"
@@ -21,16 +21,20 @@ def gpus(monkeypatch: pytest.MonkeyPatch, folder: Path, cards: list[str], status
 
 
 def test_this_python_and_these_packages_are_supported() -> None:
-    assert check_python().status == OK
     verdict = check_packages()
     assert verdict.status != ERROR, verdict
     assert f"torch {torch.__version__.partition('+')[0]}" in verdict.found or verdict.status == WARNING
 
 
 def test_a_checkout_that_is_not_installed() -> None:
-    verdict = check_python("no-such-distribution")
+    verdict = check_packages("no-such-distribution")
     assert verdict.status == ERROR and "not installed" in verdict.found
-    assert check_packages("no-such-distribution").status != ERROR  # said once
+
+
+def test_another_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.platform, "python_version", lambda: "3.9.1")
+    verdict = check_packages()
+    assert verdict.status == ERROR and verdict.found.endswith("found 3.9.1")
 
 
 def test_packages_that_are_missing_or_other_versions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -43,7 +47,7 @@ def test_packages_that_are_missing_or_other_versions(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(machine, "installed", installed)
     (tmp_path / "pins").write_text("pillow==1.0\nabsent==1.0\nnumpy==0.1 ; python_full_version < '3'\n")
     pinned = check_packages(pins=tmp_path / "pins")
-    assert pinned.status == WARNING and pinned.found.endswith(f"pillow {installed('pillow')} for 1.0")
+    assert pinned.status == WARNING and pinned.found.endswith(f"pillow==1.0 (found {installed('pillow')})")
 
 
 def test_no_gpu_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

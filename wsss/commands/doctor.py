@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsss.commands.options import add_config, config_files
-from wsss.doctor.examination import Question, examine
+from wsss.doctor.examination import PROFILE, examine
 from wsss.doctor.verdict import ERROR, WARNING, Verdict
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def add_parser(commands: Subparsers) -> None:
     doctor.add_argument(
         "--profile",
         type=Path,
-        default=Question().profile,
+        default=PROFILE,
         metavar="FOLDER",
         help="the SLURM profile to compare with the cluster (default: %(default)s)",
     )
@@ -48,7 +48,7 @@ def add_parser(commands: Subparsers) -> None:
 
 def _examine(options: argparse.Namespace) -> int:
     files = config_files(options.config, options.datasets)
-    verdicts = examine(Question(files, options.datasets, options.profile))
+    verdicts = examine(files, options.datasets, options.profile)
     print("\n".join(lines(verdicts)))
     return int(any(verdict.status == ERROR for verdict in verdicts))
 

@@ -1,27 +1,22 @@
-"""Compare two folders of results, or two files, and find where they part."""
+"""Compare two folders of results, or two files, and find where they part and why."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
-from wsss.artefacts.formats import (
-    ArtefactError,
-    Manifest,
-    form_of,
-    label_path,
-    read_label_index,
-    read_manifest,
-)
-from wsss.diff.causes import Cause, Equivalents, find_cause
-from wsss.diff.findings import AGREEING, Difference, Verdict
-from wsss.diff.labels import compare_labels, compare_masks
+from wsss.artefacts.formats import ArtefactError, Manifest, form_of, read_manifest
+from wsss.artefacts.identity import content_digest, read_header
+from wsss.diff.findings import AGREEING, Change, Difference, Verdict
+from wsss.diff.labels import compare_labels, label_files
 from wsss.diff.metrics import Score, compare_scores
-from wsss.diff.pairing import MANIFEST, Parts, Unit, find_units, within
-from wsss.diff.tensors import compare_counts, compare_maps, compare_views, compare_weights
+from wsss.diff.pairing import Parts, Unit, find_units, headers
+from wsss.diff.tensors import compare_counts, compare_maps, compare_tensors
 from wsss.diff.values import (
+    changes,
     check_data,
     compare_files,
     compare_manifests,
@@ -30,75 +25,65 @@ from wsss.diff.values import (
     same_bytes,
 )
 
+MANIFEST = "manifest.jsonl"
 FORMS: dict[str, Callable[[Parts, Parts], Difference]] = {
     "manifest": compare_manifests,
-    "weights": compare_weights,
+    "weights": partial(compare_tensors, form="weights"),
+    "views": partial(compare_tensors, form="views"),
+    "attention": partial(compare_tensors, form="attention"),
     "maps": compare_maps,
-    "views": partial(compare_views, form="views"),
-    "attention": partial(compare_views, form="attention"),
     "counts": compare_counts,
     "labels": lambda a, b: compare_labels(a, b, classes_of(a)),
-    "mask": lambda a, b: compare_masks(a[""], b[""], classes_of(a)),
     "results": compare_results,
     "table": compare_tables,
     "files": compare_files,
 }
-ENDINGS = {".json": "results", ".csv": "table", ".png": "mask"}
+ENDINGS = {".json": "results", ".csv": "table", ".png": "labels"}
 
 
-@dataclass(frozen=True)
+class Cause(NamedTuple):
+    """What differs in how the two sides of an artefact were made."""
+
+    settings: Sequence[Change] = ()
+    inputs: Sequence[str] = ()  # names of those whose contents differ
+    code: Sequence[Change] = ()  # its digests, if they differ
+    known: bool = False  # whether both sides name the job that made them
+
+
+@dataclass
 class Finding:
-    """What was found of one output of a rule.
-
-    Attributes:
-        unit: Its files.
-        form: Name of its form, a key of :data:`FORMS`.
-        verdict: Whether the two sides agree.
-        difference: By how much they do not.
-        cause: What differs in how they were made.
-        origin: Whether the two runs part here: it differs, and all that it was made from does not.
-    """
+    """What was found of one output of a rule."""
 
     unit: Unit
-    form: str
     verdict: Verdict
-    difference: Difference = field(default_factory=lambda: Difference(True))
+    form: str = ""  # a key of FORMS
+    difference: Difference = field(default_factory=Difference)
     cause: Cause = field(default_factory=Cause)
-    origin: bool = False
+    origin: bool = False  # the two runs part here: it differs, and all that it was made from does not
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that was found.
-
-    Attributes:
-        a: One folder or file.
-        b: The other.
-        findings: A finding an output, in the order of the pipeline.
-        scores: The scores that both sides have, over their seeds.
-    """
+    """All that was found of two folders or files."""
 
     a: Path
     b: Path
-    findings: Sequence[Finding]
-    scores: Sequence[Score] = field(default_factory=list)
+    findings: Sequence[Finding]  # one per output, in the order of the rules
+    scores: Sequence[Score]
 
     @property
     def status(self) -> int:
         """0: all is equal; 1: something differs or is missing; 2: something could not be compared."""
         verdicts = {finding.verdict for finding in self.findings}
-        if Verdict.UNREADABLE in verdicts:
-            return 2
-        return int(not verdicts <= set(AGREEING))
+        return 2 if Verdict.UNREADABLE in verdicts else int(not verdicts <= set(AGREEING))
 
     @property
     def origins(self) -> list[Finding]:
-        """Where the two part, a finding a job, the first place first."""
+        """Where the two part, one finding per job, the first place first."""
         jobs: dict[object, Finding] = {}
         for finding in self.findings:
-            job = finding.unit.key
-            if finding.origin and not (job in jobs and jobs[job].cause.recorded):
-                jobs[job] = finding
+            if finding.origin:
+                jobs.setdefault(finding.unit.key, finding)
         return list(jobs.values())
 
 
@@ -114,20 +99,29 @@ def compare(a: Path, b: Path) -> Comparison:
     if not shared:
         raise ArtefactError(f"{a} and {b}: no stage's output is in both, nothing can be compared")
     _manifest_in.cache_clear()
-    for unit in shared:
-        datas = [manifest_of(parts) for parts in (unit.a, unit.b)]
-        if datas[0] and datas[1]:
-            check_data(datas[0], datas[1])
-    same = Equivalents()
+    for folders in {(data_folder(unit.a), data_folder(unit.b)) for unit in shared}:
+        one, other = map(_manifest_in, folders)
+        if one and other:
+            check_data(one, other)
+    same: dict[str, str] = {}
     findings: list[Finding] = []
     for unit in units:
         findings.append(_finding(unit, same, findings))
-    return Comparison(a, b, _with_origin(findings), compare_scores(shared))
+    differing = [finding for finding in findings if finding.verdict is Verdict.DIFFERS]
+    if differing and not any(finding.origin for finding in findings):
+        differing[0].origin = True  # what it was made from is not here
+    return Comparison(a, b, findings, compare_scores(shared))
+
+
+def data_folder(parts: Parts) -> Path | None:
+    """The data set's folder that some files lie in; None if they lie in none."""
+    parents = next(iter(parts.values())).absolute().parents
+    return next((folder for folder in parents if (folder / MANIFEST).is_file()), None)
 
 
 def manifest_of(parts: Parts) -> Manifest | None:
-    """The manifest of the data set whose folder some files lie in; None if none can be read."""
-    return _manifest_in(within(next(iter(parts.values())))[0])
+    """The manifest of that folder; None if none can be read."""
+    return _manifest_in(data_folder(parts))
 
 
 @cache
@@ -144,66 +138,85 @@ def classes_of(parts: Parts) -> Sequence[str]:
     return data.classes if data else ()
 
 
-def _finding(unit: Unit, same: Equivalents, earlier: Sequence[Finding]) -> Finding:
-    """Compare one output; takes note of files that are the same but for their bytes."""
+def _finding(unit: Unit, same: dict[str, str], earlier: Iterable[Finding]) -> Finding:
+    """Compare one output.
+
+    Args:
+        unit: Its files.
+        same: One name for the digests of files of one content; this output's are added.
+        earlier: What was found of the outputs before.
+    """
     if not unit.a or not unit.b:
-        return Finding(unit, "", Verdict.ONLY_A if unit.a else Verdict.ONLY_B)
+        return Finding(unit, Verdict.ONLY_A if unit.a else Verdict.ONLY_B)
     form = ""
     try:
         form = _form(unit)
-        if _all_bytes(unit, form):
-            return Finding(unit, form, Verdict.EQUAL)
+        if _equal(unit, form):
+            return Finding(unit, Verdict.EQUAL, form)
         if _is_drawn(unit):
-            return Finding(unit, form, Verdict.NOT_COMPARED)
-        difference, cause = FORMS[form](unit.a, unit.b), find_cause(unit, same)
+            return Finding(unit, Verdict.NOT_COMPARED, form)
+        return _explained(unit, form, FORMS[form](unit.a, unit.b), same, earlier)
     except (ArtefactError, OSError) as error:
-        return Finding(unit, form, Verdict.UNREADABLE, Difference(False, str(error)))
+        return Finding(unit, Verdict.UNREADABLE, form, Difference(str(error)))
+
+
+def _explained(
+    unit: Unit, form: str, difference: Difference, same: dict[str, str], earlier: Iterable[Finding]
+) -> Finding:
+    """A difference, if only of the bytes, with its cause, and whether the two runs part here."""
+    one, other = (_inputs(parts, same) for parts in (unit.a, unit.b))
+    cause = _cause(unit, [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)])
     if difference.same:
-        same.add(unit)
-        return Finding(unit, form, Verdict.SAME, difference, cause)
-    parted = any(one.verdict not in AGREEING for one in earlier if unit.may_rest_on(one.unit))
-    origin = not cause.inputs if cause.recorded else not parted
-    return Finding(unit, form, Verdict.DIFFERS, difference, cause, origin)
-
-
-def _form(unit: Unit) -> str:
-    """What the files of a unit are: the form that the artefact names, or what its ending tells."""
-    forms = sorted({_form_of(unit, parts) for parts in (unit.a, unit.b)})
-    if len(forms) > 1:
-        raise ArtefactError(f"expected two files of one form, found {forms[0]} and {forms[1]}")
-    return forms[0]
-
-
-def _form_of(unit: Unit, parts: Parts) -> str:
-    path = next(iter(parts.values()))
-    if path.suffix in (".safetensors", ".jsonl"):
-        return form_of(path)
-    return "files" if "" not in parts or _is_drawn(unit) else ENDINGS.get(path.suffix, "files")
+        same |= {content_digest(path): unit.place for path in (*unit.a.values(), *unit.b.values())}
+        return Finding(unit, Verdict.SAME, form, difference, cause)
+    parted = any(before.verdict not in AGREEING for before in earlier if unit.may_rest_on(before.unit))
+    origin = not cause.inputs if one and other else not parted
+    return Finding(unit, Verdict.DIFFERS, form, difference, cause, origin)
 
 
 def _is_drawn(unit: Unit) -> bool:
     return unit.rule.startswith("draw")
 
 
-def _all_bytes(unit: Unit, form: str) -> bool:
+def _form(unit: Unit) -> str:
+    """What the files of a unit are: the form that the artefact names, or what its ending tells."""
+    forms = ["files"] if _is_drawn(unit) else sorted({_form_of(parts) for parts in (unit.a, unit.b)})
+    if len(forms) > 1:
+        raise ArtefactError(f"expected two files of one form, found {forms[0]} and {forms[1]}")
+    return forms[0]
+
+
+def _form_of(parts: Parts) -> str:
+    path = next(iter(parts.values()))
+    if path.suffix in (".safetensors", ".jsonl"):
+        return form_of(path)
+    return ENDINGS.get(path.suffix, "files") if "" in parts else "files"
+
+
+def _equal(unit: Unit, form: str) -> bool:
     """Whether all files of both sides have the same bytes, label maps included."""
-    if unit.a.keys() != unit.b.keys():
+    if not _all_bytes(unit.a, unit.b):
         return False
-    pairs = [(unit.a[name], unit.b[name]) for name in unit.a]
-    return all(same_bytes(*pair) and (form != "labels" or _same_maps(*pair)) for pair in pairs)
+    return form != "labels" or _all_bytes(label_files(unit.a), label_files(unit.b))
 
 
-def _same_maps(a: Path, b: Path) -> bool:
-    """Whether the label maps of two equal indexes are the same bytes, too."""
-    images = read_label_index(a).ids
-    folders = a.with_suffix(""), b.with_suffix("")
-    return all(same_bytes(*(label_path(folder, image) for folder in folders)) for image in images)
+def _all_bytes(a: Mapping[str, Path], b: Mapping[str, Path]) -> bool:
+    return a.keys() == b.keys() and all(same_bytes(a[name], b[name]) for name in a)
 
 
-def _with_origin(findings: list[Finding]) -> list[Finding]:
-    """The findings, of which the first that differs is an origin if none is by its inputs."""
-    differing = [place for place, finding in enumerate(findings) if finding.verdict is Verdict.DIFFERS]
-    if differing and not any(finding.origin for finding in findings):
-        first = differing[0]
-        findings[first] = replace(findings[first], origin=True)
-    return findings
+def _inputs(parts: Parts, same: Mapping[str, str]) -> dict[str, set[str]]:
+    """The digests of the inputs of all parts by the input's name, with one name for those of one content."""
+    inputs: dict[str, set[str]] = {}
+    for path in headers(parts):
+        for name, value in read_header(path).get("inputs", {}).items():
+            found = [value] if isinstance(value, str) else value
+            inputs.setdefault(name, set()).update(same.get(digest, digest) for digest in found)
+    return inputs
+
+
+def _cause(unit: Unit, inputs: Sequence[str]) -> Cause:
+    """Set the jobs of a unit's two sides beside each other."""
+    a, b = unit.jobs
+    if a is None or b is None:
+        return Cause(inputs=inputs)
+    return Cause(changes(a.settings, b.settings), inputs, changes({"code": a.code}, {"code": b.code}), True)

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
@@ -16,59 +16,33 @@ from wsss.artefacts.identity import Identity, read_identity
 # An artefact's files by the name of their shard, or by "" where it is one file.
 Parts: TypeAlias = Mapping[str, Path]
 
-MANIFEST = "manifest.jsonl"
+ROOT = Path(__file__).parents[2]  # of the checkout, where the Snakefile lies
+RULE = re.compile(r"^rule (\w+):\n(?:.*\n)*?    output:\n((?:        .*\n)+)", re.MULTILINE)
+LAST_PART = re.compile(r'"results/[^"]*/([^/"{}]+)"')  # of an output's path
 SHARD = re.compile(r"\d{3}of\d{3}")
-# Folders that hold files of one kind without an index.
+# Folders of files without an index, which count as one.
 PLAIN_FOLDERS = ("source", "submission")
 # No artefacts: what Snakemake and TensorBoard keep for themselves, and unfinished work.
 IGNORED = re.compile(r"\..*|work-.*|events")
 BOOKKEEPING = ("logs", "benchmarks")  # beside the data sets' folders
-# fmt: off
-PIPELINE = (
-    "pretrain_network", "generate_sample", "render_masks", "convert_masks", "prepare_manifest",
-    "select_training", "train_classifier", "train_single_stage", "extract_maps", "extract_patch_maps",
-    "diffuse_cams", "count_values", "choose_threshold",
-    "make_irn_labels", "train_irn", "walk_cams", "count_seeds", "evaluate_seeds", "draw_curves",
-    "make_pseudo_labels", "count_pseudo", "evaluate_pseudo", "predict_single_stage_masks", "copy_masks",
-    "train_segmenter", "predict_masks", "count_predictions", "export_predictions", "evaluate_single_stage",
-    "evaluate_segmentation", "package_predictor", "summarise_seeds", "summarise_single_stage",
-    "tabulate_ablations", "compare", "draw_comparison", "draw_examples",
-)
-# fmt: on
-# Outputs without a header: another of the same job's, or the rule.
+# Tables have no header; these are a job's second output.
 BESIDE = {"history.csv": "weights.safetensors", "seed_curve.csv": "seed_miou.json"}
-HEADLESS = {
-    "source": "generate_sample",
-    "submission": "export_predictions",
-    "seed_curve.svg": "draw_curves",
-    "ablations.csv": "tabulate_ablations",
-    "compare.csv": "compare",
-    "compare.html": "draw_comparison",
-    "examples.png": "draw_examples",
-}
 UNKNOWN = "other"
 
 
-def within(path: Path) -> tuple[Path | None, PurePosixPath]:
-    """The data set's folder that a path lies in, None if it lies in none, and the path from there."""
-    absolute = Path(os.path.abspath(path))
-    for folder in absolute.parents:
-        if (folder / MANIFEST).is_file():
-            return folder, PurePosixPath(absolute.relative_to(folder).as_posix())
-    return None, PurePosixPath(absolute.name)
+@cache
+def outputs_of_rules() -> dict[str, list[str]]:
+    """The last parts of the outputs' paths by rule, in the order of the Snakefile and its files."""
+    included = re.findall(r'^include: "(.*)"', (ROOT / "Snakefile").read_text(encoding="utf-8"), re.MULTILINE)
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in included]
+    return {rule: LAST_PART.findall(output) for text in texts for rule, output in RULE.findall(text)}
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One output of a rule on both sides, its shards together.
+    """One output of a rule on both sides, its shards together."""
 
-    Attributes:
-        place: Path from the compared folders; an output in shards has its folder's.
-        a: Its files on one side.
-        b: And on the other.
-    """
-
-    place: str
+    place: str  # path from the compared folders; an output in shards has its folder's
     a: Parts = field(default_factory=dict)
     b: Parts = field(default_factory=dict)
 
@@ -77,13 +51,12 @@ class Unit:
         """The jobs that made the first part of each side, where they are named."""
         return _job(self.a), _job(self.b)
 
-    @property
+    @cached_property
     def job(self) -> Identity:
-        """The one of them that is named; else what the output's name tells of it."""
-        named = HEADLESS.get(PurePosixPath(self.place).name, UNKNOWN)
-        if named == "generate_sample" and not any(name.startswith("images/") for name in self.a or self.b):
-            named = "render_masks"  # COCO's images are the user's
-        return self.jobs[0] or self.jobs[1] or Identity(named)
+        """The one of them that is named; else the first rule with an output of this name."""
+        name = PurePosixPath(self.place).name
+        by_name = (rule for rule, outputs in outputs_of_rules().items() if name in outputs)
+        return self.jobs[0] or self.jobs[1] or Identity(next(by_name, UNKNOWN))
 
     @property
     def rule(self) -> str:
@@ -93,14 +66,14 @@ class Unit:
     @property
     def key(self) -> tuple[object, ...]:
         """Equal for the outputs of one job, or of the jobs of one output's shards."""
-        named = [pair for pair in self.job.wildcards.items() if pair[0] != "shard"]
-        folder = PurePosixPath(self.place).parent
-        return (self.rule, folder, *sorted(named)) if named else (self.rule, self.place)
+        named = sorted(pair for pair in self.job.wildcards.items() if pair[0] != "shard")
+        return (self.rule, PurePosixPath(self.place).parent, *named) if named else (self.rule, self.place)
 
-    @property
+    @cached_property
     def rank(self) -> int:
-        """The rule's place in the order of the pipeline."""
-        return PIPELINE.index(self.rule) if self.rule in PIPELINE else len(PIPELINE)
+        """The rule's place in the Snakefile, where counts and scores come after what they rate."""
+        rules = list(outputs_of_rules())
+        return rules.index(self.rule) if self.rule in rules else len(rules)
 
     def may_rest_on(self, upper: Unit) -> bool:
         """Whether, by the order of the rules and by the wildcards, it may be made from another output."""
@@ -111,13 +84,17 @@ class Unit:
         return upper.rank < self.rank and chains[1].startswith(chains[0])
 
 
+def headers(parts: Parts) -> list[Path]:
+    """The files that tell of each part which job made it."""
+    return [path.with_name(BESIDE.get(path.name, path.name)) for path in parts.values()]
+
+
 def _job(parts: Parts) -> Identity | None:
-    path = next(iter(parts.values()), None)
-    return read_identity(path.with_name(BESIDE.get(path.name, path.name))) if path else None
+    return read_identity(headers(parts)[0]) if parts else None
 
 
 def find_units(a: Path, b: Path) -> list[Unit]:
-    """Pair the artefacts of two folders, or two files, by their paths; in the order of the pipeline.
+    """Pair the artefacts of two folders, or two files, by their paths; in the order of the rules.
 
     Raises:
         ArtefactError: If one does not exist, or one is a folder and the other a file.
@@ -131,15 +108,20 @@ def find_units(a: Path, b: Path) -> list[Unit]:
         return [Unit(a.name, {"": a}, {"": b})]
     one, other = _outputs(a), _outputs(b)
     units = [Unit(place, one.get(place, {}), other.get(place, {})) for place in one.keys() | other.keys()]
-    return sorted(units, key=lambda unit: (unit.rank, unit.place))
+    return sorted(units, key=_order)
+
+
+def _order(unit: Unit) -> tuple[int, str, bool, str]:
+    folder, _, name = unit.place.rpartition("/")
+    return unit.rank, folder, name in BESIDE, name
 
 
 def _outputs(folder: Path) -> dict[str, dict[str, Path]]:
     """All artefacts below a folder by their place."""
     found: dict[str, dict[str, Path]] = {}
     for path in _files(folder):
-        place, shard = _name(path.relative_to(folder))
-        found.setdefault(place, {})[shard] = path
+        place, part = _name(path.relative_to(folder))
+        found.setdefault(place, {})[part] = path
     return found
 
 
@@ -157,18 +139,9 @@ def _files(root: Path) -> Iterator[Path]:
     """The files below a folder, but for bookkeeping; a shard's label maps are those of its index."""
     for folder, names, files in os.walk(root, followlinks=True):
         unwanted = BOOKKEEPING if Path(folder) == root else ()
-        names[:] = [name for name in sorted(names) if name not in unwanted and not _ignored(name)]
-        yield from (Path(folder, name) for name in files if not IGNORED.fullmatch(name))
-
-
-def _ignored(folder: str) -> bool:
-    return bool(IGNORED.fullmatch(folder) or SHARD.fullmatch(folder))
-
-
-def shard_pairs(a: Parts, b: Parts) -> Iterator[tuple[Parts, Parts]]:
-    """The parts of two sides that hold the same images, a shard at a time where both were cut alike."""
-    if {name.partition("of")[2] for name in a} == {name.partition("of")[2] for name in b}:
-        for name in sorted(a.keys() | b.keys()):
-            yield {key: a[key] for key in (name,) if key in a}, {key: b[key] for key in (name,) if key in b}
-    else:
-        yield a, b
+        names[:] = [
+            name
+            for name in names
+            if not (name in unwanted or IGNORED.fullmatch(name) or SHARD.fullmatch(name))
+        ]
+        yield from (Path(folder, name) for name in sorted(files) if not IGNORED.fullmatch(name))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +33,10 @@ class Nodes(NamedTuple):
     megabytes: int
     gpus: int
 
+    def serves(self, asked: Request) -> bool:
+        """Whether such a node has all that a job asks for."""
+        return all(mine >= wanted for mine, wanted in zip(self[2:], asked[2:6], strict=True))
+
 
 def check_cluster(
     profile: Path, config: Config, overlays: Sequence[Path] = (), root: Path = ROOT
@@ -47,32 +51,32 @@ def check_cluster(
     """
     if shutil.which("sinfo") is None:
         return [Verdict(OK, "cluster", "no sinfo on this machine: it submits to no SLURM cluster")]
-    answer = ask("sinfo", "--noheader", "--exact", f"--format={FORMAT}")
-    if not answer or not answer.strip():
+    nodes = read_nodes(ask("sinfo", "--noheader", "--exact", f"--format={FORMAT}") or "")
+    if not nodes:
         fix = "ask the cluster's administrators; a run without the profile needs none"
         return [Verdict(WARNING, "cluster", "sinfo is here and does not answer", fix)]
     try:
         settings = read_mapping(profile / "config.yaml")
         partitions = _with_limits(profile, settings)
-        asked = read_requests(profile, config, overlays, root)
+        requests, unread = read_requests(profile, config, overlays, root)
     except ConfigError as error:
         return [Verdict(ERROR, "cluster", str(error), "name a profile's folder with --profile")]
-    named = {one.partition: False for one in asked.requests if one.partition} | partitions
-    nodes = read_nodes(answer)
-    found = list(check_partitions(profile, named, nodes))
+    named = {one.partition: False for one in requests if one.partition} | partitions
+    found = list(_check_partitions(profile, named, nodes))
     if all(verdict.status != ERROR for verdict in found):
         usable = [one for one in nodes if one.partition in named or not named]
-        found.append(check_requests(profile, asked.requests, usable))
-        found += _check_readable(profile, asked.unread)
+        found.append(_check_requests(profile, requests, usable))
+    if unread:
+        fix = "write a number with a unit, or arithmetic of `attempt` and `threads`"
+        found.append(Verdict(WARNING, "cluster: jobs", f"not compared in {profile}: {listed(unread)}", fix))
     return [*found, *_check_memory_of_squeue(settings)]
 
 
 def _with_limits(profile: Path, settings: Mapping[str, Any]) -> dict[str, bool]:
     """The partitions among which the plugin chooses, and whether the profile takes each for one with GPUs."""
-    if (file := settings.get("slurm-partition-config")) is None:
-        return {}
-    limits = read_mapping(profile / file).get("partitions") or {}
-    return {name: bool((values or {}).get("max_gpu")) for name, values in limits.items()}
+    file = settings.get("slurm-partition-config")
+    limits = read_mapping(profile / file).get("partitions") if file else None
+    return {name: bool((values or {}).get("max_gpu")) for name, values in (limits or {}).items()}
 
 
 def read_nodes(answer: str) -> list[Nodes]:
@@ -83,12 +87,17 @@ def read_nodes(answer: str) -> list[Nodes]:
             partition,
             up == "up" and not state.startswith(USELESS),
             _minutes(limit),
-            int(re.sub(r"\D.*", "", cpus) or 0),
-            int(re.sub(r"\D.*", "", megabytes) or 0),
+            _number(cpus),
+            _number(megabytes),
             _gpus(gres),
         )
         for partition, up, limit, cpus, megabytes, gres, state in rows
     ]
+
+
+def _number(text: str) -> int:
+    """A number that ``sinfo`` may follow by a plus."""
+    return int(re.sub(r"\D.*", "", text) or 0)
 
 
 def _gpus(gres: str) -> int:
@@ -99,26 +108,20 @@ def _gpus(gres: str) -> int:
 
 
 def _minutes(limit: str) -> float:
-    """A time limit of SLURM's, ``days-hours:minutes:seconds`` with less in front, in minutes."""
-    if not limit[:1].isdigit():
-        return float("inf")
-    days, _, clock = limit.rpartition("-")
-    parts = [int(part) for part in clock.split(":")]
-    hours, minutes = (parts[0], parts[1]) if len(parts) > 2 else (0, parts[0])
-    return 1440 * int(days or 0) + 60 * hours + minutes
+    """A time limit of SLURM's, which may be ``infinite``, in minutes."""
+    from snakemake_executor_plugin_slurm.utils import time_to_seconds
+
+    return float(time_to_seconds(limit)) / 60 if limit[:1].isdigit() else float("inf")
 
 
-def check_partitions(profile: Path, named: Mapping[str, bool], nodes: Sequence[Nodes]) -> Iterator[Verdict]:
+def _check_partitions(profile: Path, named: Mapping[str, bool], nodes: Sequence[Nodes]) -> Iterator[Verdict]:
     """Whether the named partitions are there, with nodes that work, and GPUs where the profile wants them."""
-    there = list(dict.fromkeys(one.partition for one in nodes))
-    absent = [name for name in named if name not in there]
-    if absent:
-        found = f"{profile} names {listed(absent, 8)}; the cluster has {listed(there, 8)}"
-        yield Verdict(ERROR, "cluster: partitions", found, f"name the cluster's in {profile}")
+    subject, there = "cluster: partitions", listed(list(dict.fromkeys(one.partition for one in nodes)), 8)
+    if absent := [name for name in named if all(name != one.partition for one in nodes)]:
+        found = f"{profile} names {listed(absent, 8)}; the cluster has {there}"
+        yield Verdict(ERROR, subject, found, f"name the cluster's in {profile}")
         return
-    yield Verdict(
-        OK, "cluster: partitions", f"{listed(list(named), 8) or 'the default one'}, of {listed(there, 8)}"
-    )
+    yield Verdict(OK, subject, f"{listed(list(named), 8) or 'the default one'}, of {there}")
     for name, gpus in named.items():
         usable = [one for one in nodes if one.partition == name and one.usable]
         if not usable:
@@ -129,27 +132,19 @@ def check_partitions(profile: Path, named: Mapping[str, bool], nodes: Sequence[N
             yield Verdict(ERROR, f"cluster: {name}", found, f"name the one with GPUs in {profile}")
 
 
-def _check_readable(profile: Path, unread: Sequence[str]) -> Iterator[Verdict]:
-    """A warning where a resource is written in a way that was not compared with the nodes."""
-    if unread:
-        fix = "write a number with a unit, or arithmetic of `attempt` and `threads`"
-        yield Verdict(WARNING, "cluster: jobs", f"not compared in {profile}: {listed(unread)}", fix)
-
-
-def check_requests(profile: Path, asked: Iterable[Request], nodes: Sequence[Nodes]) -> Verdict:
+def _check_requests(profile: Path, requests: Sequence[Request], nodes: Sequence[Nodes]) -> Verdict:
     """Whether some node can serve each request; a first try that none can is an error."""
     refused = sorted(
-        (one for one in asked if not any(_serves(kind, one) for kind in nodes)), key=lambda one: one.attempt
+        (one for one in requests if not any(kind.serves(one) for kind in nodes)), key=lambda one: one.attempt
     )
     subject, where = "cluster: jobs", profile / "config.yaml"
     if not refused:
         return Verdict(OK, subject, "every rule's jobs find a node, at every try")
     earliest = {one.rule: str(one) for one in reversed(refused)}  # of each rule the first try that is refused
-    shown = listed([text for one in refused if (text := str(one)) == earliest[one.rule]])
+    shown = listed([str(one) for one in refused if str(one) == earliest[one.rule]])
     found = f"no node serves {shown}; {_offer(nodes, refused[0].gpus)}"
     if refused[0].attempt == 1:
-        fix = f"lower set-resources in {where}, or name other partitions"
-        return Verdict(ERROR, subject, found, fix)
+        return Verdict(ERROR, subject, found, f"lower set-resources in {where}, or name other partitions")
     fix = f"lower retries or the growth in {where}: such a job would wait forever"
     return Verdict(WARNING, subject, found, fix)
 
@@ -164,20 +159,14 @@ def _offer(nodes: Sequence[Nodes], gpus: int) -> str:
     )
 
 
-def _serves(kind: Nodes, asked: Request) -> bool:
-    return (
-        kind.minutes >= asked.minutes
-        and kind.cpus >= asked.cpus
-        and kind.megabytes >= asked.megabytes
-        and kind.gpus >= asked.gpus
-    )
-
-
 def _check_memory_of_squeue(settings: Mapping[str, Any]) -> Iterator[Verdict]:
     """A job that squeue forgot before the first look at it is waited for without end."""
+    from snakemake_executor_plugin_slurm.job_status_query import get_min_job_age
+
     first_look = settings.get("slurm-init-seconds-before-status-checks", 40)
-    kept = re.search(r"MinJobAge *= *(\d+)", ask("scontrol", "show", "config") or "")
-    if settings.get("slurm-status-command") == "squeue" and kept and int(kept[1]) < FORGETTING * first_look:
-        found = f"MinJobAge is {kept[1]} s, expected at least {FORGETTING} times {first_look} s"
+    if settings.get("slurm-status-command") != "squeue" or (kept := get_min_job_age()) is None:
+        return
+    if kept < FORGETTING * first_look:
+        found = f"MinJobAge is {kept} s, expected at least {FORGETTING} times {first_look} s"
         fix = "lower slurm-init-seconds-before-status-checks in the profile"
         yield Verdict(WARNING, "cluster: squeue", found, fix)

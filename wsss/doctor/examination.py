@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 from wsss.config.errors import ConfigError
 from wsss.config.reading import ROOT, named_datasets, read_config
@@ -14,59 +13,49 @@ from wsss.data.truth import unscored
 from wsss.doctor.cluster import check_cluster
 from wsss.doctor.data import Facts, check_dataset
 from wsss.doctor.disk import check_disk
-from wsss.doctor.machine import check_gpus, check_packages, check_python
+from wsss.doctor.machine import check_gpus, check_packages
 from wsss.doctor.plans import check_runs
 from wsss.doctor.verdict import ERROR, OK, Verdict
 from wsss.doctor.views import check_views
 from wsss.doctor.weights import check_weights
 
 RESULTS = Path("results")
+PROFILE = ROOT / "profiles" / "slurm"
 
 
-class Question(NamedTuple):
-    """What is to be examined.
+def examine(
+    overlays: Sequence[Path] = (), datasets: Sequence[str] = (), profile: Path = PROFILE
+) -> list[Verdict]:
+    """Look at everything, side by side where tools have to be waited for.
 
-    Attributes:
+    Args:
         overlays: Files laid over ``config.yaml``.
-        datasets: Data sets that must be there; the others only if they are.
+        datasets: Data sets that must be there; without any those that the overlays speak of must, and all
+            others are looked at if they are there.
         profile: Folder of a SLURM profile.
-        root: Folder of ``config.yaml`` and of the rules.
     """
-
-    overlays: Sequence[Path] = ()
-    datasets: Sequence[str] = ()
-    profile: Path = ROOT / "profiles" / "slurm"
-    root: Path = ROOT
-
-
-def examine(question: Question) -> list[Verdict]:
-    """Look at everything, side by side where tools have to be waited for."""
     with ThreadPoolExecutor() as pool:
-        machine = pool.submit(lambda: [check_python(), check_packages()])
-        gpus = pool.submit(check_gpus)
-        try:
-            config = read_config(question.overlays, question.root)
-            named = named_datasets(question.overlays)
-        except ConfigError as error:
-            fix = "correct it; wsss/config/ explains each key"
-            wrong = Verdict(ERROR, "config", " ".join(str(error).split()), fix)
-            return [*machine.result(), *gpus.result(), wrong]
-        data = _check_data(config, question, named)
-        cluster = check_cluster(question.profile, config, question.overlays, question.root)
-        return [*machine.result(), *gpus.result(), *data, *cluster]
+        packages, gpus = pool.submit(check_packages), pool.submit(check_gpus)
+        configured = _configured(overlays, datasets, profile)
+        return [packages.result(), *gpus.result(), *configured]
 
 
-def _check_data(config: Config, question: Question, named: set[str]) -> list[Verdict]:
-    """The data sets of the question, or else those that are there and those that the user's files name."""
-    unknown = [name for name in question.datasets if name not in config["datasets"]]
-    if unknown:
+def _configured(overlays: Sequence[Path], datasets: Sequence[str], profile: Path) -> list[Verdict]:
+    """The configuration, and all that it asks for."""
+    try:
+        config = read_config(overlays)
+        wanted = datasets or named_datasets(overlays)
+    except ConfigError as error:
+        fix = "correct it; wsss/config/ explains each key"
+        return [Verdict(ERROR, "config", " ".join(str(error).split()), fix)]
+    cluster = check_cluster(profile, config, overlays)
+    if unknown := [name for name in datasets if name not in config["datasets"]]:
         fix = f"take of {', '.join(config['datasets'])}, or give the file that adds it with --config"
-        return [Verdict(ERROR, "config", f"no data set is called {', '.join(unknown)}", fix)]
-    files = ", ".join(map(str, ("config.yaml", *question.overlays)))
-    fits = Verdict(OK, "config", f"{files}: {len(config['datasets'])} data sets, all parts fit together")
-    if question.datasets:
-        return [fits, *_datasets(config, question.datasets, question.datasets)]
-    return [fits, *_datasets(config, config["datasets"], named)]
+        return [Verdict(ERROR, "config", f"no data set is called {', '.join(unknown)}", fix), *cluster]
+    files = ", ".join(map(str, ("config.yaml", *overlays)))
+    found = f"{files}: {len(config['datasets'])} data sets, all parts fit together"
+    checked = _datasets(config, datasets or config["datasets"], wanted)
+    return [Verdict(OK, "config", found), *checked, *cluster]
 
 
 def _datasets(config: Config, names: Iterable[str], wanted: Collection[str]) -> list[Verdict]:
@@ -74,9 +63,8 @@ def _datasets(config: Config, names: Iterable[str], wanted: Collection[str]) -> 
     verdicts: list[Verdict] = []
     facts: dict[str, Facts] = {}
     for name in names:
-        source = RESULTS / name / "source"
         settings = config["datasets"][name]
-        found, known = check_dataset(name, settings, source, name in wanted)
+        found, known = check_dataset(name, settings, RESULTS / name / "source", name in wanted)
         verdicts += found
         if known is not None:
             facts[name] = known

@@ -32,14 +32,9 @@ class Request(NamedTuple):
         )
 
 
-class Asked(NamedTuple):
-    """The requests of all rules at every try, and in words what can only be told when a job is due."""
-
-    requests: Sequence[Request]
-    unread: Sequence[str]
-
-
-def read_requests(profile: Path, config: Config, overlays: Sequence[Path], root: Path) -> Asked:
+def read_requests(
+    profile: Path, config: Config, overlays: Sequence[Path], root: Path
+) -> tuple[list[Request], list[str]]:
     """Ask Snakemake what the jobs on real data ask for.
 
     Args:
@@ -48,10 +43,14 @@ def read_requests(profile: Path, config: Config, overlays: Sequence[Path], root:
         overlays: The user's files that it was read from.
         root: Folder of the Snakefile.
 
+    Returns:
+        The requests of all rules at every try, and in words what can only be told when a job is due.
+
     Raises:
         ConfigError: If Snakemake refuses the profile.
     """
-    requests, unread = [], []
+    requests: list[Request] = []
+    unread = []
     with _workflow(profile, overlays, root) as (workflow, retries):
         wildcards = _wildcards(config)
         for rule in [rule for rule in workflow.rules if rule.is_script]:
@@ -59,7 +58,7 @@ def read_requests(profile: Path, config: Config, overlays: Sequence[Path], root:
                 requests += [_request(rule, wildcards, attempt) for attempt in range(1, retries + 2)]
             except Exception as error:  # of any kind: a function of the rules or of the profile
                 unread.append(f"{rule.name}: {' '.join(str(error).split())[:100]}")
-    return Asked(requests, unread)
+    return requests, unread
 
 
 @contextmanager
@@ -67,29 +66,26 @@ def _workflow(profile: Path, overlays: Sequence[Path], root: Path) -> Iterator[t
     """Snakemake's workflow, with a profile's resources and threads, and how often a job is tried again."""
     from snakemake.api import SnakemakeApi  # type: ignore[import-untyped]
     from snakemake.cli import parse_args  # type: ignore[import-untyped]
-    from snakemake.settings.types import (  # type: ignore[import-untyped]
-        ConfigSettings,
-        OutputSettings,
-        Quietness,
-        ResourceSettings,
-    )
+    from snakemake.settings import types  # type: ignore[import-untyped]
 
     said = io.StringIO()
-    arguments = ["--snakefile", root / "Snakefile", "--workflow-profile", profile.absolute()]
+    snakefile = root / "Snakefile"
     try:
         with redirect_stderr(said):
-            _, options = parse_args([str(argument) for argument in arguments])
+            _, options = parse_args(
+                ["--snakefile", str(snakefile), "--workflow-profile", str(profile.absolute())]
+            )
     except (SystemExit, Exception) as error:  # what a plugin needs may be missing, too
         reason = said.getvalue() if isinstance(error, SystemExit) else str(error)
         raise ConfigError(f"{profile}: {reason.strip().splitlines()[-1]}") from error
-    resources = ResourceSettings(
+    resources = types.ResourceSettings(
         overwrite_threads=options.set_threads,
         overwrite_resources=options.set_resources,
         default_resources=options.default_resources,
     )
-    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
-        read = api.workflow(resources, ConfigSettings(configfiles=overlays), snakefile=root / "Snakefile")
-        yield read._workflow, options.retries
+    with SnakemakeApi(types.OutputSettings(quiet={types.Quietness.ALL})) as api:
+        settings = types.ConfigSettings(configfiles=overlays)
+        yield api.workflow(resources, settings, snakefile=snakefile)._workflow, options.retries
 
 
 def _wildcards(config: Config) -> Any:
@@ -97,9 +93,7 @@ def _wildcards(config: Config) -> Any:
     from snakemake.iocontainers import Wildcards  # type: ignore[import-untyped]
 
     datasets = config["datasets"]
-    name = next(
-        (name for name, dataset in datasets.items() if dataset["kind"] != "sample"), next(iter(datasets))
-    )
+    name = min(datasets, key=lambda name: datasets[name]["kind"] == "sample")
     main, single = datasets[name]["main"], datasets[name].get("single_stage") or {}
     trained = {name: refiner for name, refiner in config["refiners"].items() if "network" in refiner}
     chosen = {

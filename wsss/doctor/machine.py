@@ -6,7 +6,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -24,35 +24,34 @@ BUSY = 0.5  # share of a GPU's memory that others hold before it is worth a warn
 INSTALL = "run `make install`"
 
 
-def check_python(distribution: str = "wsss") -> Verdict:
-    """Whether this Python is one that the project supports."""
-    if installed(distribution) is None:
-        return Verdict(ERROR, "Python", f"{distribution} is not installed", INSTALL)
-    found, supported = platform.python_version(), metadata.metadata(distribution)["Requires-Python"]
-    if Version(found) in SpecifierSet(supported or ""):
-        return Verdict(OK, "Python", found)
-    return Verdict(ERROR, "Python", f"expected {supported}, found {found}", f"install it, then {INSTALL}")
-
-
 def check_packages(distribution: str = "wsss", pins: Path = ROOT / "constraints.txt") -> Verdict:
-    """Whether all packages are there, in the versions that the pins name."""
-    required = metadata.requires(distribution) if installed(distribution) else None
-    wanted = [Requirement(text) for text in required or []]
-    missing, unfit = [], []
-    for requirement in [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]:
-        version = installed(requirement.name)
-        if version is None:
-            missing.append(requirement.name)
-        elif not requirement.specifier.contains(version, prereleases=True):
-            unfit.append(f"{requirement} (found {version})")
-    if missing or unfit:
-        absent = [f"{name} (not installed)" for name in missing]
-        return Verdict(ERROR, "packages", f"expected {listed(absent + unfit, 5)}", INSTALL)
-    others = [f"{name} {found} for {pin}" for name, pin, found in _deviations(pins)]
-    if others:
+    """Whether Python and all packages are there, in the versions asked for and those of the pins."""
+    if installed(distribution) is None:
+        return Verdict(ERROR, "packages", f"{distribution} is not installed", INSTALL)
+    python, supported = platform.python_version(), metadata.metadata(distribution)["Requires-Python"]
+    if Version(python) not in SpecifierSet(supported or ""):
+        found = f"expected Python {supported}, found {python}"
+        return Verdict(ERROR, "packages", found, f"install it, then {INSTALL}")
+    if unfit := [text for _, text in _unfit(metadata.requires(distribution) or [])]:
+        return Verdict(ERROR, "packages", f"expected {listed(unfit, 5)}", INSTALL)
+    lines = pins.read_text(encoding="utf-8").splitlines() if pins.is_file() else []
+    if others := [text for there, text in _unfit(lines) if there]:
         fix = f"{INSTALL}; other versions may round otherwise"
         return Verdict(WARNING, "packages", f"other than {pins.name} pins: {listed(others, 5)}", fix)
-    return Verdict(OK, "packages", ", ".join(f"{name} {installed(name)}" for name in NAMED))
+    named = ", ".join(f"{name} {installed(name)}" for name in NAMED)
+    return Verdict(OK, "packages", f"Python {python}, {named}")
+
+
+def _unfit(requirements: Iterable[str]) -> Iterator[tuple[bool, str]]:
+    """The requirements that are not met: whether the package is there, and what was found, in words."""
+    for requirement in map(Requirement, filter(None, requirements)):
+        found = installed(requirement.name)
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        if found is None:
+            yield False, f"{requirement.name} (not installed)"
+        elif not requirement.specifier.contains(found, prereleases=True):
+            yield True, f"{requirement.name}{requirement.specifier} (found {found})"
 
 
 def installed(name: str) -> str | None:
@@ -61,16 +60,6 @@ def installed(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _deviations(pins: Path) -> Iterator[tuple[str, str, str]]:
-    """Name, pinned version and installed version of the packages where these differ."""
-    lines = pins.read_text(encoding="utf-8").splitlines() if pins.is_file() else []
-    for requirement in map(Requirement, filter(None, lines)):
-        found = installed(requirement.name)
-        applies = requirement.marker is None or requirement.marker.evaluate()
-        if applies and found and not requirement.specifier.contains(found, prereleases=True):
-            yield requirement.name, str(requirement.specifier).removeprefix("=="), found
 
 
 def gpu_names() -> list[str]:
@@ -84,9 +73,8 @@ def check_gpus() -> list[Verdict]:
     if queried is None:
         fix = "enough for the sample and to submit jobs; elsewhere install NVIDIA's driver"
         return [Verdict(WARNING, "GPU", "none found by nvidia-smi: jobs started here use the CPU", fix)]
-    overview = ask("nvidia-smi") or ""
     rows = [line.split(", ") for line in queried.splitlines() if line.count(", ") == 2]
-    return [*_gpus(rows), check_driver(overview, torch_cuda())]
+    return [*_gpus(rows), check_driver(ask("nvidia-smi") or "", torch_cuda())]
 
 
 def _gpus(rows: list[list[str]]) -> Iterator[Verdict]:
@@ -121,13 +109,12 @@ def check_driver(overview: str, built_for: str | None) -> Verdict:
     if built_for is None:
         return Verdict(ERROR, "driver", f"{name}; torch is built without CUDA", INSTALL)
     if serves is None:
-        return Verdict(
-            WARNING, "driver", f"{name}; nvidia-smi names no CUDA version", f"torch needs {built_for}"
-        )
+        found = f"{name}; nvidia-smi names no CUDA version"
+        return Verdict(WARNING, "driver", found, f"torch needs {built_for}")
     found = f"{name} for CUDA {serves[1]}, torch {installed('torch')} is built for {built_for}"
-    if int(serves[1].split(".")[0]) >= int(built_for.split(".")[0]):  # later minor versions are compatible
+    if Version(serves[1]).major >= Version(built_for).major:  # later minor versions are compatible
         return Verdict(OK, "driver", found)
-    fix = f"install a driver for CUDA {built_for.split('.')[0]} or later, or a torch built for {serves[1]}"
+    fix = f"install a driver for CUDA {Version(built_for).major} or later, or a torch built for {serves[1]}"
     return Verdict(ERROR, "driver", found, fix)
 
 

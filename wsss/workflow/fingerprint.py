@@ -190,8 +190,8 @@ def _columns(package: Path, module: Module, statement: ast.stmt, entry: str | No
         members = [part for part in ast.walk(node) if isinstance(part, ast.Attribute) and part.value in names]
         if read is not None and table and len(members) + 1 == len(names):  # one name is the variable's own
             for name in {member.attr for member in members}:
-                members = {key: Reference(owner, name) for key, owner in table.items()}
-                yield Column(read, {entry: members[entry]} if entry in members else members)
+                entries = {key: Reference(owner, name) for key, owner in table.items()}
+                yield Column(read, {entry: entries[entry]} if entry in entries else entries)
 
 
 def _iteration(generator: ast.comprehension) -> tuple[ast.expr | None, str]:
