@@ -81,6 +81,7 @@ rule prepare_manifest:
         code=fingerprint("prepare_manifest"),
         dataset="{dataset}",
         settings=plan.data_settings,
+        views=plan.largest_views,
     script:
         "run_stage.py"
 

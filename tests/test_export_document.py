@@ -1,29 +1,25 @@
 """Every command and every block of code in docs/export.md runs, in the order of the page."""
 
-import logging
 import re
-import shlex
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support import label_sources
 from tests.support.builders import CLASSES, make_data
+from tests.support.documents import run_page
 from tests.support.label_sources import TINY, scenes
 from tests.support.predictors import make_predictor
 from tests.support.settings import ROOT
-from wsss.cli import main
 from wsss.label_formats.registry import FORMS
 
 DOCUMENT = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"(?ms)^```python\n(?P<code>.*?)^```$|^    (?P<command>wsss .+?)$")
 CHAIN = Path("seed0", "pair", "adcam_n020", "none")
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run, predictions and their pictures where the page has them; the work folder."""
     for below in (CHAIN / "pseudo", CHAIN / "deeplab" / "val" / "multi" / "masks"):
         label_sources.run(tmp_path, scenes(), "mine", below)
@@ -34,22 +30,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.copytree(make_predictor(data, "segmenter"), tmp_path / "results/mine/predictor")
     shutil.copy(data.records[0].image, tmp_path / "photos/cat.png")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # the command hides it from this process, too
-    monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield tmp_path
-    root.handlers, root.level = handlers, level
+    return tmp_path
 
 
 def test_the_page_does_what_it_says(folder: Path) -> None:
-    found = {}
-    blocks = list(BLOCK.finditer(DOCUMENT))
-    for block in blocks:
-        if command := block["command"]:
-            assert main(shlex.split(command)[1:]) == 0, command
-        else:
-            exec(compile(block["code"], "export.md", "exec"), found)
-    assert len(blocks) == 12
+    blocks, found = run_page("export.md", folder)
+    assert blocks == 12
     assert found["classes"] == ["background", *CLASSES] and set(found["shown"]) <= set(found["classes"])
     assert (found["labels"] == TINY).all() and not found["known"].all()
     assert found["names"] == {1: "cat", 2: "dog", 3: "owl", 255: "void"}

@@ -1,44 +1,22 @@
 """The tutorial docs/own-data.md: its commands run on generated pictures, its settings resolve."""
 
-import os
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.support.documents import run_line
 from tests.support.pictures import own_pictures
 from tests.support.settings import ROOT
 from tests.support.tiny_run import session_checkout
 from wsss.config.reading import read_config
 
 DOCUMENT = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
-PROGRAMS = {"wsss": "wsss.cli", "snakemake": "snakemake"}
 
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"(?ms)^```{language}\n(.*?)^```$", DOCUMENT)
-
-
-def run(checkout: Path, folder: Path, line: str, *options: str | Path) -> str:
-    """Run a line of the page; options stand before the targets."""
-    program, *arguments = shlex.split(line)
-    before = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    targets = arguments[len(before) :]
-    result = subprocess.run(
-        [sys.executable, "-m", PROGRAMS[program], *before, *map(str, options), *targets],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(checkout)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout[-5000:]
-    return result.stdout
 
 
 def smallest(folder: Path) -> Path:
@@ -59,7 +37,7 @@ def test_every_command_of_the_page_runs(tmp_path: Path, tmp_path_factory: pytest
     assert [line.split()[0] for line in lines] == ["wsss"] * 4 + ["snakemake"] + ["wsss"] * 2
     for line in lines:
         options = [smallest(tmp_path), "--snakefile", checkout / "Snakefile"] if line[0] == "s" else []
-        run(checkout, tmp_path, line, *options)
+        run_line(checkout, tmp_path, line, *options)
     assert (tmp_path / "labels.json").is_file()
     assert (tmp_path / "results/pets/examples.png").is_file()
 

@@ -1,27 +1,23 @@
 """Every command and every block of code in docs/predict.md runs, in the order of the page."""
 
-import logging
 import re
-import shlex
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.support.builders import make_data
+from tests.support.documents import run_page
 from tests.support.predictors import make_predictor
 from tests.support.settings import ROOT
 from wsss.cli import main
 
 DOCUMENT = (ROOT / "docs" / "predict.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"(?ms)^```python\n(?P<code>.*?)^```$|^    (?P<command>wsss .+?)$")
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path) -> Path:
     """A predictor and photographs where the page has them; the work folder."""
     (tmp_path / "data").mkdir()
     data = make_data(tmp_path / "data")
@@ -30,22 +26,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "photos").mkdir()
     for record, name in zip(data.records, "abcd", strict=True):
         (tmp_path / f"photos/{name}.png").write_bytes(Path(record.image).read_bytes())
-    monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield tmp_path
-    root.handlers, root.level = handlers, level
+    return tmp_path
 
 
 def test_the_page_does_what_it_says(folder: Path) -> None:
-    found: dict[str, Any] = {}
-    blocks = list(BLOCK.finditer(DOCUMENT))
-    for block in blocks:
-        if command := block["command"]:
-            assert main(shlex.split(command)[1:]) == 0, command
-        else:
-            exec(compile(block["code"], "predict.md", "exec"), found)
-    assert len(blocks) == 8
+    blocks, found = run_page("predict.md", folder)
+    assert blocks == 8
     assert found["names"] <= {"background", "cat", "dog", "owl"} and found["names"]
     assert set(np.unique(found["labels"])) <= {0, 1, 2, 3, 255} and (found["labels"] == 255).any()
     assert sum(found["shares"].values()) == pytest.approx(1)

@@ -1,10 +1,6 @@
 """From a folder of pictures to masks in another tool, as somebody who has never seen the project would go."""
 
 import json
-import os
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +8,10 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
+from tests.support.documents import run_line
 from tests.support.pictures import own_pictures
 from tests.support.tiny_run import session_checkout
 from wsss.data.generated import SAMPLE_CLASSES, sample_scenes
-
-PROGRAMS = {"wsss": "wsss.cli", "snakemake": "snakemake"}
-
-
-def run(checkout: Path, folder: Path, line: str) -> str:
-    program, *arguments = shlex.split(line)
-    result = subprocess.run(
-        [sys.executable, "-m", PROGRAMS[Path(program).name], *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(checkout), "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    return result.stdout
 
 
 def unseen(folder: Path, count: int) -> dict[str, np.ndarray]:
@@ -49,11 +30,13 @@ def test_from_pictures_to_masks_in_another_tool(
 ) -> None:
     checkout = session_checkout(tmp_path_factory)
     own_pictures(tmp_path / "pets", 36)
-    said = run(checkout, tmp_path, "wsss init pets --images pets/images --labels pets/labels.csv --gpu no")
-    run(checkout, tmp_path, said.strip().splitlines()[-1])  # the command that it prints
+    said = run_line(
+        checkout, tmp_path, "wsss init pets --images pets/images --labels pets/labels.csv --gpu no"
+    )
+    run_line(checkout, tmp_path, said.strip().splitlines()[-1])  # the command that it prints
     truth = unseen(tmp_path / "new", 24)
-    run(checkout, tmp_path, "wsss predict results/pets/predictor new --out labels")
-    run(checkout, tmp_path, "wsss export labels labels --to coco --images new --out labels.json")
+    run_line(checkout, tmp_path, "wsss predict results/pets/predictor new --out labels")
+    run_line(checkout, tmp_path, "wsss export labels labels --to coco --images new --out labels.json")
     coco = COCO(tmp_path / "labels.json")
     assert {entry["name"] for entry in coco.cats.values()} == set(SAMPLE_CLASSES)
     inside, outside = [], []

@@ -10,7 +10,7 @@ import pytest
 from tests.support import label_sources
 from tests.support.label_sources import TINY, scenes
 from wsss.cli import main
-from wsss.commands.export_labels import FORM_NAMES
+from wsss.commands.export_labels import LABELS
 from wsss.label_formats.registry import FORMS
 
 
@@ -24,7 +24,7 @@ def _logging() -> Iterator[None]:
 
 
 def test_the_command_offers_every_form() -> None:
-    assert tuple(FORMS) == FORM_NAMES  # which it knows before the forms are imported
+    assert tuple(FORMS) == LABELS.forms  # which it knows before the forms are imported
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -17,6 +17,7 @@ from wsss.data.checks import (
     check_masks_show,
     data_error,
     examine,
+    mapped_sizes,
     report,
 )
 from wsss.data.records import Entry, Finding, Listing
@@ -94,12 +95,11 @@ def test_a_dim_picture_of_16_bits_is_remarked(tmp_path: Path) -> None:
     assert examine(entry, 1) == Examined(6, 8, (), remarks=("dim",))
 
 
-def test_a_picture_too_large_for_attention_is_remarked(tmp_path: Path) -> None:
-    entry = Entry("a", tmp_path / "a.png", None, (), ("train",))
-    Image.new("L", (2048, 2048)).save(entry.image)
-    assert examine(entry, 1).remarks == ()
-    Image.new("L", (2049, 2048)).save(entry.image)
-    assert examine(entry, 1).remarks == ("large",)
+def test_class_maps_are_taken_of_training_images_with_a_class() -> None:
+    kinds = [((0,), "train"), ((), "train"), ((0,), "val"), ((0,), "train")]
+    entries = [Entry(str(at), Path("x"), None, shown, (split,)) for at, (shown, split) in enumerate(kinds)]
+    examined = [Examined(6, 8, ()), Examined(5, 8, ()), Examined(4, 8, ()), Examined(0, 0, ())]
+    assert mapped_sizes(entries, examined) == [(6, 8)]
 
 
 def test_a_picture_above_the_limit(entry: Entry) -> None:

@@ -1,11 +1,12 @@
 """Sizes of images times scales, against the tokens that a view may have."""
 
 import copy
+from typing import Any
 
 import pytest
 
 from tests.support.settings import CONFIG
-from wsss.doctor import sizes
+from wsss.config import views
 from wsss.doctor.data import Facts
 from wsss.doctor.verdict import ERROR
 from wsss.doctor.views import check_views
@@ -13,11 +14,18 @@ from wsss.stages.classify import extract_maps
 
 
 def facts(*known: tuple[int, int]) -> dict[str, Facts]:
-    return {"voc": Facts({"train": 9}, known, 1.0)}
+    return {"voc": Facts({"train": 9}, (), 1.0, known)}
+
+
+def alone() -> dict[str, Any]:
+    """The configuration with VOC's main chain and nothing to compare it with."""
+    config = copy.deepcopy(CONFIG)
+    config["datasets"]["voc"]["compare"] = None
+    return config
 
 
 def test_photographs_of_12_megapixels_at_scale_2() -> None:
-    (verdict,) = check_views(CONFIG, facts((375, 500), (3000, 4000)))
+    (verdict,) = check_views(alone(), facts((375, 500), (3000, 4000)))
     # 8000 / 16 by 6000 / 16 tokens; 65536 * 16 * 16 pixels are 4096 * 4096, 1.18 times the sides.
     assert verdict.status == ERROR
     assert "images of 4000x3000 pixels have 187500 tokens at scale 2" in verdict.found
@@ -28,7 +36,7 @@ def test_photographs_of_12_megapixels_at_scale_2() -> None:
 
 @pytest.mark.parametrize("fix", ["scales", "size", "no attention"])
 def test_its_remedies_remedy_it(fix: str) -> None:
-    config, known = copy.deepcopy(CONFIG), facts((3000, 4000))
+    config, known = alone(), facts((3000, 4000))
     if fix == "scales":
         config["classifiers"]["conformer_small"]["views"]["scales"] = [0.5, 1.0, 1.1]
     elif fix == "size":
@@ -43,4 +51,4 @@ def test_nothing_is_known_of_sizes() -> None:
 
 
 def test_the_limit_is_that_of_the_stage() -> None:
-    assert sizes.MAX_TOKENS == extract_maps.MAX_TOKENS
+    assert views.MAX_TOKENS == extract_maps.MAX_TOKENS

@@ -1,6 +1,7 @@
 """Files of initial weights, in ``wsss doctor`` and while Snakemake plans."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from wsss.artefacts.files import digest
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict
 from wsss.doctor.weights import check_weights
 from wsss.pretrained.files import fault, in_hub_cache
+from wsss.pretrained.fit import remember
 from wsss.workflow.plan import ConfigError, Plan
 
 SMALL = "weights/Conformer_small_patch16.pth"
@@ -22,13 +24,15 @@ SMALL = "weights/Conformer_small_patch16.pth"
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with whole weights of the classifier, and an empty cache of timm's."""
+    """A working folder with a whole file of the classifier, and an empty cache of timm's."""
     monkeypatch.chdir(tmp_path)
     for name in ("HF_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub_home"))
     (tmp_path / "weights").mkdir()
     torch.save({"weight": torch.zeros(9)}, SMALL)
+    for variant in CONFIG["classifiers"].values():
+        remember("classifiers", variant)  # as if it were a Conformer's
     return tmp_path
 
 
@@ -142,11 +146,13 @@ def test_both_files_of_a_pair_are_looked_for(place: Path, config: dict[str, Any]
 def test_planning_refuses_what_training_would(
     place: Path, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chain = SimpleNamespace(classifier="conformer_small", refiner="irn")
+    run = {"dataset": "voc", "seed": "0", "method": "cam"}
+    chain = SimpleNamespace(**run, classifier="conformer_small", refiner="irn")
     config["classifiers"]["conformer_small"]["initial"]["sha256"] = digest(SMALL)
     plan = Plan(config)
     assert plan.classifier_file(chain) == [SMALL]
     (place / SMALL).touch()
+    remember("classifiers", config["classifiers"]["conformer_small"])
     assert plan.classifier_file(chain) == [SMALL]
     (place / SMALL).write_bytes((place / SMALL).read_bytes()[:-30])
     with pytest.raises(ConfigError, match=rf"{SMALL}: expected sha256 .*; fetch it again"):
@@ -171,3 +177,26 @@ def test_weights_of_the_last_stage_stop_a_run_before_its_first(place: Path) -> N
         "weights/last.pth: expected weights as safetensors or plain tensors, found an archive"
         in result.stdout
     )
+
+
+def test_weights_of_another_network_stop_a_run_before_its_first_stage(
+    place: Path, quoted: Callable[[str], None]
+) -> None:
+    save_file({"conv1.weight": torch.zeros(64, 3, 7, 7)}, place / "weights" / "other.safetensors")
+    initial = "{timm: false, file: weights/other.safetensors, sha256: null}"
+    cut = "datasets: {voc: {shards: 1, val_shards: 1}}"
+    (place / "mine.yaml").write_text(f"{cut}\nsegmenters: {{deeplabv2: {{initial: {initial}}}}}\n")
+    arguments = ("-n", "--directory", place, "--configfile", place / "mine.yaml", "--")
+    result = snakemake(*arguments, "results/voc/seed0/conformer_small/cam/none/deeplabv2/seg_miou.json")
+    assert result.returncode != 0 and "rule train_segmenter" in result.stdout
+    assert "weights/other.safetensors: the weights do not fit ResNet: missing bn1.weight, " in result.stdout
+    quoted(result.stdout)
+
+
+def test_the_doctor_names_weights_of_another_network(place: Path, config: dict[str, Any]) -> None:
+    save_file({"conv1.weight": torch.zeros(64, 3, 7, 7)}, "weights/other.safetensors")
+    initial = config["segmenters"]["deeplabv2"]["initial"]
+    initial |= {"timm": False, "file": "weights/other.safetensors", "sha256": None}
+    wrong = verdicts(config, "voc")["weights/other.safetensors"]
+    assert wrong.status == ERROR and "the weights do not fit ResNet: missing bn1.weight, " in wrong.found
+    assert "segmenters.deeplabv2.network" in wrong.fix

@@ -1,6 +1,7 @@
 """Rules, configuration and planning: what Snakemake reads before anything runs."""
 
 import ast
+import contextlib
 import copy
 import importlib.util
 import inspect
@@ -25,9 +26,11 @@ from wsss.artefacts.formats import read_manifest
 from wsss.config.reading import read_config, read_mapping
 from wsss.config.systems import System
 from wsss.pretrained.files import PAIRED, starts
+from wsss.pretrained.fit import Fits, remember
 from wsss.workflow.fingerprint import module_of
-from wsss.workflow.plan import TRAININGS, ConfigError, Plan, shard_names
+from wsss.workflow.plan import ConfigError, Plan, shard_names
 from wsss.workflow.predictor_plan import PredictorPlan
+from wsss.workflow.trainings import TRAININGS
 
 OVERLAYS = {
     "msrc21.yaml": [
@@ -46,7 +49,7 @@ OVERLAYS = {
 SKELETON = ("output", "log", "benchmark", "conda", "resources", "params", "script")
 
 
-# As little as passes for a file of weights: planning looks at their beginnings and ends, not at tensors.
+# As little as passes for a file of weights of which planning remembers that it fits.
 STAND_INS = {".pth": b"\x80", ".safetensors": b"\x02\0\0\0\0\0\0\0{}"}
 TRAINED = ("classifiers", "refiners", "segmenters", "apc")
 
@@ -54,12 +57,15 @@ TRAINED = ("classifiers", "refiners", "segmenters", "apc")
 def put_weights(folder: Path, config: dict[str, Any]) -> Path:
     """Lay a stand-in for each file of initial weights that the configuration names, as seen from a folder."""
     folder.mkdir(exist_ok=True)
-    variants = [variant for section in TRAINED for variant in config.get(section, {}).values()]
-    trained = [start for variant in variants if "initial" in variant for start in starts(variant)]
-    for file in {start.initial["file"] for start in trained}:
+    variants = [(section, one) for section in TRAINED for one in config.get(section, {}).values()]
+    trained = [(section, variant) for section, variant in variants if "initial" in variant]
+    for file in {start.initial["file"] for _, variant in trained for start in starts(variant)}:
         if file and not file.startswith("package:"):
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / file).write_bytes(STAND_INS[Path(file).suffix])
+    with contextlib.chdir(folder):
+        for section, variant in trained:
+            remember(section, variant)
     return folder
 
 
@@ -258,6 +264,14 @@ def test_how_work_is_cut_is_no_part_of_a_data_set(plan: Plan) -> None:
     assert set(plan.source_settings(SimpleNamespace(dataset="coco"))) == {*coco} - {"largest_image"}
 
 
+def test_only_pictures_of_one_s_own_may_be_too_large(config: dict[str, Any]) -> None:
+    config["datasets"]["pets"] = {**config["datasets"]["voc"], "kind": "folder", "compare": None}
+    plan = Plan(config)
+    found = plan.largest_views(SimpleNamespace(dataset="pets"))
+    assert found == {"conformer_small": {"stride": 16, "scale": 2.0}}
+    assert plan.largest_views(SimpleNamespace(dataset="voc")) == {}
+
+
 @pytest.mark.parametrize(
     ("dataset", "source", "gpus", "threads"),
     [
@@ -391,6 +405,7 @@ def test_initial_weights_of_the_user_s_own_are_files_that_training_waits_for(
     config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Fits, "misfit", lambda *variant: None)
     (tmp_path / "weights").mkdir()
     for name in ("Conformer_small_patch16.pth", "resnet101.pth", "cnn.pth", "vit.pth"):
         (tmp_path / "weights" / name).write_bytes(STAND_INS[".pth"])
@@ -398,19 +413,22 @@ def test_initial_weights_of_the_user_s_own_are_files_that_training_waits_for(
     config["segmenters"]["deeplabv2"]["initial"]["file"] = "weights/resnet101.pth"
     config["apc"]["apc"]["initial"] = {"file": "weights/vit_base.safetensors"}
     plan = Plan(config)
-    wildcards = SimpleNamespace(classifier="conformer_small", refiner="irn", segmenter="deeplabv2")
+    run = {"dataset": "voc", "seed": "0", "method": "cam", "labeller": "truth"}
+    chain = {"classifier": "conformer_small", "refiner": "irn", "segmenter": "deeplabv2"}
+    wildcards = SimpleNamespace(**run, **chain)
     assert plan.classifier_file(wildcards) == ["weights/Conformer_small_patch16.pth"]
     assert plan.irn_file(wildcards) == []  # timm's own
     assert plan.segmenter_file(wildcards) == ["weights/resnet101.pth"]
-    assert plan.apc_file(SimpleNamespace(apc="apc")) == ["weights/vit_base.safetensors"]
-    assert plan.apc_file(SimpleNamespace(apc="apc_nano")) == []  # shipped
+    assert plan.apc_file(SimpleNamespace(**run, apc="apc")) == ["weights/vit_base.safetensors"]
+    assert plan.apc_file(SimpleNamespace(**run, apc="apc_nano")) == []  # shipped
     both = {part: {"file": f"weights/{part}.pth"} for part in ("cnn", "vit")}
     config["classifiers"]["resnet50_dinov2"]["initial"] = both
-    pair = SimpleNamespace(classifier="resnet50_dinov2")
+    pair = SimpleNamespace(**run, classifier="resnet50_dinov2")
     assert plan.classifier_file(pair) == ["weights/cnn.pth", "weights/vit.pth"]
     both["vit"] = {"file": "package:pretrained/vit_nano.safetensors"}
     assert plan.classifier_file(pair) == ["weights/cnn.pth"]  # the other is shipped
-    shipped = SimpleNamespace(classifier="conformer_nano", refiner="irn_nano", segmenter="deeplab_nano")
+    chain = {"classifier": "conformer_nano", "refiner": "irn_nano", "segmenter": "deeplab_nano"}
+    shipped = SimpleNamespace(**run, **chain)
     assert plan.classifier_file(shipped) == plan.irn_file(shipped) == plan.segmenter_file(shipped) == []
 
 
@@ -695,8 +713,7 @@ def test_a_trained_network_needs_its_initial_weights_no_more(
 
 
 def test_a_job_asks_for_the_gpus_of_its_training(tmp_path: Path) -> None:
-    (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / "Conformer_small_patch16.pth").write_bytes(b"\x80")  # as torch's files begin
+    put_weights(tmp_path, CONFIG)
     shared = tmp_path / "shared.yaml"
     shared.write_text("execution: {gpus: {train_classifier: 4}}")
     arguments = ("-n", "--cores", "64", "--resources", "gpu=4", "--configfile", shared)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.artefacts.files import ArtefactError
+from wsss.commands.options import Export, add_export
 
 if TYPE_CHECKING:
     from wsss.commands import Subparsers
@@ -31,26 +32,21 @@ Write label maps in the form of another tool, from one of
 Pixels of no known label (255) keep a name of their own in each, never that of the background; the command
 says which. All but voc and cvat name the pictures' files: from a prediction they need --images.
 """
-EXAMPLE = """\
-example:
-  wsss export labels results/mine/seed0/pair/adcam_n020/none/pseudo --to coco --out labels.json
-"""
-FORM_NAMES = ("voc", "coco", "cvat", "labelme", "labelstudio")
+LABELS = Export(
+    "labels",
+    "label maps for CVAT, LabelMe, Label Studio, or as PASCAL VOC or COCO",
+    DESCRIPTION,
+    "wsss export labels results/mine/seed0/pair/adcam_n020/none/pseudo --to coco --out labels.json",
+    ("source", "folder of label maps"),
+    ("voc", "coco", "cvat", "labelme", "labelstudio"),
+    "PATH",
+)
 
 
 def add_parser(kinds: Subparsers) -> None:
     """Add the command to the command line."""
-    labels = kinds.add_parser(
-        "labels",
-        help="label maps for CVAT, LabelMe, Label Studio, or as PASCAL VOC or COCO",
-        description=DESCRIPTION,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    labels = add_export(kinds, LABELS)
     add = labels.add_argument
-    add("source", type=Path, metavar="SOURCE", help="folder of label maps")
-    add("--to", choices=FORM_NAMES, required=True, help="the form", metavar="FORM")
-    add("--out", type=Path, required=True, metavar="PATH", help="what to write; not there yet")
     add(
         "--images",
         type=Path,
@@ -63,7 +59,6 @@ def add_parser(kinds: Subparsers) -> None:
         metavar="FILE",
         help="a run's manifest.jsonl, if not in a folder above SOURCE",
     )
-    add("--overwrite", action="store_true", help="replace an export that is there")
     add("--link-images", action="store_true", help="voc: JPEGImages/ with links to the pictures")
     add(
         "--tolerance",

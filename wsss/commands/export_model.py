@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsss.artefacts.predictors import read_predictor
+from wsss.commands.options import Export, add_export
 from wsss.prediction.picture_files import picture_files
 
 if TYPE_CHECKING:
@@ -29,26 +29,21 @@ no further scales, no mirror images, no CRF. Class names and the rest are in the
 The file is compared with the predictor on random pictures of several sizes and on those that --check names;
 one that differs is not written.
 """
-EXAMPLE = """\
-example:
-  wsss export model results/mine/predictor --to onnx --out mine.onnx --check photos
-"""
-FORM_NAMES = ("onnx", "torchscript")
+MODEL = Export(
+    "model",
+    "a predictor's network as ONNX or TorchScript",
+    DESCRIPTION,
+    "wsss export model results/mine/predictor --to onnx --out mine.onnx --check photos",
+    ("predictor", "folder made by the target results/NAME/predictor"),
+    ("onnx", "torchscript"),
+    "FILE",
+)
 
 
 def add_parser(kinds: Subparsers) -> None:
     """Add the command to the command line."""
-    model = kinds.add_parser(
-        "model",
-        help="a predictor's network as ONNX or TorchScript",
-        description=DESCRIPTION,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    model = add_export(kinds, MODEL)
     add = model.add_argument
-    add("predictor", type=Path, metavar="PREDICTOR", help="folder made by the target results/NAME/predictor")
-    add("--to", choices=FORM_NAMES, required=True, help="the form", metavar="FORM")
-    add("--out", type=Path, required=True, metavar="FILE", help="what to write; not there yet")
     add(
         "--check",
         nargs="+",
@@ -62,7 +57,6 @@ def add_parser(kinds: Subparsers) -> None:
         metavar="P",
         help="largest difference of a probability that is let pass (default 0.0001)",
     )
-    add("--overwrite", action="store_true", help="replace a file that is there")
     model.set_defaults(command=_export)
 
 

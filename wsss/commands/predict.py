@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,8 @@ def _count(text: str) -> int:
 
 def _predict(options: argparse.Namespace) -> int:
     logging.basicConfig(format="wsss: %(message)s", level=logging.INFO)
-    read_predictor(options.predictor)  # what is misspelt shows before the seconds that torch's import takes
+    # What is misspelt shows before the seconds that torch's import takes.
+    own = read_predictor(options.predictor)["inference"]
     files = picture_files(options.pictures, sys.stdin)
     if options.cpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -113,7 +115,7 @@ def _predict(options: argparse.Namespace) -> int:
     from wsss.prediction.outputs import Outputs
     from wsss.prediction.predictor import load_predictor
 
-    predictor = load_predictor(options.predictor, inference=_inference(options), **_sizes(options))
+    predictor = load_predictor(options.predictor, inference=_inference(options, own), **_sizes(options))
     outputs = Outputs(options.out, overlay=options.overlay, probabilities=options.probabilities)
     outputs.begin(options.predictor, predictor)
     todo = [file for file in files if not outputs.has(file)]
@@ -129,8 +131,8 @@ def _predict(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _inference(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings that the options change."""
+def _inference(options: argparse.Namespace, own: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that the options change of the predictor's own."""
     from wsss.methods.crf import DEEPLAB
 
     given = {
@@ -138,8 +140,7 @@ def _inference(options: argparse.Namespace) -> dict[str, Any]:
     }
     if options.crf is None:
         return given
-    own = read_predictor(options.predictor)["inference"]["crf"]
-    return {**given, "crf": (own or dict(DEEPLAB)) if options.crf else None}
+    return {**given, "crf": (own["crf"] or dict(DEEPLAB)) if options.crf else None}
 
 
 def _sizes(options: argparse.Namespace) -> dict[str, int]:

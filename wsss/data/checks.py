@@ -20,7 +20,6 @@ MAX_CLASSES = 254  # 0 is the background, 255 the ignored pixel, and label maps 
 SHOWN = 20  # findings of a kind in the report
 QUOTED = 3  # findings of a kind in the error
 SIDEWAYS = 5  # EXIF orientations from here on swap the sides
-LARGE = 2**16 * 16**2 // 4  # pixels, above which 16-pixel tokens at scale 2 cannot be numbered by 16 bits
 SEEN = 5  # masks that must show a class before its place in the order is judged
 
 REMEDIES: Mapping[str, str] = {
@@ -41,6 +40,7 @@ REMEDIES: Mapping[str, str] = {
     "missing image": "restore the image or take its id out of the lists",
     "unreadable image": "truncated, no image or of a form that is not read: mend it or take its id "
     "out of the lists",
+    "large image": "the classifier could be trained and its maps not taken: do what the line says",
     "missing mask": "restore the mask; without masks at all set the mask folder to null",
     "unreadable mask": "expected a whole PNG, palette or 8-bit grey, of class indices",
     "mask size": "a mask has its image's width and height as viewers show them, after its EXIF orientation",
@@ -81,11 +81,18 @@ def examine(entry: Entry, num_classes: int, limit: int = PIXELS) -> Examined:
         return Examined(0, 0, (Finding("unreadable image", f"{entry.id!r}: {error}"),))
     size = (picture.pixels.shape[0], picture.pixels.shape[1])
     examined = _examine_mask(entry, size, num_classes, limit)
-    large = size[0] * size[1] > LARGE
-    remarks = (
-        ("large",) * large + ("dim",) * picture.dim + ("turned",) * _doubtful(entry.mask, picture, examined)
-    )
+    remarks = ("dim",) * picture.dim + ("turned",) * _doubtful(entry.mask, picture, examined)
     return examined._replace(remarks=remarks)
+
+
+def mapped_sizes(entries: Iterable[Entry], examined: Iterable[Examined]) -> list[tuple[int, int]]:
+    """Height and width of the images whose class maps are taken: training images that show a class."""
+    pairs = zip(entries, examined, strict=True)
+    return [
+        (one.height, one.width)
+        for entry, one in pairs
+        if "train" in entry.splits and entry.classes and one.height
+    ]
 
 
 def _doubtful(mask: Path | None, picture: Picture, examined: Examined) -> bool:

@@ -15,11 +15,6 @@ REMARKS = {
         "such as {first!r}",
         "masks are taken to lie as viewers show the picture; turn those that do not",
     ),
-    "large": Remark(
-        "{count} pictures are too large for attention at twice their sides, such as {first!r}",
-        "extract_maps refuses them after the training unless `views.scales` are small enough, which wsss "
-        "doctor works out; or scale the pictures to 4 million pixels",
-    ),
     "dim": Remark(
         "{count} pictures of 16 bits use 12 of them or fewer, such as {first!r}",
         "the upper 8 are read, which are nearly black; scale them to the whole range",

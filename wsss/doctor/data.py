@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from wsss.artefacts.decoding import PIXELS
 from wsss.artefacts.files import ArtefactError
-from wsss.data.checks import REMEDIES, Examined, check_listing, examine
+from wsss.data.checks import REMEDIES, Examined, check_listing, examine, mapped_sizes
 from wsss.data.class_numbers import check_masks
 from wsss.data.coco import check_paths, coco_splits
 from wsss.data.image_index import EXTENSIONS
@@ -35,6 +35,7 @@ class Facts(NamedTuple):
     images: Mapping[str, int]  # by split
     sizes: Sequence[tuple[int, int]]  # height and width of some images
     classes: float  # of a training image, on average
+    mapped: Sequence[tuple[int, int]] = ()  # of the sizes those of images whose class maps are taken
 
 
 def check_dataset(
@@ -80,7 +81,7 @@ def _check(name: str, settings: Mapping[str, Any], source: Path) -> tuple[list[V
     findings += _absent(listing.entries)
     findings += [found for one in examined for found in one.findings if "missing" not in found.kind]
     findings += check_masks(some, examined)
-    facts = _facts(listing, examined, settings["kind"])
+    facts = _facts(listing, some, examined, settings["kind"])
     fine = [] if findings else [Verdict(OK, f"{name}: data", _said(listing, some, facts))]
     remarks = [*listing.remarks, *of_files(some.entries, examined), *ubiquitous(listing)]
     remarks += _disagreement(some.entries, examined)
@@ -157,11 +158,12 @@ def _sample(listing: Listing, limit: int) -> tuple[Listing, list[Examined]]:
     return replace(listing, entries=tuple(chosen[: len(examined)])), examined
 
 
-def _facts(listing: Listing, examined: Sequence[Examined], kind: str) -> Facts:
+def _facts(listing: Listing, some: Listing, examined: Sequence[Examined], kind: str) -> Facts:
     images = {split: sum(split in entry.splits for entry in listing.entries) for split in SPLITS}
     classes = [len(entry.classes) for entry in listing.entries if "train" in entry.splits]
     mean = sum(classes) / max(1, len(classes)) if listing.classes else ASSUMED_CLASSES[kind]
-    return Facts(images, [(one.height, one.width) for one in examined if one.height], mean)
+    sizes = [(one.height, one.width) for one in examined if one.height]
+    return Facts(images, sizes, mean, mapped_sizes(some.entries, examined))
 
 
 def _disagreement(entries: Iterable[Entry], examined: Iterable[Examined]) -> Iterator[Remark]:

@@ -15,42 +15,15 @@ estimate.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
-from wsss.config.checks import COARSER_THAN_TOKENS, WITHOUT_ATTENTION
 from wsss.config.systems import Config
+from wsss.config.views import Size, cells, strides
 from wsss.methods.class_maps.tscam import token_maps_of
 
 NUMBER = 2  # bytes of a float16, and of a neighbour's index
 GRID = 4  # pixels a cell of stored maps
 BLOCK = 4096  # bytes, which a small file takes at least
-MAX_TOKENS = 2**16  # of a view, as many as extract_maps can number
-PATCH = 16  # pixels a token, of the Conformer and of timm's names that say no other
-
-Size = tuple[int, int]
-
-
-class Strides(NamedTuple):
-    """Pixels a token (None: no attention) and pixels a cell of class maps."""
-
-    token: int | None
-    cell: int
-
-
-def strides(network: Config) -> Strides:
-    """The strides of a classifier, from its settings."""
-    if network["kind"] in WITHOUT_ATTENTION:
-        return Strides(None, network["output_stride"])
-    if network["kind"] == "pair":  # its tokens lie on the cells of the class maps
-        return Strides(network["cnn"]["output_stride"], network["cnn"]["output_stride"])
-    if network["kind"] == "timm":
-        named = re.search(r"patch(\d+)", network["model"])
-        patch = network["arguments"].get("patch_size") or (int(named[1]) if named else PATCH)
-        return Strides(patch, patch)
-    stride: int = network["output_stride"]
-    return Strides(PATCH, stride) if stride == COARSER_THAN_TOKENS else Strides(stride, stride)
 
 
 def attention_bytes(size: Size, network: Config, views: Config) -> float:
@@ -79,12 +52,7 @@ def cam_bytes(size: Size, classes: float, network: Config, views: Config) -> flo
 def _grids(size: Size, stride: int, views: Config) -> Iterator[int]:
     """Cells of each view."""
     for scale in views["scales"]:
-        yield from [grid(size, scale, stride)] * (2 if views["mirror"] else 1)
-
-
-def grid(size: Size, scale: float, stride: int) -> int:
-    """Cells of a view: tokens, or those of class maps."""
-    return math.prod(math.ceil(max(1, round(side * scale)) / stride) for side in size)
+        yield from [cells(size, stride, scale)] * (2 if views["mirror"] else 1)
 
 
 def map_bytes(size: Size, classes: float) -> float:

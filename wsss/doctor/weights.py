@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from wsss.config.systems import Config
@@ -19,7 +19,11 @@ from wsss.pretrained.files import (
     may_download,
     starts,
 )
+from wsss.pretrained.fit import Fits
 from wsss.pretrained.published import how_to_get
+
+
+MISFIT = "give the weights of the network that {section}.{name}.network describes, or describe theirs"
 
 
 class Origin(NamedTuple):
@@ -40,7 +44,8 @@ def check_weights(config: Config, datasets: Iterable[str]) -> list[Verdict]:
     Returns:
         One verdict per file, and per network of timm's.
     """
-    users: dict[Origin, list[str]] = {}
+    fits = Fits(config)
+    users: dict[Origin, list[tuple[str, str]]] = {}
     needed: set[Origin] = set()
     for dataset in map(config["datasets"].get, datasets):
         main = main_systems(dataset)
@@ -49,13 +54,24 @@ def check_weights(config: Config, datasets: Iterable[str]) -> list[Verdict]:
                 origins = [*_origins(starts(config[network.section][network.variant]))]
                 needed |= {*origins} if system in main else set()
                 for origin in origins:
-                    users.setdefault(origin, []).append(network.variant)
+                    users.setdefault(origin, []).append((network.section, network.variant))
     return [
-        (_check_timm if origin.from_timm else _check_file)(
-            origin, f"(for {listed(list(dict.fromkeys(variants)))})", ERROR if origin in needed else WARNING
-        )
+        _check(origin, list(dict.fromkeys(variants)), ERROR if origin in needed else WARNING, fits)
         for origin, variants in users.items()
     ]
+
+
+def _check(origin: Origin, variants: Sequence[tuple[str, str]], status: str, fits: Fits) -> Verdict:
+    users = f"(for {listed(list(dict.fromkeys(name for _, name in variants)))})"
+    if origin.from_timm:
+        return _check_timm(origin, users, status)
+    wrong = (
+        Verdict(status, f"weights: {origin.name}", misfit, MISFIT.format(section=section, name=name))
+        for section, name in variants
+        if (misfit := fits.misfit(section, name))
+    )
+    verdict = _check_file(origin, users, status)
+    return verdict if verdict.status != OK else next(wrong, verdict)
 
 
 def _origins(begun: Iterable[Start]) -> Iterator[Origin]:

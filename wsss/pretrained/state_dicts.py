@@ -18,7 +18,7 @@ MMPRETRAIN_NAMES = (
     (".ffn.layers.1.", ".mlp.fc2."),
 )
 DROPPED_BLOCK = "conv_trans_12."
-SHOWN = 20
+SHOWN = 3
 
 
 class WeightsError(ValueError):

@@ -12,17 +12,22 @@ from wsss.pretrained.files import Start, backbone_name, fault, in_hub_cache, loc
 from wsss.pretrained.published import how_to_get
 
 
-def initial_files(variant: Config, trained: Callable[[], str]) -> list[str]:
+def initial_files(variant: Config, trained: Callable[[], str], misfit: Callable[[], str | None]) -> list[str]:
     """The user's files that a variant starts from, each once.
 
     Args:
         variant: Its settings.
         trained: Gives the path of the network that is trained from them.
+        misfit: Says what keeps them from being the network's weights.
 
     Raises:
-        ConfigError: If one cannot be used, or is missing and the network not yet trained.
+        ConfigError: If one cannot be used, or if the network is not yet trained and one is missing or of
+            another network.
     """
-    return list(dict.fromkeys(file for start in starts(variant) for file in _initial_file(start, trained)))
+    files = [file for start in starts(variant) for file in _initial_file(start, trained)]
+    if not Path(trained()).is_file() and (wrong := misfit()):
+        raise ConfigError(wrong)
+    return list(dict.fromkeys(files))
 
 
 def _initial_file(start: Start, trained: Callable[[], str]) -> list[str]:

@@ -19,10 +19,13 @@ from wsss.config.datasets import Used
 from wsss.config.errors import ConfigError
 from wsss.config.systems import PATCHES, TRUTH, Chain, Config, System, system_of, val_inferences
 from wsss.config.thresholds import UNREFINED, of_data_set, pseudo_settings, unsuited
+from wsss.config.views import largest_views
+from wsss.pretrained.fit import Fits
 from wsss.workflow.fingerprint import fingerprint
 from wsss.workflow.initial import initial_files
 from wsss.workflow.predictor_plan import PredictorPlan
 from wsss.workflow.training_part import training_unchanged
+from wsss.workflow.trainings import TRAININGS, WEIGHTS
 from wsss.workflow.truth import check_scored
 from wsss.workflow.wildcards import Wildcards
 
@@ -32,21 +35,6 @@ __all__ = ["ConfigError", "Plan", "check_config", "fingerprint", "shard_names"]
 BOOKKEEPING = set(Used.model_fields) - {"allow_empty_classes"}
 LIMITS = ("largest_image",)
 SCORED_SPLITS = {"seg": "val", "pseudo": "train"}  # by the kind of APC's score
-# The rules that train a network: the section and the wildcard that name its variant.
-TRAININGS = {
-    "train_classifier": ("classifiers", "classifier"),
-    "train_irn": ("refiners", "refiner"),
-    "train_segmenter": ("segmenters", "segmenter"),
-    "train_apc": ("apc", "apc"),
-}
-# What they write, in the rules' words.
-RUN = "results/{dataset}/seed{seed}"
-WEIGHTS = {
-    "train_classifier": f"{RUN}/{{classifier}}/weights.safetensors",
-    "train_irn": f"{RUN}/{{classifier}}/{{method}}/{{refiner}}/irn/weights.safetensors",
-    "train_segmenter": f"{RUN}/{{labeller}}/{{segmenter}}/weights.safetensors",
-    "train_apc": f"{RUN}/{{apc}}/weights.safetensors",
-}
 MATCHES_NOTHING = "(?!)"
 
 
@@ -63,6 +51,7 @@ class Plan:
         check_config(config)
         self._config = config
         self.predictor = PredictorPlan(config)
+        self._fits = Fits(config)
         self._gpus: Mapping[str, int] = config.get("execution", {}).get("gpus", {})
 
     def pattern(self, *sections: str) -> str:
@@ -228,8 +217,10 @@ class Plan:
 
     def _initial_files(self, rule: str, wildcards: Wildcards) -> list[str]:
         section, wildcard = TRAININGS[rule]
-        variant = self._config[section][getattr(wildcards, wildcard)]
-        return initial_files(variant, lambda: WEIGHTS[rule].format_map(vars(wildcards)))
+        name = getattr(wildcards, wildcard)
+        variant = self._config[section][name]
+        trained = partial(WEIGHTS[rule].format_map, vars(wildcards))
+        return initial_files(variant, trained, partial(self._fits.misfit, section, name))
 
     def apc_main(self, wildcards: Wildcards) -> str:
         """The data set's main variant of APC."""
@@ -340,6 +331,11 @@ class Plan:
     def data_settings(self, wildcards: Wildcards) -> dict[str, Any]:
         """What defines the data set's images and labels, without how the work on them is cut."""
         return {key: value for key, value in self._dataset(wildcards).items() if key not in BOOKKEEPING}
+
+    def largest_views(self, wildcards: Wildcards) -> dict[str, Any]:
+        """What the sizes of the images are limited by, where they may be any; those of editions are known."""
+        dataset = self._dataset(wildcards)
+        return largest_views(self._config, dataset) if dataset["kind"] == "folder" else {}
 
     def source_settings(self, wildcards: Wildcards) -> dict[str, Any]:
         """The same without limits that change nothing in the folder that a rule makes."""

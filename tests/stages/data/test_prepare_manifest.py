@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -309,3 +310,19 @@ def test_coco128(tmp_path: Path) -> None:
     assert (manifest.num_classes, len(manifest.records)) == (80, 128)
     assert sum(bool(record.classes) for record in manifest.records) == 126
     assert len({index for record in manifest.records for index in record.classes}) == 71
+
+
+def test_photographs_too_large_for_the_classifier_s_scales_are_refused_before_it_trains(
+    tmp_path: Path, quoted: Callable[[str], None]
+) -> None:
+    settings = folder_set(tmp_path, ["id,cat,dog", "a,1,0", "b,0,1", "c,0,0"]) | {"masks": None}
+    picture(tmp_path / "images" / "a.jpg", (2048, 2064))
+    picture(tmp_path / "images" / "c.png", (2048, 2080))  # without a class, it has no maps
+    path = tmp_path / "results" / "manifest.jsonl"
+    run = partial(prepare_manifest.run, manifest=path, dataset="pets", settings=settings)
+    run(views={"own": {"stride": 16, "scale": 1.5}})
+    path.unlink()
+    with pytest.raises(DataError) as caught:
+        run(views={"own": {"stride": 16, "scale": 2.0}})
+    quoted(str(caught.value))
+    assert "images of 2064x2048 pixels" in str(caught.value) and not path.exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,19 @@ import torch
 from wsss.artefacts.decoding import PIXELS
 from wsss.artefacts.files import PathLike
 from wsss.artefacts.formats import Manifest, Record, write_manifest
+from wsss.config.views import excesses
 from wsss.data.checks import (
     SHOWN,
     Examined,
     check_listing,
     data_error,
     examine,
+    mapped_sizes,
     report,
 )
 from wsss.data.class_numbers import check_masks
 from wsss.data.listings import LISTINGS
-from wsss.data.records import Entry, Listing
+from wsss.data.records import Entry, Finding, Listing
 from wsss.data.remarks import remarks
 from wsss.runtime.process_pool import parallel_map
 from wsss.runtime.progress import progress
@@ -32,7 +34,12 @@ log = logging.getLogger(__name__)
 
 
 def run(
-    *, manifest: PathLike, dataset: str, settings: Mapping[str, Any], source: PathLike | None = None
+    *,
+    manifest: PathLike,
+    dataset: str,
+    settings: Mapping[str, Any],
+    views: Mapping[str, Any] | None = None,
+    source: PathLike | None = None,
 ) -> None:
     """Write the manifest of a data set, or stop with one error that lists all that is wrong with it.
 
@@ -40,6 +47,8 @@ def run(
         manifest: Manifest to write.
         dataset: Name of the data set.
         settings: Its entry in the config.
+        views: The classifiers' largest views, by :func:`wsss.config.views.largest_views`; their class maps
+            are taken of each training image that shows a class.
         source: Folder made by generate_sample, render_masks or convert_masks, where the kind needs one.
     """
     listing = LISTINGS[settings["kind"]](settings, None if source is None else Path(source))
@@ -47,6 +56,7 @@ def run(
     findings = check_listing(listing, bool(settings.get("allow_empty_classes")), settings.get("counts") or {})
     findings += [found for one in examined for found in one.findings]
     findings += check_masks(listing, examined)
+    findings += _check_views(listing, examined, views or {})
     if findings:
         log.error("data set %r:\n%s", dataset, report(findings, SHOWN))
         raise data_error(dataset, findings)
@@ -61,6 +71,12 @@ def _examine(listing: Listing, limit: int) -> list[Examined]:
     function = partial(examine, num_classes=len(listing.classes), limit=limit)
     results = parallel_map(function, listing.entries, torch.get_num_threads())
     return list(progress(results, len(listing.entries), "checking images"))
+
+
+def _check_views(listing: Listing, examined: Sequence[Examined], views: Mapping[str, Any]) -> list[Finding]:
+    """A finding for each classifier whose maps could not be taken of the largest image after its training."""
+    sizes = mapped_sizes(listing.entries, examined)
+    return [Finding("large image", f"{found}; {fix}") for found, fix in excesses(sizes, views)]
 
 
 def _record(entry: Entry, examined: Examined) -> Record:

@@ -1,0 +1,97 @@
+"""Views of images, as a classifier's settings say: their cells, and whether their tokens can be numbered."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from wsss.config.checks import COARSER_THAN_TOKENS, WITHOUT_ATTENTION
+from wsss.config.systems import Config
+
+MAX_TOKENS = 2**16  # of a view, as many as extract_maps can number
+PATCH = 16  # pixels a token, of the Conformer and of timm's names that say no other
+
+Size = tuple[int, int]
+
+
+class Strides(NamedTuple):
+    """Pixels a token (None: no attention) and pixels a cell of class maps."""
+
+    token: int | None
+    cell: int
+
+
+class Excess(NamedTuple):
+    """Images that ``extract_maps`` would refuse after the training: what is wrong, and how to mend it."""
+
+    found: str
+    fix: str
+
+
+def strides(network: Config) -> Strides:
+    """The strides of a classifier, from its settings."""
+    if network["kind"] in WITHOUT_ATTENTION:
+        return Strides(None, network["output_stride"])
+    if network["kind"] == "pair":  # its tokens lie on the cells of the class maps
+        return Strides(network["cnn"]["output_stride"], network["cnn"]["output_stride"])
+    if network["kind"] == "timm":
+        named = re.search(r"patch(\d+)", network["model"])
+        patch = network["arguments"].get("patch_size") or (int(named[1]) if named else PATCH)
+        return Strides(patch, patch)
+    stride: int = network["output_stride"]
+    return Strides(PATCH, stride) if stride == COARSER_THAN_TOKENS else Strides(stride, stride)
+
+
+def cells(size: Size, stride: int, scale: float) -> int:
+    """Cells of a view of an image of H x W pixels."""
+    height, width = (max(1, round(side * scale)) for side in size)
+    return math.ceil(height / stride) * math.ceil(width / stride)
+
+
+def largest_views(config: Config, dataset: Config) -> dict[str, dict[str, Any]]:
+    """The largest view of each classifier with attention that a data set's chains use.
+
+    Args:
+        config: The whole configuration.
+        dataset: The data set's entry.
+
+    Returns:
+        ``stride``, pixels a token, and ``scale``, of the image's sides, by the classifier's name.
+    """
+    compared = (dataset.get("compare") or {}).get("systems", [])
+    named = {chain.get("classifier") for chain in (dataset["main"], *compared)}
+    variants = {name: config["classifiers"][name] for name in sorted(named & set(config["classifiers"]))}
+    strided = {name: strides(variant["network"]).token for name, variant in variants.items()}
+    return {
+        name: {"stride": stride, "scale": max(variants[name]["views"]["scales"])}
+        for name, stride in strided.items()
+        if stride is not None
+    }
+
+
+def excesses(sizes: Iterable[Size], views: Mapping[str, Mapping[str, Any]]) -> Iterator[Excess]:
+    """Where the largest of some images has more tokens than can be numbered, one for each classifier.
+
+    Args:
+        sizes: Height and width of images.
+        views: Of :func:`largest_views`.
+    """
+    known = list(sizes)
+    for name, view in views.items() if known else ():
+        stride, scale = view["stride"], view["scale"]
+        height, width = largest = max(known, key=lambda size: cells(size, stride, scale))
+        if (tokens := cells(largest, stride, scale)) <= MAX_TOKENS:
+            continue
+        tenths = math.floor(10 * math.sqrt(MAX_TOKENS * stride**2 / (height * width)))
+        fits = next(
+            (at / 10 for at in range(tenths, 0, -1) if cells(largest, stride, at / 10) <= MAX_TOKENS), 0
+        )
+        pixels = math.floor(MAX_TOKENS * stride**2 / scale**2 / 1e5) / 10
+        yield Excess(
+            f"images of {width}x{height} pixels have {tokens} tokens at scale {scale}, "
+            f"at most {MAX_TOKENS} can be numbered ({name})",
+            f"take scales up to {fits} in classifiers.{name}.views.scales, or scale the images to "
+            f"{pixels} million pixels",
+        )
