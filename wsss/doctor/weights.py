@@ -22,7 +22,6 @@ from wsss.pretrained.files import (
 from wsss.pretrained.fit import Fits
 from wsss.pretrained.published import how_to_get
 
-
 MISFIT = "give the weights of the network that {section}.{name}.network describes, or describe theirs"
 
 
