@@ -88,7 +88,7 @@ rule prepare_manifest:
 
 rule select_training:
     input:
-        manifest=plan.listed,
+        manifest=plan.listed(ancient),
     output:
         training="results/{dataset}/train.jsonl",
     log:

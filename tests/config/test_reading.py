@@ -1,11 +1,13 @@
 """Reading the configuration: presets, defaults, and one order of keys."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from tests.support.settings import CONFIG, ROOT
 from wsss.config.checks import check_config
@@ -101,3 +103,12 @@ def test_a_file_that_is_no_mapping_is_named(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(["sample"]))
     with pytest.raises(ValueError, match=r"mine\.yaml: expected keys and values, found list"):
         read_config([path])
+
+
+def test_overlays_are_laid_as_snakemake_lays_them() -> None:
+    below: dict[str, Any] = {"a": {"b": 1, "c": {"d": 2}}, "e": [1], "f": None, "g": 3}
+    above = {"a": {"c": {"x": None}, "b": {"y": 1}}, "e": [2, 3], "f": {"z": 1}, "g": {}, "h": {}}
+    expected = copy.deepcopy(below)
+    update_config(expected, copy.deepcopy(above))
+    lay_over(below, above)
+    assert below == expected

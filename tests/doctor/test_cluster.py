@@ -62,7 +62,7 @@ def test_partitions_that_are_down_or_have_no_gpus(look) -> None:
     assert found["gpu"].status == ERROR and "jobs" not in found
 
 
-def test_a_request_that_no_node_serves_would_wait_for_ever(look) -> None:
+def test_a_request_that_no_node_serves_would_wait_forever(look) -> None:
     jobs = look(CPU, GPU.replace("256000", "24000"))["jobs"]
     assert jobs.status == ERROR and "train_segmenter: 8 CPUs, 32000 MB, 1440 minutes, 1 GPU" in jobs.found
     jobs = look(CPU, GPU.replace("256000", "50000"))["jobs"]

@@ -1,18 +1,15 @@
 """``wsss doctor`` as it is typed."""
 
-import copy
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from snakemake.utils import update_config
 
 from tests.support.tools import only_tools
 from wsss.cli import main
-from wsss.config.reading import lay_over, read_config
+from wsss.config.reading import read_config
 
 
 @pytest.fixture
@@ -84,15 +81,6 @@ def test_a_wrong_config_is_one_error(
 def test_an_unknown_data_set(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, text = report(capsys, "vok")
     assert status == 1 and "no data set is called vok" in text and "-> take of sample, voc, coco" in text
-
-
-def test_overlays_are_laid_as_snakemake_lays_them() -> None:
-    below: dict[str, Any] = {"a": {"b": 1, "c": {"d": 2}}, "e": [1], "f": None, "g": 3}
-    above = {"a": {"c": {"x": None}, "b": {"y": 1}}, "e": [2, 3], "f": {"z": 1}, "g": {}, "h": {}}
-    expected = copy.deepcopy(below)
-    update_config(expected, copy.deepcopy(above))
-    lay_over(below, above)
-    assert below == expected
 
 
 def test_an_own_data_set_is_checked(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

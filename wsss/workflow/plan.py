@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from snakemake.io import ancient  # type: ignore[import-untyped]
-
 from wsss.config.checks import check_config
 from wsss.config.datasets import Used
 from wsss.config.errors import ConfigError
@@ -319,18 +317,22 @@ class Plan:
         files = [Path(dataset["root"]) / name for name in names if isinstance(name, str)]
         return [str(path) for path in files if path.is_file()]
 
-    def listed(self, wildcards: Wildcards) -> str:
-        """The manifest that the training images are taken from.
+    def listed(self, ancient: Callable[[str], str]) -> Callable[[Wildcards], str]:
+        """The manifest that the training images are taken from, an input function.
 
-        Of an own data set a new one is no reason to take them anew if its lists say the same of them.
+        Args:
+            ancient: Snakemake's mark of files that are no reason to run however new they are. An own data
+                set's manifest has it while its lists say the same of the training images.
         """
+        return partial(self._listed, ancient)
+
+    def _listed(self, ancient: Callable[[str], str], wildcards: Wildcards) -> str:
         manifest, training = (f"results/{wildcards.dataset}/{name}.jsonl" for name in ("manifest", "train"))
         settings, source = self._dataset(wildcards), self.source(wildcards)
         if settings["kind"] != "folder":
             return manifest
         made = Path(source) if isinstance(source, str) else None
-        same = training_unchanged(settings, made, Path(training))
-        return ancient(manifest) if same else manifest
+        return ancient(manifest) if training_unchanged(settings, made, Path(training)) else manifest
 
     def split_manifest(self, wildcards: Wildcards) -> str:
         """The manifest for stages that read one split: of the training images alone, or of all."""
