@@ -897,4 +897,4 @@ def test_trainings_and_what_comes_of_them_read_the_training_images_alone() -> No
     trained = {rule for rule, files in every.items() if "train.jsonl" in files}
     assert trained >= {rule for rule in every if rule.startswith("train_")}
     told = {rule for rule, files in every.items() if "plan.split_manifest" in files}
-    assert told == {"predict_masks", "predict_apc_masks", "count_predictions"}
+    assert told == {"predict_masks", "predict_single_stage_masks", "count_predictions"}
