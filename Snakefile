@@ -23,7 +23,7 @@ plan = Plan(config)
 
 wildcard_constraints:
     dataset=plan.pattern("datasets"),
-    seed=plan.seeds(),
+    run=plan.runs(),
     classifier=plan.pattern("classifiers", "single_stage"),
     method=plan.pattern("methods"),
     refiner=plan.pattern("refiners"),

@@ -1,6 +1,6 @@
 r"""Draw docs/photographs.png: what a network trained on one data set says of photographs it has never seen.
 
-    python docs/photographs.py results/msrc21 seed0/own/adcam_n020/own/own \
+    python docs/photographs.py results/msrc21 run0/own/adcam_n020/own/own \
         tests/configs/msrc21.yaml ../shared/data/coco128
 
 The photographs are chosen by a rule: those of COCO under licence 4 (CC BY 2.0) that show, by COCO's own

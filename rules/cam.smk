@@ -1,14 +1,14 @@
 rule diffuse_cams:
     input:
         manifest="results/{dataset}/train.jsonl",
-        cams="results/{dataset}/seed{seed}/{classifier}/cams/{shard}.safetensors",
-        attention="results/{dataset}/seed{seed}/{classifier}/attention/{shard}.safetensors",
+        cams="results/{dataset}/run{run}/{classifier}/cams/{shard}.safetensors",
+        attention="results/{dataset}/run{run}/{classifier}/attention/{shard}.safetensors",
     output:
-        maps="results/{dataset}/seed{seed}/{classifier}/{method}/none/maps/{shard}.safetensors",
+        maps="results/{dataset}/run{run}/{classifier}/{method}/none/maps/{shard}.safetensors",
     log:
-        "results/logs/diffuse_cams/{dataset}/seed{seed}/{classifier}/{method}/{shard}.log",
+        "results/logs/diffuse_cams/{dataset}/run{run}/{classifier}/{method}/{shard}.log",
     benchmark:
-        "results/benchmarks/diffuse_cams/{dataset}/seed{seed}/{classifier}/{method}/{shard}.tsv"
+        "results/benchmarks/diffuse_cams/{dataset}/run{run}/{classifier}/{method}/{shard}.tsv"
     wildcard_constraints:
         classifier=plan.pattern("classifiers"),
         method=plan.map_methods(),

@@ -23,12 +23,12 @@ rule train_classifier:
         manifest="results/{dataset}/train.jsonl",
         initial_file=plan.classifier_file,
     output:
-        weights="results/{dataset}/seed{seed}/{classifier}/weights.safetensors",
-        history="results/{dataset}/seed{seed}/{classifier}/history.csv",
+        weights="results/{dataset}/run{run}/{classifier}/weights.safetensors",
+        history="results/{dataset}/run{run}/{classifier}/history.csv",
     log:
-        "results/logs/train_classifier/{dataset}/seed{seed}/{classifier}.log",
+        "results/logs/train_classifier/{dataset}/run{run}/{classifier}.log",
     benchmark:
-        "results/benchmarks/train_classifier/{dataset}/seed{seed}/{classifier}.tsv"
+        "results/benchmarks/train_classifier/{dataset}/run{run}/{classifier}.tsv"
     wildcard_constraints:
         classifier=plan.pattern("classifiers"),
     conda:
@@ -50,14 +50,14 @@ rule train_classifier:
 rule extract_maps:
     input:
         manifest="results/{dataset}/train.jsonl",
-        weights="results/{dataset}/seed{seed}/{classifier}/weights.safetensors",
+        weights="results/{dataset}/run{run}/{classifier}/weights.safetensors",
     output:
-        cams="results/{dataset}/seed{seed}/{classifier}/cams/{shard}.safetensors",
-        attention="results/{dataset}/seed{seed}/{classifier}/attention/{shard}.safetensors",
+        cams="results/{dataset}/run{run}/{classifier}/cams/{shard}.safetensors",
+        attention="results/{dataset}/run{run}/{classifier}/attention/{shard}.safetensors",
     log:
-        "results/logs/extract_maps/{dataset}/seed{seed}/{classifier}/{shard}.log",
+        "results/logs/extract_maps/{dataset}/run{run}/{classifier}/{shard}.log",
     benchmark:
-        "results/benchmarks/extract_maps/{dataset}/seed{seed}/{classifier}/{shard}.tsv"
+        "results/benchmarks/extract_maps/{dataset}/run{run}/{classifier}/{shard}.tsv"
     wildcard_constraints:
         classifier=plan.pattern("classifiers"),
     conda:

@@ -1,13 +1,13 @@
 rule count_seeds:
     input:
         manifest="results/{dataset}/train.jsonl",
-        maps="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/maps/{shard}.safetensors",
+        maps="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/maps/{shard}.safetensors",
     output:
-        counts="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_counts/{shard}.safetensors",
+        counts="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/seed_counts/{shard}.safetensors",
     log:
-        "results/logs/count_seeds/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.log",
+        "results/logs/count_seeds/{dataset}/run{run}/{classifier}/{method}/{refiner}/{shard}.log",
     benchmark:
-        "results/benchmarks/count_seeds/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.tsv"
+        "results/benchmarks/count_seeds/{dataset}/run{run}/{classifier}/{method}/{refiner}/{shard}.tsv"
     conda:
         "../envs/torch.yaml"
     resources:
@@ -24,19 +24,19 @@ rule evaluate_seeds:
     input:
         manifest="results/{dataset}/train.jsonl",
         counts=collect(
-            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_counts/{shard}.safetensors",
+            "results/{dataset}/run{run}/{classifier}/{method}/{refiner}/seed_counts/{shard}.safetensors",
             shard=plan.scored_train_shards,
             allow_missing=True,
         ),
-        weights="results/{dataset}/seed{seed}/{classifier}/weights.safetensors",
+        weights="results/{dataset}/run{run}/{classifier}/weights.safetensors",
         irn_weights=plan.irn_weights,
     output:
-        scores="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_miou.json",
-        curve="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_curve.csv",
+        scores="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/seed_miou.json",
+        curve="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/seed_curve.csv",
     log:
-        "results/logs/evaluate_seeds/{dataset}/seed{seed}/{classifier}/{method}/{refiner}.log",
+        "results/logs/evaluate_seeds/{dataset}/run{run}/{classifier}/{method}/{refiner}.log",
     benchmark:
-        "results/benchmarks/evaluate_seeds/{dataset}/seed{seed}/{classifier}/{method}/{refiner}.tsv"
+        "results/benchmarks/evaluate_seeds/{dataset}/run{run}/{classifier}/{method}/{refiner}.tsv"
     conda:
         "../envs/torch.yaml"
     resources:
@@ -52,14 +52,14 @@ rule evaluate_seeds:
 rule count_pseudo:
     input:
         manifest="results/{dataset}/train.jsonl",
-        labels="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo/{shard}",
-        index="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo/{shard}.jsonl",
+        labels="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/pseudo/{shard}",
+        index="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/pseudo/{shard}.jsonl",
     output:
-        counts="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo_counts/{shard}.safetensors",
+        counts="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/pseudo_counts/{shard}.safetensors",
     log:
-        "results/logs/count_pseudo/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.log",
+        "results/logs/count_pseudo/{dataset}/run{run}/{classifier}/{method}/{refiner}/{shard}.log",
     benchmark:
-        "results/benchmarks/count_pseudo/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.tsv"
+        "results/benchmarks/count_pseudo/{dataset}/run{run}/{classifier}/{method}/{refiner}/{shard}.tsv"
     conda:
         "../envs/torch.yaml"
     resources:
@@ -75,18 +75,18 @@ rule evaluate_pseudo:
     input:
         manifest="results/{dataset}/train.jsonl",
         counts=collect(
-            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo_counts/{shard}.safetensors",
+            "results/{dataset}/run{run}/{classifier}/{method}/{refiner}/pseudo_counts/{shard}.safetensors",
             shard=plan.scored_train_shards,
             allow_missing=True,
         ),
-        weights="results/{dataset}/seed{seed}/{classifier}/weights.safetensors",
+        weights="results/{dataset}/run{run}/{classifier}/weights.safetensors",
         irn_weights=plan.irn_weights,
     output:
-        scores="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo_miou.json",
+        scores="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/pseudo_miou.json",
     log:
-        "results/logs/evaluate_pseudo/{dataset}/seed{seed}/{classifier}/{method}/{refiner}.log",
+        "results/logs/evaluate_pseudo/{dataset}/run{run}/{classifier}/{method}/{refiner}.log",
     benchmark:
-        "results/benchmarks/evaluate_pseudo/{dataset}/seed{seed}/{classifier}/{method}/{refiner}.tsv"
+        "results/benchmarks/evaluate_pseudo/{dataset}/run{run}/{classifier}/{method}/{refiner}.tsv"
     conda:
         "../envs/torch.yaml"
     resources:
@@ -101,14 +101,14 @@ rule evaluate_pseudo:
 rule count_predictions:
     input:
         manifest=plan.split_manifest,
-        labels="results/{dataset}/seed{seed}/{predictor}/{split}/{inference}/masks/{shard}",
-        index="results/{dataset}/seed{seed}/{predictor}/{split}/{inference}/masks/{shard}.jsonl",
+        labels="results/{dataset}/run{run}/{predictor}/{split}/{inference}/masks/{shard}",
+        index="results/{dataset}/run{run}/{predictor}/{split}/{inference}/masks/{shard}.jsonl",
     output:
-        counts="results/{dataset}/seed{seed}/{predictor}/{split}/{inference}/counts/{shard}.safetensors",
+        counts="results/{dataset}/run{run}/{predictor}/{split}/{inference}/counts/{shard}.safetensors",
     log:
-        "results/logs/count_predictions/{dataset}/seed{seed}/{predictor}/{split}/{inference}/{shard}.log",
+        "results/logs/count_predictions/{dataset}/run{run}/{predictor}/{split}/{inference}/{shard}.log",
     benchmark:
-        "results/benchmarks/count_predictions/{dataset}/seed{seed}/{predictor}/{split}/{inference}/{shard}.tsv"
+        "results/benchmarks/count_predictions/{dataset}/run{run}/{predictor}/{split}/{inference}/{shard}.tsv"
     conda:
         "../envs/torch.yaml"
     resources:
@@ -125,20 +125,20 @@ rule evaluate_segmentation:
     input:
         manifest="results/{dataset}/manifest.jsonl",
         counts=collect(
-            "results/{dataset}/seed{seed}/{labeller}/{segmenter}/val/{inference}/counts/{shard}.safetensors",
+            "results/{dataset}/run{run}/{labeller}/{segmenter}/val/{inference}/counts/{shard}.safetensors",
             inference=lookup(dpath="datasets/{dataset}/inferences", within=config),
             shard=plan.scored_val_shards,
             allow_missing=True,
         ),
         weights=plan.labeller_weights,
         irn_weights=plan.labeller_irn_weights,
-        segmenter_weights="results/{dataset}/seed{seed}/{labeller}/{segmenter}/weights.safetensors",
+        segmenter_weights="results/{dataset}/run{run}/{labeller}/{segmenter}/weights.safetensors",
     output:
-        scores="results/{dataset}/seed{seed}/{labeller}/{segmenter}/seg_miou.json",
+        scores="results/{dataset}/run{run}/{labeller}/{segmenter}/seg_miou.json",
     log:
-        "results/logs/evaluate_segmentation/{dataset}/seed{seed}/{labeller}/{segmenter}.log",
+        "results/logs/evaluate_segmentation/{dataset}/run{run}/{labeller}/{segmenter}.log",
     benchmark:
-        "results/benchmarks/evaluate_segmentation/{dataset}/seed{seed}/{labeller}/{segmenter}.tsv"
+        "results/benchmarks/evaluate_segmentation/{dataset}/run{run}/{labeller}/{segmenter}.tsv"
     conda:
         "../envs/torch.yaml"
     resources:
@@ -151,30 +151,30 @@ rule evaluate_segmentation:
         "run_stage.py"
 
 
-rule summarise_seeds:
+rule summarise_runs:
     input:
         seed_scores=collect(
-            "results/{dataset}/seed{seed}/{main.classifier}/{main.method}/none/seed_miou.json",
+            "results/{dataset}/run{run}/{main.classifier}/{main.method}/none/seed_miou.json",
             main=plan.main,
-            seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
+            run=lookup(dpath="datasets/{dataset}/runs", within=config),
             allow_missing=True,
         ),
         refined_scores=collect(
-            "results/{dataset}/seed{seed}/{main.classifier}/{main.method}/{main.refiner}/seed_miou.json",
+            "results/{dataset}/run{run}/{main.classifier}/{main.method}/{main.refiner}/seed_miou.json",
             main=plan.main,
-            seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
+            run=lookup(dpath="datasets/{dataset}/runs", within=config),
             allow_missing=True,
         ),
         pseudo_scores=collect(
-            "results/{dataset}/seed{seed}/{main.classifier}/{main.method}/{main.refiner}/pseudo_miou.json",
+            "results/{dataset}/run{run}/{main.classifier}/{main.method}/{main.refiner}/pseudo_miou.json",
             main=plan.main,
-            seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
+            run=lookup(dpath="datasets/{dataset}/runs", within=config),
             allow_missing=True,
         ),
         segmentation=collect(
-            "results/{dataset}/seed{seed}/{main.classifier}/{main.method}/{main.refiner}/{main.segmenter}/seg_miou.json",
+            "results/{dataset}/run{run}/{main.classifier}/{main.method}/{main.refiner}/{main.segmenter}/seg_miou.json",
             main=plan.main,
-            seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
+            run=lookup(dpath="datasets/{dataset}/runs", within=config),
             allow_missing=True,
         ),
     output:
@@ -185,15 +185,15 @@ rule summarise_seeds:
             labels={"data set": "{dataset}", "system": "main chain"},
         ),
     log:
-        "results/logs/summarise_seeds/{dataset}.log",
+        "results/logs/summarise_runs/{dataset}.log",
     benchmark:
-        "results/benchmarks/summarise_seeds/{dataset}.tsv"
+        "results/benchmarks/summarise_runs/{dataset}.tsv"
     conda:
         "../envs/torch.yaml"
     resources:
         gpu=0,
     params:
-        code=fingerprint("summarise_seeds"),
-        seeds=lookup(dpath="datasets/{dataset}/seeds", within=config),
+        code=fingerprint("summarise_runs"),
+        runs=lookup(dpath="datasets/{dataset}/runs", within=config),
     script:
         "run_stage.py"

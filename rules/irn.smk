@@ -1,15 +1,15 @@
 rule make_irn_labels:
     input:
         manifest="results/{dataset}/train.jsonl",
-        maps="results/{dataset}/seed{seed}/{classifier}/{method}/none/maps/{shard}.safetensors",
+        maps="results/{dataset}/run{run}/{classifier}/{method}/none/maps/{shard}.safetensors",
         threshold=plan.label_threshold,
     output:
-        labels=directory("results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/labels/{shard}"),
-        index="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/labels/{shard}.jsonl",
+        labels=directory("results/{dataset}/run{run}/{classifier}/{method}/{refiner}/labels/{shard}"),
+        index="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/labels/{shard}.jsonl",
     log:
-        "results/logs/make_irn_labels/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.log",
+        "results/logs/make_irn_labels/{dataset}/run{run}/{classifier}/{method}/{refiner}/{shard}.log",
     benchmark:
-        "results/benchmarks/make_irn_labels/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.tsv"
+        "results/benchmarks/make_irn_labels/{dataset}/run{run}/{classifier}/{method}/{refiner}/{shard}.tsv"
     wildcard_constraints:
         refiner=plan.walking_refiners(),
     conda:
@@ -30,22 +30,22 @@ rule train_irn:
         manifest="results/{dataset}/train.jsonl",
         initial_file=plan.irn_file,
         labels=collect(
-            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/labels/{shard}",
+            "results/{dataset}/run{run}/{classifier}/{method}/{refiner}/labels/{shard}",
             shard=plan.shards,
             allow_missing=True,
         ),
         indexes=collect(
-            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/labels/{shard}.jsonl",
+            "results/{dataset}/run{run}/{classifier}/{method}/{refiner}/labels/{shard}.jsonl",
             shard=plan.shards,
             allow_missing=True,
         ),
     output:
-        weights="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/irn/weights.safetensors",
-        history="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/irn/history.csv",
+        weights="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/irn/weights.safetensors",
+        history="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/irn/history.csv",
     log:
-        "results/logs/train_irn/{dataset}/seed{seed}/{classifier}/{method}/{refiner}.log",
+        "results/logs/train_irn/{dataset}/run{run}/{classifier}/{method}/{refiner}.log",
     benchmark:
-        "results/benchmarks/train_irn/{dataset}/seed{seed}/{classifier}/{method}/{refiner}.tsv"
+        "results/benchmarks/train_irn/{dataset}/run{run}/{classifier}/{method}/{refiner}.tsv"
     wildcard_constraints:
         refiner=plan.walking_refiners(),
     conda:
@@ -67,14 +67,14 @@ rule train_irn:
 rule walk_cams:
     input:
         manifest="results/{dataset}/train.jsonl",
-        maps="results/{dataset}/seed{seed}/{classifier}/{method}/none/maps/{shard}.safetensors",
-        weights="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/irn/weights.safetensors",
+        maps="results/{dataset}/run{run}/{classifier}/{method}/none/maps/{shard}.safetensors",
+        weights="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/irn/weights.safetensors",
     output:
-        walked="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/maps/{shard}.safetensors",
+        walked="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/maps/{shard}.safetensors",
     log:
-        "results/logs/walk_cams/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.log",
+        "results/logs/walk_cams/{dataset}/run{run}/{classifier}/{method}/{refiner}/{shard}.log",
     benchmark:
-        "results/benchmarks/walk_cams/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.tsv"
+        "results/benchmarks/walk_cams/{dataset}/run{run}/{classifier}/{method}/{refiner}/{shard}.tsv"
     wildcard_constraints:
         refiner=plan.walking_refiners(),
     conda:

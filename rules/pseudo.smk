@@ -1,13 +1,13 @@
 rule count_values:
     input:
         manifest="results/{dataset}/train.jsonl",
-        maps="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/maps/{shard}.safetensors",
+        maps="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/maps/{shard}.safetensors",
     output:
-        counts="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/value_counts/{shard}.safetensors",
+        counts="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/value_counts/{shard}.safetensors",
     log:
-        "results/logs/count_values/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.log",
+        "results/logs/count_values/{dataset}/run{run}/{classifier}/{method}/{refiner}/{shard}.log",
     benchmark:
-        "results/benchmarks/count_values/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.tsv"
+        "results/benchmarks/count_values/{dataset}/run{run}/{classifier}/{method}/{refiner}/{shard}.tsv"
     conda:
         "../envs/torch.yaml"
     resources:
@@ -22,16 +22,16 @@ rule count_values:
 rule choose_threshold:
     input:
         counts=collect(
-            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/value_counts/{shard}.safetensors",
+            "results/{dataset}/run{run}/{classifier}/{method}/{refiner}/value_counts/{shard}.safetensors",
             shard=plan.shards,
             allow_missing=True,
         ),
     output:
-        chosen="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/thresholds/{threshold}.json",
+        chosen="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/thresholds/{threshold}.json",
     log:
-        "results/logs/choose_threshold/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{threshold}.log",
+        "results/logs/choose_threshold/{dataset}/run{run}/{classifier}/{method}/{refiner}/{threshold}.log",
     benchmark:
-        "results/benchmarks/choose_threshold/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{threshold}.tsv"
+        "results/benchmarks/choose_threshold/{dataset}/run{run}/{classifier}/{method}/{refiner}/{threshold}.tsv"
     conda:
         "../envs/torch.yaml"
     resources:
@@ -47,15 +47,15 @@ rule choose_threshold:
 rule make_pseudo_labels:
     input:
         manifest="results/{dataset}/train.jsonl",
-        maps="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/maps/{shard}.safetensors",
+        maps="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/maps/{shard}.safetensors",
         threshold=plan.pseudo_threshold,
     output:
-        labels=directory("results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo/{shard}"),
-        index="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/pseudo/{shard}.jsonl",
+        labels=directory("results/{dataset}/run{run}/{classifier}/{method}/{refiner}/pseudo/{shard}"),
+        index="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/pseudo/{shard}.jsonl",
     log:
-        "results/logs/make_pseudo_labels/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.log",
+        "results/logs/make_pseudo_labels/{dataset}/run{run}/{classifier}/{method}/{refiner}/{shard}.log",
     benchmark:
-        "results/benchmarks/make_pseudo_labels/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/{shard}.tsv"
+        "results/benchmarks/make_pseudo_labels/{dataset}/run{run}/{classifier}/{method}/{refiner}/{shard}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: plan.shard_threads

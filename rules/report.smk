@@ -2,37 +2,37 @@ rule draw_examples:
     input:
         manifest="results/{dataset}/manifest.jsonl",
         cams=collect(
-            "results/{dataset}/seed{seed}/{main.classifier}/cam/none/maps/{shard}.safetensors",
+            "results/{dataset}/run{run}/{main.classifier}/cam/none/maps/{shard}.safetensors",
             main=plan.main,
-            seed=lookup(dpath="datasets/{dataset}/seeds/0", within=config),
+            run=lookup(dpath="datasets/{dataset}/runs/0", within=config),
             shard=plan.shards,
             allow_missing=True,
         ),
         maps=collect(
-            "results/{dataset}/seed{seed}/{main.classifier}/{main.method}/none/maps/{shard}.safetensors",
+            "results/{dataset}/run{run}/{main.classifier}/{main.method}/none/maps/{shard}.safetensors",
             main=plan.main,
-            seed=lookup(dpath="datasets/{dataset}/seeds/0", within=config),
+            run=lookup(dpath="datasets/{dataset}/runs/0", within=config),
             shard=plan.shards,
             allow_missing=True,
         ),
         walked=collect(
-            "results/{dataset}/seed{seed}/{main.classifier}/{main.method}/{main.refiner}/maps/{shard}.safetensors",
+            "results/{dataset}/run{run}/{main.classifier}/{main.method}/{main.refiner}/maps/{shard}.safetensors",
             main=plan.main_walking,
-            seed=lookup(dpath="datasets/{dataset}/seeds/0", within=config),
+            run=lookup(dpath="datasets/{dataset}/runs/0", within=config),
             shard=plan.shards,
             allow_missing=True,
         ),
         pseudo=collect(
-            "results/{dataset}/seed{seed}/{main.classifier}/{main.method}/{main.refiner}/pseudo/{shard}",
+            "results/{dataset}/run{run}/{main.classifier}/{main.method}/{main.refiner}/pseudo/{shard}",
             main=plan.main,
-            seed=lookup(dpath="datasets/{dataset}/seeds/0", within=config),
+            run=lookup(dpath="datasets/{dataset}/runs/0", within=config),
             shard=plan.shards,
             allow_missing=True,
         ),
         indexes=collect(
-            "results/{dataset}/seed{seed}/{main.classifier}/{main.method}/{main.refiner}/pseudo/{shard}.jsonl",
+            "results/{dataset}/run{run}/{main.classifier}/{main.method}/{main.refiner}/pseudo/{shard}.jsonl",
             main=plan.main,
-            seed=lookup(dpath="datasets/{dataset}/seeds/0", within=config),
+            run=lookup(dpath="datasets/{dataset}/runs/0", within=config),
             shard=plan.shards,
             allow_missing=True,
         ),
@@ -64,25 +64,25 @@ rule draw_examples:
 
 rule draw_curves:
     input:
-        curve="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_curve.csv",
-        scores="results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_miou.json",
+        curve="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/seed_curve.csv",
+        scores="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/seed_miou.json",
     output:
         figure=report(
-            "results/{dataset}/seed{seed}/{classifier}/{method}/{refiner}/seed_curve.svg",
+            "results/{dataset}/run{run}/{classifier}/{method}/{refiner}/seed_curve.svg",
             caption="../report/seed_curve.rst",
             category="Class maps",
             labels={
                 "data set": "{dataset}",
-                "seed": "{seed}",
+                "run": "{run}",
                 "classifier": "{classifier}",
                 "method": "{method}",
                 "refiner": "{refiner}",
             },
         ),
     log:
-        "results/logs/draw_curves/{dataset}/seed{seed}/{classifier}/{method}/{refiner}.log",
+        "results/logs/draw_curves/{dataset}/run{run}/{classifier}/{method}/{refiner}.log",
     benchmark:
-        "results/benchmarks/draw_curves/{dataset}/seed{seed}/{classifier}/{method}/{refiner}.tsv"
+        "results/benchmarks/draw_curves/{dataset}/run{run}/{classifier}/{method}/{refiner}.tsv"
     conda:
         "../envs/torch.yaml"
     resources:

@@ -36,12 +36,12 @@ rule train_segmenter:
             allow_missing=True,
         ),
     output:
-        weights="results/{dataset}/seed{seed}/{labeller}/{segmenter}/weights.safetensors",
-        history="results/{dataset}/seed{seed}/{labeller}/{segmenter}/history.csv",
+        weights="results/{dataset}/run{run}/{labeller}/{segmenter}/weights.safetensors",
+        history="results/{dataset}/run{run}/{labeller}/{segmenter}/history.csv",
     log:
-        "results/logs/train_segmenter/{dataset}/seed{seed}/{labeller}/{segmenter}.log",
+        "results/logs/train_segmenter/{dataset}/run{run}/{labeller}/{segmenter}.log",
     benchmark:
-        "results/benchmarks/train_segmenter/{dataset}/seed{seed}/{labeller}/{segmenter}.tsv"
+        "results/benchmarks/train_segmenter/{dataset}/run{run}/{labeller}/{segmenter}.tsv"
     conda:
         "../envs/openmm.yaml"
     threads: plan.training_threads("train_segmenter")
@@ -61,16 +61,16 @@ rule train_segmenter:
 rule predict_masks:
     input:
         manifest=plan.split_manifest,
-        weights="results/{dataset}/seed{seed}/{labeller}/{segmenter}/weights.safetensors",
+        weights="results/{dataset}/run{run}/{labeller}/{segmenter}/weights.safetensors",
     output:
         labels=directory(
-            "results/{dataset}/seed{seed}/{labeller}/{segmenter}/{split}/{inference}/masks/{shard}"
+            "results/{dataset}/run{run}/{labeller}/{segmenter}/{split}/{inference}/masks/{shard}"
         ),
-        index="results/{dataset}/seed{seed}/{labeller}/{segmenter}/{split}/{inference}/masks/{shard}.jsonl",
+        index="results/{dataset}/run{run}/{labeller}/{segmenter}/{split}/{inference}/masks/{shard}.jsonl",
     log:
-        "results/logs/predict_masks/{dataset}/seed{seed}/{labeller}/{segmenter}/{split}/{inference}/{shard}.log",
+        "results/logs/predict_masks/{dataset}/run{run}/{labeller}/{segmenter}/{split}/{inference}/{shard}.log",
     benchmark:
-        "results/benchmarks/predict_masks/{dataset}/seed{seed}/{labeller}/{segmenter}/{split}/{inference}/{shard}.tsv"
+        "results/benchmarks/predict_masks/{dataset}/run{run}/{labeller}/{segmenter}/{split}/{inference}/{shard}.tsv"
     wildcard_constraints:
         inference=plan.pattern("inferences"),
     conda:
@@ -91,21 +91,21 @@ rule predict_masks:
 rule export_predictions:
     input:
         labels=collect(
-            "results/{dataset}/seed{seed}/{predictor}/test/{inference}/masks/{shard}",
+            "results/{dataset}/run{run}/{predictor}/test/{inference}/masks/{shard}",
             shard=plan.val_shards,
             allow_missing=True,
         ),
         indexes=collect(
-            "results/{dataset}/seed{seed}/{predictor}/test/{inference}/masks/{shard}.jsonl",
+            "results/{dataset}/run{run}/{predictor}/test/{inference}/masks/{shard}.jsonl",
             shard=plan.val_shards,
             allow_missing=True,
         ),
     output:
-        submission=directory("results/{dataset}/seed{seed}/{predictor}/test/{inference}/submission"),
+        submission=directory("results/{dataset}/run{run}/{predictor}/test/{inference}/submission"),
     log:
-        "results/logs/export_predictions/{dataset}/seed{seed}/{predictor}/test/{inference}.log",
+        "results/logs/export_predictions/{dataset}/run{run}/{predictor}/test/{inference}.log",
     benchmark:
-        "results/benchmarks/export_predictions/{dataset}/seed{seed}/{predictor}/test/{inference}.tsv"
+        "results/benchmarks/export_predictions/{dataset}/run{run}/{predictor}/test/{inference}.tsv"
     conda:
         "../envs/torch.yaml"
     resources:

@@ -3,12 +3,12 @@ rule train_single_stage:
         manifest="results/{dataset}/train.jsonl",
         initial_file=plan.single_stage_file,
     output:
-        weights="results/{dataset}/seed{seed}/{single}/weights.safetensors",
-        history="results/{dataset}/seed{seed}/{single}/history.csv",
+        weights="results/{dataset}/run{run}/{single}/weights.safetensors",
+        history="results/{dataset}/run{run}/{single}/history.csv",
     log:
-        "results/logs/train_single_stage/{dataset}/seed{seed}/{single}.log",
+        "results/logs/train_single_stage/{dataset}/run{run}/{single}.log",
     benchmark:
-        "results/benchmarks/train_single_stage/{dataset}/seed{seed}/{single}.tsv"
+        "results/benchmarks/train_single_stage/{dataset}/run{run}/{single}.tsv"
     conda:
         "../envs/openmm.yaml"
     threads: plan.training_threads("train_single_stage")
@@ -29,13 +29,13 @@ rule train_single_stage:
 rule extract_patch_maps:
     input:
         manifest="results/{dataset}/train.jsonl",
-        weights="results/{dataset}/seed{seed}/{single}/weights.safetensors",
+        weights="results/{dataset}/run{run}/{single}/weights.safetensors",
     output:
-        maps="results/{dataset}/seed{seed}/{single}/patches/none/maps/{shard}.safetensors",
+        maps="results/{dataset}/run{run}/{single}/patches/none/maps/{shard}.safetensors",
     log:
-        "results/logs/extract_patch_maps/{dataset}/seed{seed}/{single}/{shard}.log",
+        "results/logs/extract_patch_maps/{dataset}/run{run}/{single}/{shard}.log",
     benchmark:
-        "results/benchmarks/extract_patch_maps/{dataset}/seed{seed}/{single}/{shard}.tsv"
+        "results/benchmarks/extract_patch_maps/{dataset}/run{run}/{single}/{shard}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: plan.shard_threads
@@ -54,14 +54,14 @@ rule extract_patch_maps:
 rule predict_single_stage_masks:
     input:
         manifest=plan.split_manifest,
-        weights="results/{dataset}/seed{seed}/{single}/weights.safetensors",
+        weights="results/{dataset}/run{run}/{single}/weights.safetensors",
     output:
-        labels=directory("results/{dataset}/seed{seed}/{single}/{split}/{inference}/masks/{shard}"),
-        index="results/{dataset}/seed{seed}/{single}/{split}/{inference}/masks/{shard}.jsonl",
+        labels=directory("results/{dataset}/run{run}/{single}/{split}/{inference}/masks/{shard}"),
+        index="results/{dataset}/run{run}/{single}/{split}/{inference}/masks/{shard}.jsonl",
     log:
-        "results/logs/predict_single_stage_masks/{dataset}/seed{seed}/{single}/{split}/{inference}/{shard}.log",
+        "results/logs/predict_single_stage_masks/{dataset}/run{run}/{single}/{split}/{inference}/{shard}.log",
     benchmark:
-        "results/benchmarks/predict_single_stage_masks/{dataset}/seed{seed}/{single}/{split}/{inference}/{shard}.tsv"
+        "results/benchmarks/predict_single_stage_masks/{dataset}/run{run}/{single}/{split}/{inference}/{shard}.tsv"
     wildcard_constraints:
         inference=plan.pattern("single_stage_inferences"),
     conda:
@@ -84,19 +84,19 @@ rule evaluate_single_stage:
     input:
         manifest=plan.scored_manifest,
         counts=collect(
-            "results/{dataset}/seed{seed}/{single}/{split}/{inference}/counts/{shard}.safetensors",
+            "results/{dataset}/run{run}/{single}/{split}/{inference}/counts/{shard}.safetensors",
             split=plan.scored_split,
             inference=plan.scored_inferences,
             shard=plan.scored_shards,
             allow_missing=True,
         ),
-        weights="results/{dataset}/seed{seed}/{single}/weights.safetensors",
+        weights="results/{dataset}/run{run}/{single}/weights.safetensors",
     output:
-        scores="results/{dataset}/seed{seed}/{single}/{score}_miou.json",
+        scores="results/{dataset}/run{run}/{single}/{score}_miou.json",
     log:
-        "results/logs/evaluate_single_stage/{dataset}/seed{seed}/{single}/{score}.log",
+        "results/logs/evaluate_single_stage/{dataset}/run{run}/{single}/{score}.log",
     benchmark:
-        "results/benchmarks/evaluate_single_stage/{dataset}/seed{seed}/{single}/{score}.tsv"
+        "results/benchmarks/evaluate_single_stage/{dataset}/run{run}/{single}/{score}.tsv"
     conda:
         "../envs/torch.yaml"
     resources:
@@ -114,21 +114,21 @@ rule evaluate_single_stage:
 rule summarise_single_stage:
     input:
         seed_scores=collect(
-            "results/{dataset}/seed{seed}/{single}/patches/none/seed_miou.json",
+            "results/{dataset}/run{run}/{single}/patches/none/seed_miou.json",
             single=plan.single_main,
-            seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
+            run=lookup(dpath="datasets/{dataset}/runs", within=config),
             allow_missing=True,
         ),
         pseudo_scores=collect(
-            "results/{dataset}/seed{seed}/{single}/pseudo_miou.json",
+            "results/{dataset}/run{run}/{single}/pseudo_miou.json",
             single=plan.single_main,
-            seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
+            run=lookup(dpath="datasets/{dataset}/runs", within=config),
             allow_missing=True,
         ),
         segmentation=collect(
-            "results/{dataset}/seed{seed}/{single}/seg_miou.json",
+            "results/{dataset}/run{run}/{single}/seg_miou.json",
             single=plan.single_main,
-            seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
+            run=lookup(dpath="datasets/{dataset}/runs", within=config),
             allow_missing=True,
         ),
     output:
@@ -148,7 +148,7 @@ rule summarise_single_stage:
         gpu=0,
     params:
         code=fingerprint("summarise_single_stage"),
-        seeds=lookup(dpath="datasets/{dataset}/seeds", within=config),
+        runs=lookup(dpath="datasets/{dataset}/runs", within=config),
     script:
         "run_stage.py"
 
@@ -156,15 +156,15 @@ rule summarise_single_stage:
 rule tabulate_ablations:
     input:
         scores=collect(
-            "results/{dataset}/seed{seed}/{single}/seg_miou.json",
+            "results/{dataset}/run{run}/{single}/seg_miou.json",
             single=plan.ablation,
-            seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
+            run=lookup(dpath="datasets/{dataset}/runs", within=config),
             allow_missing=True,
         ),
         pseudo=collect(
-            "results/{dataset}/seed{seed}/{single}/pseudo_miou.json",
+            "results/{dataset}/run{run}/{single}/pseudo_miou.json",
             single=plan.ablation,
-            seed=lookup(dpath="datasets/{dataset}/seeds", within=config),
+            run=lookup(dpath="datasets/{dataset}/runs", within=config),
             allow_missing=True,
         ),
     output:
@@ -185,6 +185,6 @@ rule tabulate_ablations:
     params:
         code=fingerprint("tabulate_ablations"),
         variants=plan.ablation_settings,
-        runs=lookup(dpath="datasets/{dataset}/seeds", within=config),
+        runs=lookup(dpath="datasets/{dataset}/runs", within=config),
     script:
         "run_stage.py"

@@ -93,7 +93,7 @@ def test_the_comparison_has_a_row_a_system_with_measured_times(tiny: Path) -> No
 def test_the_single_stage_uses_no_tags_on_val(tiny: Path) -> None:
     summary = json.loads((tiny / COMPARISON[1]).read_text())
     assert summary["dataset"] == "sample"
-    scores = json.loads((tiny / "results/sample/seed0/apc_tiny/seg_miou.json").read_text())
+    scores = json.loads((tiny / "results/sample/run0/apc_tiny/seg_miou.json").read_text())
     assert [inference["image_tags_used"] for inference in scores["inferences"].values()] == [False, False]
 
 
@@ -142,7 +142,7 @@ def test_editing_a_choice_reruns_its_readers(
         "predict_masks",
         "count_predictions",
         "evaluate_segmentation",
-        "summarise_seeds",
+        "summarise_runs",
         "draw_examples",
     }
 

@@ -15,7 +15,7 @@ from tests.support.settings import ROOT
 from wsss.label_formats.registry import FORMS
 
 DOCUMENT = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
-CHAIN = Path("seed0", "pair", "adcam_n020", "none")
+CHAIN = Path("run0", "pair", "adcam_n020", "none")
 
 
 @pytest.fixture

@@ -13,14 +13,14 @@ import pytest
 from tests.support.planning import rules
 from tests.support.tiny_run import COMPARISON, ROOT, TARGETS, run, tiny_run
 
-CURVE = "results/sample/seed0/tiny/adcam/none/seed_curve.svg"
+CURVE = "results/sample/run0/tiny/adcam/none/seed_curve.svg"
 SHOWN = {
     "results/sample/examples.png": "by method adcam, the refined maps",
-    CURVE: "classifier tiny by method adcam, refiner none, seed 0, against the background score",
-    "results/sample/seg_miou.json": "Scores of the main chain on sample over the seeds 0",
-    "results/sample/apc/seg_miou.json": "Scores of the single stage on sample over the seeds 0",
+    CURVE: "classifier tiny by method adcam, refiner none, run 0, against the background score",
+    "results/sample/seg_miou.json": "Scores of the main chain on sample over the runs 0",
+    "results/sample/apc/seg_miou.json": "Scores of the single stage on sample over the runs 0",
     "results/sample/apc/ablations.csv": "Variants of single stages, such as APC, on sample",
-    "results/sample/compare.csv": "All compared systems on sample, seeds 0",
+    "results/sample/compare.csv": "All compared systems on sample, runs 0",
     "results/sample/compare.html": "up to 4 images side by side",
 }
 NO_NETWORK = {f"{name}_proxy": "http://127.0.0.1:9" for name in ("http", "https")}

@@ -24,7 +24,7 @@ def sample_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_sample_ends_in_scores_and_a_picture(sample_run: Path) -> None:
     summary = json.loads((sample_run / TARGETS[0]).read_text())
     assert summary["dataset"] == "sample"
-    assert summary["seeds"] == [0]
+    assert summary["runs"] == [0]
     assert summary["pixel_labels_used"] is False
     assert set(summary["stages"]) == set(STAGES)
     for stage in STAGES:

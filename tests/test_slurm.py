@@ -55,7 +55,7 @@ GROUPS: dict[str, dict[str, Any]] = {
     "groups": PROFILE["groups"]
     | dict.fromkeys(("generate_sample", "prepare_manifest", "select_training"), "data")
     | dict.fromkeys(
-        ("evaluate_seeds", "evaluate_pseudo", "evaluate_segmentation", "summarise_seeds"), "scores"
+        ("evaluate_seeds", "evaluate_pseudo", "evaluate_segmentation", "summarise_runs"), "scores"
     ),
     "group-components": PROFILE["group-components"],
 }
@@ -277,7 +277,7 @@ def faulty(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     tiny = checkout / "tests/configs/tiny.yaml"
     run = Run(folder, checkout, "--workflow-profile", profile, "--configfile", tiny, overlay)
     run.locally(MANIFEST)
-    with run, small_disk(folder / "results/sample/seed0/disk_full", DISK) as disk:
+    with run, small_disk(folder / "results/sample/run0/disk_full", DISK) as disk:
         filler = leave(disk, free=4096)
         run.start(*weights(*VARIANTS))
         run.until(lambda: "cannot be written" in said_by(run, "disk_full"), "a full disk")
@@ -288,7 +288,7 @@ def faulty(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def weights(*variants: str) -> list[str]:
-    return [f"results/sample/seed0/{variant}/weights.safetensors" for variant in variants]
+    return [f"results/sample/run0/{variant}/weights.safetensors" for variant in variants]
 
 
 def said_by(run: Run, variant: str) -> str:
@@ -314,7 +314,7 @@ def disturb(cluster: Cluster, run: Run) -> None:
 
 def in_the_middle(run: Run, variant: str) -> int:
     """Hold a training that has written a checkpoint; returns its process."""
-    place = run.folder / "results/sample/seed0" / variant
+    place = run.folder / "results/sample/run0" / variant
     run.until(lambda: any(place.glob("work-*/iteration-*.pth")), f"a checkpoint of {variant}")
     return freeze(run.folder, job_of(f"_{variant}") or "none")
 
@@ -411,7 +411,7 @@ def test_a_training_on_two_nodes_learns_what_one_process_does(faulty: Run, clust
 def test_after_a_kill_in_the_middle_of_the_shards_one_command_goes_on(
     faulty: Run, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cams = faulty.folder / "results/sample/seed0/undisturbed/cams"
+    cams = faulty.folder / "results/sample/run0/undisturbed/cams"
     shards = [cams / f"{shard}.safetensors" for shard in SHARDS]
     targets = [str(path.relative_to(faulty.folder)) for path in shards]
     faulty.start(*targets)
@@ -437,7 +437,7 @@ def extracted(run: Run, cams: Path) -> bytes:
     with making(identity_of(cams)):
         extract_maps.run(
             manifest=sample / "manifest.jsonl",
-            weights=sample / "seed0/undisturbed/weights.safetensors",
+            weights=sample / "run0/undisturbed/weights.safetensors",
             cams=here / cams.name,
             attention=here / "attention" / cams.name,
             network=settings["network"],
@@ -478,7 +478,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
 @on_slurm
 def test_the_chain_gives_the_bytes_of_a_run_on_this_machine(whole: Run, local: TinyRun) -> None:
     found, expected = artefacts(whole.folder), artefacts(local.folder)
-    assert {*TARGETS, "results/sample/seed0/tiny/weights.safetensors"} <= set(found)
+    assert {*TARGETS, "results/sample/run0/tiny/weights.safetensors"} <= set(found)
     assert [name for name in found if found[name] != expected.get(name)] == []
 
 

@@ -13,7 +13,7 @@ from wsss.artefacts import formats as artefacts
 from wsss.artefacts.formats import ArtefactError, Manifest, Record
 
 RECORDS = (
-    Record("a/ü 1", "images/a/ü 1.jpg", "masks/a.png", 4, 6, (0, 2), ("train", "seed")),
+    Record("a/ü 1", "images/a/ü 1.jpg", "masks/a.png", 4, 6, (0, 2), ("train", "masked")),
     Record("b", "images/b.png", None, 5, 5, (), ("train",)),
     Record("c", "images/c.png", None, 5, 7, (1,), ("val",)),
 )

@@ -23,7 +23,7 @@ from wsss.artefacts.formats import (
 from wsss.artefacts.identity import Identity, content_digest, digests, identity_of, making, read_identity
 
 JOB = Identity(
-    "train_irn", {"seed": "0", "classifier": "a"}, {"training": {"lr": 0.1}, "names": ["ä"]}, "c0de"
+    "train_irn", {"run": "0", "classifier": "a"}, {"training": {"lr": 0.1}, "names": ["ä"]}, "c0de"
 )
 MANIFEST = Manifest("toy", ("cät",), (Record("x", "x.png", None, 1, 2, (0,), ("train",)),))
 LABELS = [("x", np.ones((1, 2), np.uint8))]
@@ -104,7 +104,7 @@ def test_readers_do_not_mind(tmp_path: Path) -> None:
 
 
 def test_a_chain_is_in_the_order_of_the_paths() -> None:
-    wildcards = {"inference": "crf", "labeller": "a/b/c", "segmenter": "d", "split": "val", "seed": "3"}
+    wildcards = {"inference": "crf", "labeller": "a/b/c", "segmenter": "d", "split": "val", "run": "3"}
     assert Identity("predict_masks", wildcards).chain == "a/b/c/d/val/crf"
-    assert Identity("predict_masks", wildcards).seed == "3"
-    assert (Identity("compare", {"dataset": "voc"}).chain, Identity("compare").seed) == ("", None)
+    assert Identity("predict_masks", wildcards).run == "3"
+    assert (Identity("compare", {"dataset": "voc"}).chain, Identity("compare").run) == ("", None)

@@ -52,7 +52,7 @@ def test_pictures_and_a_table(place: Path, capsys: pytest.CaptureFixture[str]) -
     assert written in text and len(written.splitlines()) <= 10
     pets = read_config([Path("pets.yaml")])["datasets"]["pets"]
     assert (pets["images"], pets["labels"], pets["masks"]) == ("images", "labels.csv", None)
-    assert (pets["shards"], pets["val_shards"], pets["seeds"]) == (1, 1, [0])
+    assert (pets["shards"], pets["val_shards"], pets["runs"]) == (1, 1, [0])
     assert pets["main"]["classifier"] == "conformer_nano_few"
 
 
@@ -96,9 +96,9 @@ def test_a_gpu_is_named_and_may_be_told(place: Path, capsys: pytest.CaptureFixtu
     arguments = ("--images", "images", "--labels", "labels.csv", "--masks", "masks")
     _, text = init(capsys, "one", *arguments)
     assert line(text, "GPU: ") == "GPU: NVIDIA H100; the settings are for one"
-    assert read_config([Path("one.yaml")])["datasets"]["one"]["seeds"] == [0, 1, 2]
+    assert read_config([Path("one.yaml")])["datasets"]["one"]["runs"] == [0, 1, 2]
     init(capsys, "other", *arguments, "--gpu", "no")
-    assert read_config([Path("other.yaml")])["datasets"]["other"]["seeds"] == [0]
+    assert read_config([Path("other.yaml")])["datasets"]["other"]["runs"] == [0]
 
 
 def test_nothing_is_overwritten(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ def summary(*values: float) -> dict[str, Any]:
     return {
         "form": "summary",
         "dataset": "sample",
-        "seeds": list(range(len(values))),
+        "runs": list(range(len(values))),
         "pixel_labels_used": False,
         "stages": {
             "seed": stage("seed", *values, **best, configured=configured),
@@ -53,7 +53,7 @@ def test_scores_prints_an_aligned_row_a_stage(tmp_path: Path, capsys: pytest.Cap
     assert main(["scores", write(tmp_path, summary(0.412))]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
-        "sample, percent, seed 0",
+        "sample, percent, run 0",
         "stage         mIoU    FP    FN  measured on",
         "seed          41.2  41.2  41.2  seed, 60 images, threshold 0.2 (best on this truth)",
         "              30.0  30.0  30.0  seed, 60 images, threshold 0.25 (config)",

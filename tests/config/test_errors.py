@@ -43,7 +43,7 @@ def changed(keys: tuple[Any, ...], value: Any) -> dict[str, Any]:
         ((*IRN, "labels", "foreground"), {"abov": 0.1}, "foreground.abov: unknown key; did you mean 'above'"),
         ((*IRN, "labels", "foreground"), 3, "foreground: expected at most 1.0 or keys and values, found 3"),
         (("methods", "adcam", "neighbours"), 1.5, "expected a whole number or less than 1.0, found 1.5"),
-        ((*VOC, "seeds"), [1, 1], "seeds: expected different values, found 1 twice"),
+        ((*VOC, "runs"), [1, 1], "runs: expected different values, found 1 twice"),
         (
             (*VOC, "compare", "systems", 3, "methd"),
             "cam",

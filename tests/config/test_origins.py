@@ -51,8 +51,8 @@ def test_what_a_variant_extends_is_where_its_values_were_written(overlay: Path) 
 
 def test_lists_are_one_value_and_defaults_have_no_place(overlay: Path) -> None:
     tree = origins([overlay])
-    assert origin_of(tree, ("datasets", "voc", "seeds")) == line_of("config.yaml", "    seeds: [0, 1, 2]")
-    assert origin_of(tree, ("datasets", "mine", "seeds")) is None
+    assert origin_of(tree, ("datasets", "voc", "runs")) == line_of("config.yaml", "    runs: [0, 1, 2]")
+    assert origin_of(tree, ("datasets", "mine", "runs")) is None
 
 
 def test_yaml_s_own_merging_is_followed(tmp_path: Path) -> None:

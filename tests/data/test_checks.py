@@ -27,7 +27,7 @@ from wsss.data.records import Entry, Finding, Listing
 def entry(tmp_path: Path) -> Entry:
     picture(tmp_path / "a.jpg")
     mask(tmp_path / "a.png")
-    return Entry("a", tmp_path / "a.jpg", tmp_path / "a.png", (0,), ("train", "seed"))
+    return Entry("a", tmp_path / "a.jpg", tmp_path / "a.png", (0,), ("train", "masked"))
 
 
 def kinds(entry: Entry, num_classes: int = 2) -> list[str]:
@@ -68,7 +68,7 @@ def test_masks_lie_as_viewers_show_the_picture(tmp_path: Path, orientation: int)
     turned(tmp_path / "a.jpg", orientation)
     size = (6, 8) if orientation < 5 else (8, 6)
     mask(tmp_path / "a.png", size)
-    entry = Entry("a", tmp_path / "a.jpg", tmp_path / "a.png", (), ("seed",))
+    entry = Entry("a", tmp_path / "a.jpg", tmp_path / "a.png", (), ("masked",))
     examined = examine(entry, 1)
     assert examined[:3] == (*size, ())
     assert examined.remarks == (("turned",) if orientation == 3 else ())  # of which no side tells
@@ -81,7 +81,7 @@ def test_masks_lie_as_viewers_show_the_picture(tmp_path: Path, orientation: int)
 def test_a_turned_square_is_doubtful_unless_its_mask_is_turned_too(tmp_path: Path) -> None:
     turned(tmp_path / "a.jpg", 6, (6, 6))
     mask(tmp_path / "a.png", (6, 6))
-    entry = Entry("a", tmp_path / "a.jpg", tmp_path / "a.png", (), ("seed",))
+    entry = Entry("a", tmp_path / "a.jpg", tmp_path / "a.png", (), ("masked",))
     assert examine(entry, 1).remarks == ("turned",)
     exif = Image.Exif()
     exif[0x0112] = 6

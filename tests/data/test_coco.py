@@ -24,7 +24,7 @@ def test_category_ids_become_labels_in_their_order(tmp_path: Path) -> None:
     listing = list_coco(settings, tmp_path / "source")
     assert listing.classes == ("cat", "dog")
     assert [(entry.id, entry.classes) for entry in listing.entries] == [("1", (1,)), ("2", (0,)), ("3", ())]
-    assert listing.entries[0].splits == ("train", "seed")
+    assert listing.entries[0].splits == ("train", "masked")
     assert listing.entries[0].mask == tmp_path / "source" / "masks" / "train" / "1.png"
 
 

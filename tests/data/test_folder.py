@@ -21,8 +21,8 @@ def test_ids_with_and_without_extension_are_one_image(tmp_path: Path) -> None:
     listing = list_folder(settings)
     assert listing.classes == ("cat", "dog")
     assert [(entry.id, entry.classes, entry.splits) for entry in listing.entries] == [
-        ("a", (0, 1), ("train", "seed")),
-        ("b", (0,), ("train", "seed")),
+        ("a", (0, 1), ("train", "masked")),
+        ("b", (0,), ("train", "masked")),
     ]
     assert listing.entries[0].image == tmp_path / "images" / "a.jpg"
     assert listing.entries[0].mask == tmp_path / "masks" / "a.png"
@@ -61,7 +61,7 @@ def test_an_id_that_may_mean_two_files(tmp_path: Path) -> None:
 
 def test_split_column(tmp_path: Path) -> None:
     settings = folder_set(tmp_path, ["id,split,class", "a,val,cat", "b,train,cat"])
-    assert [entry.splits for entry in list_folder(settings).entries] == [("val",), ("train", "seed")]
+    assert [entry.splits for entry in list_folder(settings).entries] == [("val",), ("train", "masked")]
 
 
 def test_split_lists_choose_the_images(tmp_path: Path) -> None:

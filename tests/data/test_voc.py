@@ -37,8 +37,8 @@ def test_labels_from_annotations(root: Path) -> None:
 
 
 def test_train_aug_from_the_lists_of_sbd(root: Path) -> None:
-    seed = ("train", "seed")
-    expected = {"s1": ("train",), "t1": seed, "t2": seed, "v1": ("val",), "x1": ("test",)}
+    masked = ("train", "masked")
+    expected = {"s1": ("train",), "t1": masked, "t2": masked, "v1": ("val",), "x1": ("test",)}
     assert splits(list_voc({"root": str(root), "sbd": sbd(root)})) == expected
     sbd(root, "benchmark/dataset")
     assert splits(list_voc({"root": str(root), "sbd": str(root / "benchmark")})) == expected

@@ -19,8 +19,8 @@ from wsss.diff.comparison import Finding
 from wsss.diff.findings import Verdict
 from wsss.diff.text import sentences, stage_rows, why
 
-MAPS = "seed0/small/adcam/none/maps"
-PSEUDO = "seed0/small/adcam/none/pseudo"
+MAPS = "run0/small/adcam/none/maps"
+PSEUDO = "run0/small/adcam/none/pseudo"
 
 
 def pair(tmp_path: Path, **changed: Any) -> tuple[Path, Path]:
@@ -63,7 +63,7 @@ def test_stages_come_in_the_order_of_the_pipeline(tmp_path: Path) -> None:
         "make_pseudo_labels",
         "count_pseudo",
         "evaluate_pseudo",
-        "summarise_seeds",
+        "summarise_runs",
     ]
 
 
@@ -71,7 +71,7 @@ def test_another_setting_is_named_where_it_was_first_used(tmp_path: Path) -> Non
     found = compare(*pair(tmp_path, steps=4, brighter=0.125, shift=1))
     assert first(found) == ("diffuse_cams", MAPS, "settings: settings.steps 2 -> 4")
     assert len(found.origins) == 1  # what follows differs by its inputs
-    assert verdicts(found)["seed0/small/cams"] is Verdict.EQUAL
+    assert verdicts(found)["run0/small/cams"] is Verdict.EQUAL
     assert list(by_place(found)[PSEUDO].cause.inputs) == ["maps"]
     assert found.status == 1
     maps = by_place(found)[MAPS].difference
@@ -81,7 +81,7 @@ def test_another_setting_is_named_where_it_was_first_used(tmp_path: Path) -> Non
 def test_a_setting_further_on_is_named_too(tmp_path: Path) -> None:
     lines = sentences(compare(*pair(tmp_path, lr=0.2, weight=1.5, steps=4, shift=1)))
     assert lines[0] == (
-        "the two part at train_classifier (seed0/small/weights.safetensors): settings: training.lr 0.1 -> 0.2"
+        "the two part at train_classifier (run0/small/weights.safetensors): settings: training.lr 0.1 -> 0.2"
     )
     assert f"also set otherwise at diffuse_cams ({MAPS}): settings.steps 2 -> 4" in lines
 
@@ -136,10 +136,10 @@ def test_other_shards_are_the_same_content(tmp_path: Path) -> None:
 
 def test_a_missing_stage_is_said(tmp_path: Path) -> None:
     a, b = pair(tmp_path)
-    shutil.rmtree(b / "seed0/small/cams")
+    shutil.rmtree(b / "run0/small/cams")
     found = compare(a, b)
     assert found.status == 1
-    assert verdicts(found)["seed0/small/cams"] is Verdict.ONLY_A
+    assert verdicts(found)["run0/small/cams"] is Verdict.ONLY_A
     assert sentences(found)[0] == "B is missing all of extract_maps"
     assert sentences(compare(b, a))[0] == "A is missing all of extract_maps"
 
@@ -147,10 +147,10 @@ def test_a_missing_stage_is_said(tmp_path: Path) -> None:
 def test_a_missing_variant_is_one_row_and_one_sentence(tmp_path: Path) -> None:
     a, b = pair(tmp_path)
     for name in ("adcam_k10", "adcam_k20"):
-        shutil.copytree(a / "seed0/small/adcam", a / "seed0/small" / name)
+        shutil.copytree(a / "run0/small/adcam", a / "run0/small" / name)
     found = compare(a, b)
     rows = [row for row in stage_rows(found) if row[2] == "only in A"]
-    assert ("diffuse_cams", "seed0/small/adcam_k10/none/maps and 1 more", "only in A", "") in rows
+    assert ("diffuse_cams", "run0/small/adcam_k10/none/maps and 1 more", "only in A", "") in rows
     assert len(rows) == 4
     assert sentences(found)[0].startswith("B is missing 2 of diffuse_cams, 2 of make_pseudo_labels,")
     assert found.status == 1
@@ -197,19 +197,19 @@ def test_a_changed_label_map_is_found_though_its_index_is_the_same(tmp_path: Pat
 def test_unfinished_work_and_logs_are_no_artefacts(tmp_path: Path) -> None:
     a, b = pair(tmp_path)
     for name in (
-        "seed0/small/work-weights-0123/iter_1.pth",
-        "seed0/small/events/x/y",
+        "run0/small/work-weights-0123/iter_1.pth",
+        "run0/small/events/x/y",
         ".snakemake_timestamp",
     ):
         (b / name).parent.mkdir(parents=True, exist_ok=True)
         (b / name).touch()
-    (b / "seed0/small/.weights.safetensors.1.tmp").touch()
+    (b / "run0/small/.weights.safetensors.1.tmp").touch()
     assert compare(a, b).status == 0
 
 
-def test_two_seeds_of_one_run(tmp_path: Path) -> None:
+def test_two_runs(tmp_path: Path) -> None:
     data = Run(tmp_path / "a", miou={0: 0.5, 1: 0.6}).write()
-    found = compare(data / "seed0", data / "seed1")
+    found = compare(data / "run0", data / "run1")
     rule, place, reason = first(found)
     assert (rule, place, reason) == (
         "train_classifier",
@@ -221,7 +221,7 @@ def test_two_seeds_of_one_run(tmp_path: Path) -> None:
 def test_a_run_copied_without_its_manifest_has_its_stages(tmp_path: Path) -> None:
     a, b = pair(tmp_path, steps=4, brighter=0.1)
     for data, name in ((a, "c"), (b, "d")):
-        shutil.copytree(data / "seed0", tmp_path / name / "seed0")
+        shutil.copytree(data / "run0", tmp_path / name / "run0")
     found = compare(tmp_path / "c", tmp_path / "d")
     assert "other" not in {finding.unit.rule for finding in found.findings}
     assert [finding.unit.place for finding in found.origins] == [MAPS]
@@ -229,8 +229,8 @@ def test_a_run_copied_without_its_manifest_has_its_stages(tmp_path: Path) -> Non
 
 def test_a_folder_that_is_a_link_is_followed(tmp_path: Path) -> None:
     a, b = pair(tmp_path)
-    (b / "seed0").rename(tmp_path / "elsewhere")
-    (b / "seed0").symlink_to(tmp_path / "elsewhere")
+    (b / "run0").rename(tmp_path / "elsewhere")
+    (b / "run0").symlink_to(tmp_path / "elsewhere")
     assert verdicts(compare(a, b))[MAPS] is Verdict.EQUAL
 
 
@@ -248,13 +248,13 @@ def test_results_of_several_data_sets(tmp_path: Path) -> None:
     ("name", "rule"),
     [
         ("manifest.jsonl", "prepare_manifest"),
-        ("seed0/small/weights.safetensors", "train_classifier"),
-        ("seed0/small/history.csv", "train_classifier"),
-        ("seed0/small/cams/000of002.safetensors", "extract_maps"),
+        ("run0/small/weights.safetensors", "train_classifier"),
+        ("run0/small/history.csv", "train_classifier"),
+        ("run0/small/cams/000of002.safetensors", "extract_maps"),
         (f"{MAPS}/000of002.safetensors", "diffuse_cams"),
         (f"{PSEUDO}/000of002.jsonl", "make_pseudo_labels"),
-        ("seed0/small/adcam/none/pseudo_counts/000of002.safetensors", "count_pseudo"),
-        ("seed0/small/adcam/none/pseudo_miou.json", "evaluate_pseudo"),
+        ("run0/small/adcam/none/pseudo_counts/000of002.safetensors", "count_pseudo"),
+        ("run0/small/adcam/none/pseudo_miou.json", "evaluate_pseudo"),
     ],
 )
 def test_two_files(tmp_path: Path, name: str, rule: str) -> None:
@@ -296,7 +296,7 @@ def test_tables_part_in_a_row(tmp_path: Path) -> None:
 
 def test_a_stage_is_known_by_its_header_wherever_it_lies(tmp_path: Path) -> None:
     data = Run(tmp_path / "a").write()
-    with making(Identity("train_single_stage", {"seed": "0", "single": "mine"})):
+    with making(Identity("train_single_stage", {"run": "0", "single": "mine"})):
         write_tensors(data / "somewhere/weights.safetensors", "weights", {})
     found = {finding.unit.place: finding.unit.rule for finding in compare(data, data).findings}
     assert found["somewhere/weights.safetensors"] == "train_single_stage"
@@ -320,7 +320,7 @@ def test_the_table_and_what_it_comes_to(tmp_path: Path, capsys: pytest.CaptureFi
     assert "of the pixels disagree; IoU between the two" in out
     scores = next(line for line in out.splitlines() if line.startswith("small/adcam/none/pseudo_miou.json"))
     assert scores.split()[1:5] == ["mIoU", "50.00", "52.00", "+2.00"]
-    assert "one seed a side" in scores
+    assert "one run a side" in scores
     assert out.splitlines()[-1].startswith("different: ")
 
 
@@ -328,7 +328,7 @@ def test_a_difference_inside_the_noise_is_none(tmp_path: Path, capsys: pytest.Ca
     a = Run(tmp_path / "a", miou={0: 0.50, 1: 0.54}).write()
     b = Run(tmp_path / "b", miou={0: 0.51, 1: 0.55}).write()
     status(a, b)
-    assert "none: inside the seed noise" in capsys.readouterr().out
+    assert "none: inside the noise between runs" in capsys.readouterr().out
 
 
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -393,7 +393,7 @@ def test_what_the_system_refuses_is_no_difference(tmp_path: Path, capsys: pytest
 
 def test_files_of_two_forms_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a, b = pair(tmp_path)
-    assert status(a / f"{MAPS}/000of002.safetensors", b / "seed0/small/weights.safetensors") == 2
+    assert status(a / f"{MAPS}/000of002.safetensors", b / "run0/small/weights.safetensors") == 2
     assert "expected two files of one form, found maps and weights" in capsys.readouterr().out
     write_mask(tmp_path / "label.png", np.zeros((2, 2), np.uint8))
     assert status(tmp_path / "label.png", a / "source/images/0.png") == 2

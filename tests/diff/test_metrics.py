@@ -1,4 +1,4 @@
-"""Scores beside the noise of the seeds."""
+"""Scores beside the noise between runs."""
 
 import math
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_verdicts() -> None:
     assert score([0.5], [0.5]).verdict == EQUAL
 
 
-def test_seeds_of_one_chain_are_one_score(tmp_path: Path) -> None:
+def test_runs_of_one_chain_are_one_score(tmp_path: Path) -> None:
     a = Run(tmp_path / "a", miou={0: 0.50, 1: 0.52}).write()
     b = Run(tmp_path / "b", miou={0: 0.51, 1: 0.53, 2: 0.52}).write()
     found = [entry for entry in compare_scores(find_units(a, b)) if entry.name == "miou"]
@@ -69,7 +69,7 @@ def test_other_inferences_and_the_fixed_threshold_are_scores_of_their_own(tmp_pa
         inferences = {"one": {"miou": 9.0}, "two": {"miou": miou}}
         more = {"inference": "one", "inferences": inferences, "configured": {"miou": miou / 2}}
         more["rules"] = {"otsu": {"miou": miou / 4}}
-        write_json(tmp_path / name, {"form": "scores", "seed": 0, "miou": 9.0, **more})
+        write_json(tmp_path / name, {"form": "scores", "run": 0, "miou": 9.0, **more})
         return tmp_path / name
 
     found = compare_scores(find_units(write("a.json", 0.4), write("b.json", 0.6)))
@@ -83,5 +83,5 @@ def test_other_inferences_and_the_fixed_threshold_are_scores_of_their_own(tmp_pa
 
 def test_what_was_not_scored_is_left_out(tmp_path: Path) -> None:
     for name, miou in (("a", None), ("b", 0.5)):
-        write_json(tmp_path / f"{name}.json", {"form": "scores", "seed": 0, "miou": miou})
+        write_json(tmp_path / f"{name}.json", {"form": "scores", "run": 0, "miou": miou})
     assert compare_scores(find_units(tmp_path / "a.json", tmp_path / "b.json")) == []

@@ -7,8 +7,8 @@ import pytest
 from tests.support.runs import Run
 from wsss.cli import main
 
-MAPS = "seed0/small/adcam/none/maps"
-PSEUDO = "seed0/small/adcam/none/pseudo"
+MAPS = "run0/small/adcam/none/maps"
+PSEUDO = "run0/small/adcam/none/pseudo"
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +29,9 @@ def test_it_needs_nothing_else(page: Path) -> None:
 
 def test_it_says_what_the_terminal_says(page: Path) -> None:
     text = page.read_text()
-    both = f"{MAPS}, {MAPS.replace('seed0', 'seed1')}"
+    both = f"{MAPS}, {MAPS.replace('run0', 'run1')}"
     assert f"the two part at diffuse_cams ({both}): settings: settings.steps 2 -&gt; 4" in text
-    assert "larger than the seed noise" in text or "inside the seed noise" in text
+    assert "larger than the noise between runs" in text or "inside the noise between runs" in text
     assert "IoU of each label between the two" in text
 
 

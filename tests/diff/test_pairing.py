@@ -10,7 +10,7 @@ from wsss.artefacts.formats import write_json
 from wsss.artefacts.identity import Identity, making
 from wsss.diff.pairing import Unit, find_units, outputs_of_rules
 
-CHAIN = {"dataset": "voc", "seed": "0", "classifier": "a", "method": "b"}
+CHAIN = {"dataset": "voc", "run": "0", "classifier": "a", "method": "b"}
 
 
 def unit(data: Path, place: str) -> Unit:
@@ -40,9 +40,9 @@ def test_what_has_no_header_is_known_by_its_name(tmp_path: Path, rule: str, name
 @pytest.mark.parametrize(
     ("rule", "wildcards"),
     [
-        ("evaluate_seeds", {"seed": "0", "classifier": "a", "method": "b", "refiner": "none"}),
-        ("train_segmenter", {"seed": "0", "labeller": "a/b/none", "segmenter": "d"}),
-        ("summarise_seeds", {}),
+        ("evaluate_seeds", {"run": "0", "classifier": "a", "method": "b", "refiner": "none"}),
+        ("train_segmenter", {"run": "0", "labeller": "a/b/none", "segmenter": "d"}),
+        ("summarise_runs", {}),
         ("compare", {"dataset": "voc"}),
     ],
 )
@@ -53,7 +53,7 @@ def test_what_comes_later_in_a_chain_may_rest_on_what_came_before(
     assert later.may_rest_on(maps) and not maps.may_rest_on(later)
 
 
-@pytest.mark.parametrize("other", [{"seed": "1"}, {"classifier": "ab"}, {"method": "c"}, {"dataset": "coco"}])
+@pytest.mark.parametrize("other", [{"run": "1"}, {"classifier": "ab"}, {"method": "c"}, {"dataset": "coco"}])
 def test_what_is_of_another_run_or_chain_may_not(tmp_path: Path, other: dict[str, str]) -> None:
     maps = made(tmp_path, "diffuse_cams", **CHAIN)
     assert not made(tmp_path, "evaluate_seeds", **{**CHAIN, **other}).may_rest_on(maps)
@@ -61,6 +61,6 @@ def test_what_is_of_another_run_or_chain_may_not(tmp_path: Path, other: dict[str
 
 def test_a_table_belongs_to_the_job_of_the_file_beside_it(tmp_path: Path) -> None:
     data = Run(tmp_path).write()
-    weights, history = (unit(data, f"seed0/small/{name}") for name in ("weights.safetensors", "history.csv"))
+    weights, history = (unit(data, f"run0/small/{name}") for name in ("weights.safetensors", "history.csv"))
     assert history.rule == "train_classifier"
     assert history.key == weights.key

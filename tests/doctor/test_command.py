@@ -52,7 +52,7 @@ def test_what_is_not_there_is_no_error_unless_it_is_wanted(
     status, text = report(capsys, "voc")
     assert status == 1 and "error    voc: missing folder: data/VOC2012/JPEGImages" in text
     assert "error    weights: weights/Conformer_small_patch16.pth: expected a file" in text
-    (place / "mine.yaml").write_text("datasets: {voc: {seeds: [0]}}\n")
+    (place / "mine.yaml").write_text("datasets: {voc: {runs: [0]}}\n")
     assert report(capsys, "--config", "mine.yaml")[0] == 1
 
 
@@ -96,7 +96,7 @@ def test_an_own_data_set_is_checked(place: Path, capsys: pytest.CaptureFixture[s
     cut = {
         "shards": 2,
         "val_shards": 1,
-        "seeds": [0],
+        "runs": [0],
         "inferences": ["single"],
         "main": {**voc["main"], "inference": "single"},
     }

@@ -35,7 +35,7 @@ def errors(settings: dict[str, Any]) -> list[str]:
 def small(tmp_path: Path) -> dict[str, Any]:
     """VOC's layout with three images, whose counts are stated."""
     voc_set(tmp_path / "VOC", LISTS, OBJECTS)
-    return {**VOC, "root": str(tmp_path / "VOC"), "counts": {"train": 2, "seed": 2, "val": 1}}
+    return {**VOC, "root": str(tmp_path / "VOC"), "counts": {"train": 2, "masked": 2, "val": 1}}
 
 
 def linked(folder: Path, names: list[str], suffix: str, made: list[Path]) -> None:
@@ -58,10 +58,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         for suffix, path in paths.items():
             made[suffix].append(path)
     ids = [f"{number:06d}" for number in range(10582 + 1449)]
-    seed, val = ids[:1464], ids[10582:]
+    masked, val = ids[:1464], ids[10582:]
     (folder / "ImageSets/Segmentation").mkdir(parents=True)
     for path, names in {
-        folder / "ImageSets/Segmentation/train.txt": seed,
+        folder / "ImageSets/Segmentation/train.txt": masked,
         folder / "ImageSets/Segmentation/val.txt": val,
         folder / "SBD/train.txt": ids[1000:9000],
         folder / "SBD/val.txt": [*ids[9000:10582], *val[:500]],
@@ -71,7 +71,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     linked(folder / "JPEGImages", ids, ".jpg", made[".jpg"])
     linked(folder / "Annotations", ids, ".xml", made[".xml"])
     numbered = [made[".png"][number % 20] for number in (*range(1464), *range(10582, len(ids)))]
-    linked(folder / "SegmentationClass", [*seed, *val], ".png", numbered)
+    linked(folder / "SegmentationClass", [*masked, *val], ".png", numbered)
     return {"kind": "voc", "root": str(folder), "sbd": str(folder / "SBD"), "labels": None}
 
 
@@ -82,14 +82,14 @@ def test_a_whole_voc_has_the_published_counts(whole: dict[str, Any], monkeypatch
         "data": Verdict(
             OK,
             "it: data",
-            "train 10582, seed 1464, val 1449; 20 classes, 1.00 of them a training image; 2913 masks; "
+            "train 10582, masked 1464, val 1449; 20 classes, 1.00 of them a training image; 2913 masks; "
             "128 images decoded, 96 of them with masks",
         )
     }
 
 
 def test_counts_are_compared_with_the_stated_ones(small: dict[str, Any]) -> None:
-    stated = verdicts({**small, "counts": {"train": 10582, "seed": 1464, "val": 1449}})["wrong count"]
+    stated = verdicts({**small, "counts": {"train": 10582, "masked": 1464, "val": 1449}})["wrong count"]
     assert (
         stated.status == ERROR
         and "split 'train': expected 10582 images, found 2 (and 2 more)" in stated.found

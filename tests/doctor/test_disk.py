@@ -24,7 +24,7 @@ from wsss.stages.cam import diffuse_cams
 from wsss.stages.classify import extract_maps
 
 NAMES = ["conformer_small", "conformer_nano", "resnet50", "vit_tiny", "resnet50_dinov2"]
-VOC = Facts({"train": 10582, "seed": 1464, "val": 1449, "test": 0}, [(375, 500)], 1.5)
+VOC = Facts({"train": 10582, "masked": 1464, "val": 1449, "test": 0}, [(375, 500)], 1.5)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_voc_s_attention_is_the_gigabytes_of_its_neighbours(neighbours: int, gig
 def test_what_is_there_is_not_counted_again(tmp_path: Path) -> None:
     estimate = Estimate(CONFIG, "voc", VOC)
     before = estimate.main(tmp_path)
-    attention = tmp_path / "voc/seed1/conformer_small/attention"
+    attention = tmp_path / "voc/run1/conformer_small/attention"
     attention.mkdir(parents=True)
     for shard in range(24):  # half of them
         (attention / f"{shard:03d}of048.safetensors").touch()
@@ -110,7 +110,7 @@ def test_what_is_there_is_not_counted_again(tmp_path: Path) -> None:
     assert before < estimate.everything(tmp_path)
 
 
-def test_seeds_multiply_and_shared_folders_count_once(tmp_path: Path) -> None:
+def test_runs_multiply_and_shared_folders_count_once(tmp_path: Path) -> None:
     voc = {**CONFIG["datasets"]["voc"], "single_stage": None, "compare": None}
     chain = {key: value for key, value in voc["main"].items() if key != "inference"}
     again = {"systems": [{"name": "again", **chain}], "sensitivity": [], "images": 1}
@@ -119,7 +119,7 @@ def test_seeds_multiply_and_shared_folders_count_once(tmp_path: Path) -> None:
         config = {**CONFIG, "datasets": {"voc": {**voc, **more}}}
         return Estimate(config, "voc", VOC).everything(tmp_path)
 
-    one, two, three = (need(seeds=[*range(count)]) for count in (1, 2, 3))
+    one, two, three = (need(runs=[*range(count)]) for count in (1, 2, 3))
     assert three - two == pytest.approx(two - one) and two > one  # what a job holds counts once
     assert need(compare=again) == need()
 

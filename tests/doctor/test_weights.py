@@ -146,7 +146,7 @@ def test_both_files_of_a_pair_are_looked_for(place: Path, config: dict[str, Any]
 def test_planning_refuses_what_training_would(
     place: Path, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = {"dataset": "voc", "seed": "0", "method": "cam"}
+    run = {"dataset": "voc", "run": "0", "method": "cam"}
     chain = SimpleNamespace(**run, classifier="conformer_small", refiner="irn")
     config["classifiers"]["conformer_small"]["initial"]["sha256"] = digest(SMALL)
     plan = Plan(config)
@@ -170,7 +170,7 @@ def test_weights_of_the_last_stage_stop_a_run_before_its_first(place: Path) -> N
     cut = "datasets: {voc: {shards: 1, val_shards: 1}}"
     (place / "mine.yaml").write_text(f"{cut}\nsegmenters: {{deeplabv2: {{initial: {initial}}}}}\n")
     arguments = ("-n", "--directory", place, "--configfile", place / "mine.yaml", "--")
-    result = snakemake(*arguments, "results/voc/seed0/conformer_small/cam/none/deeplabv2/seg_miou.json")
+    result = snakemake(*arguments, "results/voc/run0/conformer_small/cam/none/deeplabv2/seg_miou.json")
     assert result.returncode != 0
     assert "rule train_segmenter" in result.stdout
     assert (
@@ -187,7 +187,7 @@ def test_weights_of_another_network_stop_a_run_before_its_first_stage(
     cut = "datasets: {voc: {shards: 1, val_shards: 1}}"
     (place / "mine.yaml").write_text(f"{cut}\nsegmenters: {{deeplabv2: {{initial: {initial}}}}}\n")
     arguments = ("-n", "--directory", place, "--configfile", place / "mine.yaml", "--")
-    result = snakemake(*arguments, "results/voc/seed0/conformer_small/cam/none/deeplabv2/seg_miou.json")
+    result = snakemake(*arguments, "results/voc/run0/conformer_small/cam/none/deeplabv2/seg_miou.json")
     assert result.returncode != 0 and "rule train_segmenter" in result.stdout
     assert "weights/other.safetensors: the weights do not fit ResNet: missing bn1.weight, " in result.stdout
     quoted(result.stdout)

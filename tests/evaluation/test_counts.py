@@ -44,14 +44,14 @@ def test_no_counts_at_all_are_refused() -> None:
 def test_a_missing_shard_is_noticed(tmp_path: Path) -> None:
     data = read_manifest(scenes.make_manifest(tmp_path))
     with pytest.raises(ArtefactError, match=r"expected counts of the 3 images .* found 2"):
-        scoring.statement(data, "seed", 2, {"classifier": scenes.make_weights(tmp_path)})
+        scoring.statement(data, "masked", 2, {"classifier": scenes.make_weights(tmp_path)})
 
 
 def test_statement_says_what_was_measured(tmp_path: Path) -> None:
     data = read_manifest(scenes.make_manifest(tmp_path))
-    stated = scoring.statement(data, "seed", 3, {"classifier": scenes.make_weights(tmp_path, seed=7)})
+    stated = scoring.statement(data, "masked", 3, {"classifier": scenes.make_weights(tmp_path, seed=7)})
     assert stated["dataset"] == "tiny"
-    assert (stated["split"], stated["images"], stated["seed"]) == ("seed", 3, 7)
+    assert (stated["split"], stated["images"], stated["run"]) == ("masked", 3, 7)
     assert stated["truth"] == [str(tmp_path / "masks")]
     assert stated["classes"] == ["background", "cat", "dog"]
     assert stated["initial_weights"]["classifier"]["file"] == "classifier.pth"
@@ -64,7 +64,7 @@ def test_pixel_labels_of_any_network_s_initial_weights_are_said(tmp_path: Path, 
     data = read_manifest(scenes.make_manifest(tmp_path))
     roles = ("classifier", "irn", "segmenter")
     weights = {role: scenes.make_weights(tmp_path, role, pixel_labels=role == seen) for role in roles}
-    stated = scoring.statement(data, "seed", 3, weights)
+    stated = scoring.statement(data, "masked", 3, weights)
     assert stated["pixel_labels_used"] is (seen is not None)
     assert {role: initial["file"] for role, initial in stated["initial_weights"].items()} == {
         role: f"{role}.pth" for role in roles
@@ -77,7 +77,7 @@ def test_weights_that_do_not_say_what_they_have_seen_are_refused_by_name(tmp_pat
     path = tmp_path / "silent.safetensors"
     write_tensors(path, "weights", {"w": torch.zeros(1)}, {"initial": {"supervision": "x"}, "seed": 0})
     with pytest.raises(ArtefactError, match=r"silent\.safetensors: expected .*pixel_labels"):
-        scoring.statement(data, "seed", 3, {"classifier": path})
+        scoring.statement(data, "masked", 3, {"classifier": path})
 
 
 def test_truth_of_another_size_or_with_unknown_labels_is_refused(tmp_path: Path) -> None:

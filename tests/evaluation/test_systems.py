@@ -11,7 +11,7 @@ from wsss.evaluation.systems import by_run, find_all, find_runs
 
 
 def results(folder: Path, name: str, seed: int, **wildcards: str) -> Path:
-    with making(Identity("any", {"seed": str(seed), **wildcards})):
+    with making(Identity("any", {"run": str(seed), **wildcards})):
         write_json(folder / name, {})
     return folder / name
 

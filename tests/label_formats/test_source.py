@@ -25,7 +25,7 @@ def test_a_run_s_labels_come_in_the_manifest_s_order_with_their_pictures(tmp_pat
 
 
 def test_predictions_of_a_run_say_their_split(tmp_path: Path) -> None:
-    below = Path("seed0", "apc", "val", "plain", "masks")
+    below = Path("run0", "apc", "val", "plain", "masks")
     assert open_source(label_sources.run(tmp_path, scenes(), below=below)).subset == "val"
 
 

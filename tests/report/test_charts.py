@@ -18,7 +18,7 @@ def test_curves_that_rise_to_the_sweeps_end_are_named() -> None:
             "system": ["CAM", "AD-CAM"],
             "runs": "0",
             "seed_miou": 0.4,
-            "seed_split": "seed",
+            "seed_split": "masked",
             "seed_images": 2,
             "seed_measured": "class maps",
             "classifier": "conformer",

@@ -96,7 +96,7 @@ def test_a_choice_redraws_its_chart(visit: Visit) -> None:
     assert chart.locator(".scatterlayer .trace").count() == 2
     chart.get_by_label("Score", exact=True).select_option("Seed")
     assert chart.locator(".scatterlayer .trace").count() == 4
-    assert "split seed" in chart.locator("figcaption").inner_text()
+    assert "split masked" in chart.locator("figcaption").inner_text()
 
 
 def test_a_title_sorts_both_ways(visit: Visit) -> None:

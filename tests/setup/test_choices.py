@@ -22,10 +22,10 @@ def test_a_shard_has_so_many_images_at_most(images: int, shards: int) -> None:
     assert (settings["shards"], settings["val_shards"]) == (shards, shards)
 
 
-def test_several_seeds_where_a_gpu_makes_them_cheap_and_they_are_scored() -> None:
-    assert work(facts(scored=True, gpu=True)).settings["seeds"] == [0, 1, 2]
+def test_several_runs_where_a_gpu_makes_them_cheap_and_they_are_scored() -> None:
+    assert work(facts(scored=True, gpu=True)).settings["runs"] == [0, 1, 2]
     for given in (facts(scored=True), facts(gpu=True)):
-        assert work(given).settings["seeds"] == [0]
+        assert work(given).settings["runs"] == [0]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,6 @@ FOLLOWING = {
     "evaluate_seeds",
     "evaluate_pseudo",
     "evaluate_segmentation",
-    "summarise_seeds",
+    "summarise_runs",
     "draw_examples",
 }

@@ -86,7 +86,7 @@ class Scene:
     def making(self, rule: str, run: int, **wildcards: str) -> AbstractContextManager[None]:
         """What is written in the block names such a job."""
         settings = {"kind": "apc"} if rule == "train_single_stage" else {}
-        return making(Identity(rule, {"dataset": "toy", "seed": str(run), **wildcards}, settings))
+        return making(Identity(rule, {"dataset": "toy", "run": str(run), **wildcards}, settings))
 
     def some(self, arguments: Iterable[str]) -> dict[str, list[Path]]:
         return {argument: self.files[argument] for argument in arguments}
@@ -138,7 +138,7 @@ def make_scene(folder: Path, runs: Sequence[int] = (0,)) -> Scene:
                 _pictures(scene, system, records, number)
         for neighbours, steps in ((10, 2), (20, 2), (50, 2), (50, 1), (50, 4)):
             path = scene.add(
-                "sensitivity", f"seed{run}/small/adcam_k{neighbours}_t{steps}/none/seed_miou.json"
+                "sensitivity", f"run{run}/small/adcam_k{neighbours}_t{steps}/none/seed_miou.json"
             )
             method = {"name": "adcam", "kind": "adcam", "neighbours": neighbours, "steps": steps}
             write_json(path, _seed_document(run, method, "none", 0.4 + neighbours / 1000))
@@ -166,7 +166,7 @@ def _records(folder: Path) -> tuple[Record, ...]:
     rng = np.random.default_rng(0)
     records = []
     for number in range(16):
-        split: tuple[str, ...] = ("val",) if number >= 8 else ("train", "seed")
+        split: tuple[str, ...] = ("val",) if number >= 8 else ("train", "masked")
         image, mask = folder / f"{number}.png", folder / f"{number}_mask.png"
         Image.fromarray(rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)).save(image)
         classes = (number % 3,) if number % 2 else tuple(sorted({number % 3, (number + 1) % 3}))
@@ -183,7 +183,7 @@ def document(run: int, miou: float, measured: str, split: str, **more: Any) -> d
     ]
     means = {"miou": miou, "mean_fp": 0.6 - miou / 2, "mean_fn": 0.3, "pixel_accuracy": 0.9, "f1": 0.5}
     provenance = {"initial_supervision": {"classifier": "image labels"}, "pixel_labels_used": False}
-    scope = {"measured": measured, "split": split, "images": 8, "seed": run}
+    scope = {"measured": measured, "split": split, "images": 8, "run": run}
     return {**scope, **provenance, **means, "per_class": per_class, **more}
 
 
@@ -196,7 +196,7 @@ def _seed_document(run: int, method: Mapping[str, Any], refiner: str, miou: floa
         run,
         miou,
         "class maps cut at a background score",
-        "seed",
+        "masked",
         **best,
         configured=configured,
         settings=settings,
@@ -209,24 +209,24 @@ def _scores(scene: Scene, system: System, run: int, gain: float) -> None:
     seed = _seed_document(run, {"name": system.method, "kind": system.method}, system.refiner, miou)
     variants = {"classifier": system.classifier, "method": system.method, "refiner": system.refiner}
     with scene.making("evaluate_seeds", run, **variants):
-        path = scene.add("seeds", f"seed{run}/{system.maps}/seed_miou.json")
+        path = scene.add("seeds", f"run{run}/{system.maps}/seed_miou.json")
         write_json(path, seed)
     scene.files.setdefault("curve_scores", []).append(path)
     thresholds = np.arange(6) / 10
     curve = {"threshold": thresholds, "miou": miou - (thresholds - 0.3) ** 2, "mean_fp": 0.2, "mean_fn": 0.3}
-    write_table(scene.add("curves", f"seed{run}/{system.maps}/seed_curve.csv"), pd.DataFrame(curve))
+    write_table(scene.add("curves", f"run{run}/{system.maps}/seed_curve.csv"), pd.DataFrame(curve))
     rule = {"inference": "tagged"} if system.single else {"threshold": 0.25, "threshold_chosen": "configured"}
-    pseudo = document(run, miou + 0.1, "labels of training images", "seed", **rule)
+    pseudo = document(run, miou + 0.1, "labels of training images", "masked", **rule)
     scored = {"single": system.single, "score": "pseudo"} if system.single else variants
     with scene.making("evaluate_single_stage" if system.single else "evaluate_pseudo", run, **scored):
-        write_json(scene.add("pseudo", f"seed{run}/{system.scored}/pseudo_miou.json"), pseudo)
+        write_json(scene.add("pseudo", f"run{run}/{system.scored}/pseudo_miou.json"), pseudo)
     if system.segments:
         final = document(run, miou + 0.08, "predictions, made without image labels", "val", side=48)
         own = {key: final[key] for key in ("miou", "mean_fp", "mean_fn", "per_class", "side")}
         final |= {"inference": system.inference, "inferences": {system.inference: own}}
         rule = "evaluate_single_stage" if system.single else "evaluate_segmentation"
         with scene.making(rule, run, **predictor(system)):
-            write_json(scene.add("segmentation", f"seed{run}/{system.segmentation}/seg_miou.json"), final)
+            write_json(scene.add("segmentation", f"run{run}/{system.segmentation}/seg_miou.json"), final)
 
 
 def _times(scene: Scene, system: System, run: int) -> None:
@@ -245,7 +245,7 @@ def _times(scene: Scene, system: System, run: int) -> None:
         tails[predict] = [f"{system.segmentation}/val/{system.inference}/{shard}" for shard in VAL_SHARDS]
     for rule, names in tails.items():
         for name in names:
-            write_benchmark(scene.path(f"benchmarks/{rule}/toy/seed{run}/{name}.tsv"), *JOBS[rule])
+            write_benchmark(scene.path(f"benchmarks/{rule}/toy/run{run}/{name}.tsv"), *JOBS[rule])
 
 
 def write_benchmark(path: Path, seconds: float, memory: float | str) -> None:
@@ -268,16 +268,16 @@ def _pictures(scene: Scene, system: System, records: Sequence[Record], number: i
         unrefined = {"single": system.single} if system.single else {**first, "method": system.method}
         variants = {**first, "method": system.method, "refiner": system.refiner}
         with scene.making("walk_cams", run, **(unrefined if system.refiner == "none" else variants)):
-            path = scene.add("maps", f"seed{run}/{system.maps}/maps/{shard}.safetensors")
+            path = scene.add("maps", f"run{run}/{system.maps}/maps/{shard}.safetensors")
             write_tensors(path, "maps", tensors)
         labelled = {"single": system.single, "split": "train", "inference": str(system.pseudo)}
         with scene.making("make_pseudo_labels", run, **(labelled if system.single else variants)):
-            _write_folder(scene, "label", f"seed{run}/{system.labels}/{shard}", part, number)
+            _write_folder(scene, "label", f"run{run}/{system.labels}/{shard}", part, number)
     if system.segments:
         for shard in VAL_SHARDS:
             wildcards = {**predictor(system), "split": "val", "inference": system.inference}
             with scene.making("predict_masks", scene.runs[0], **wildcards):
-                name = f"seed{scene.runs[0]}/{system.predictions}/{shard}"
+                name = f"run{scene.runs[0]}/{system.predictions}/{shard}"
                 _write_folder(scene, "prediction", name, data.shard("val", shard), number)
 
 
@@ -304,6 +304,6 @@ def _weights(scene: Scene) -> None:
         network = {"kind": "conformer"}
         params = {"initial": INITIAL, "network": network, "training": TRAINING, "seed": scene.runs[0]}
         name = "/".join((*wildcards.values(), *(["irn"] if rule == "train_irn" else [])))
-        path = scene.add("weights", f"seed{scene.runs[0]}/{name}/weights.safetensors")
+        path = scene.add("weights", f"run{scene.runs[0]}/{name}/weights.safetensors")
         with scene.making(rule, scene.runs[0], **wildcards):
             write_tensors(path, "weights", tensors, params)

@@ -20,7 +20,7 @@ from wsss.artefacts.formats import (
 NAMES = ("cat", "dog", "owl")
 # A cat with a hole, a dog beside it, and a pixel of which nothing is known.
 TINY: Labels = np.array([[0, 1, 1, 1, 0], [0, 1, 0, 1, 2], [0, 1, 1, 1, 2], [0, 0, 0, 0, 255]], np.uint8)
-PSEUDO = Path("seed0", "net", "cam", "none", "pseudo")
+PSEUDO = Path("run0", "net", "cam", "none", "pseudo")
 
 
 def scene(seed: int, size: tuple[int, int] = (37, 45)) -> Labels:

@@ -41,7 +41,7 @@ class Run:
         weight: What the classifier's weights are filled with.
         brighter: Added to the maps of the first image.
         shift: Cells by which the label maps are moved to the right.
-        miou: Score of each seed.
+        miou: Score of each run.
         code: Of every stage, by its name.
     """
 
@@ -71,11 +71,11 @@ class Run:
     def write(self) -> Path:
         """Write everything; returns the data set's folder."""
         self.manifest = self._manifest()
-        for seed, miou in self.miou.items():
-            self._seed(seed, miou)
+        for run, miou in self.miou.items():
+            self._run(run, miou)
         runs = {name: {"mean": 0.0, "deviation": None, "runs": [*self.miou.values()]} for name in SCORES}
-        summary = {"form": "summary", "seeds": [*self.miou], "stages": {"segmentation": runs}, **runs}
-        with self._job("summarise_seeds"):
+        summary = {"form": "summary", "runs": [*self.miou], "stages": {"segmentation": runs}, **runs}
+        with self._job("summarise_runs"):
             write_json(self.path("seg_miou.json"), summary)
         return self.data
 
@@ -96,17 +96,17 @@ class Run:
             write_manifest(self.path("manifest.jsonl"), manifest)
         return manifest
 
-    def _seed(self, seed: int, miou: float) -> None:
-        base = self.path(f"seed{seed}/small")
+    def _run(self, run: int, miou: float) -> None:
+        base = self.path(f"run{run}/small")
         weights = base / "weights.safetensors"
-        self._weights(weights, seed)
+        self._weights(weights, run)
         for shard in self.names():
             cams, maps = base / f"cams/{shard}.safetensors", base / f"adcam/none/maps/{shard}.safetensors"
             self._cams(cams, weights, shard)
             self._maps(maps, cams, shard)
             self._labels(base / f"adcam/none/pseudo/{shard}", maps, shard)
             self._counts(base / f"adcam/none/pseudo_counts/{shard}.safetensors", shard)
-        self._scores(base / "adcam/none/pseudo_miou.json", seed, miou)
+        self._scores(base / "adcam/none/pseudo_miou.json", run, miou)
 
     def _weights(self, path: Path, seed: int) -> None:
         params = {"training": {"lr": self.lr}, "seed": seed, "network": {"kind": "toy"}}
@@ -155,12 +155,12 @@ class Run:
         counts = images * torch.tensor([[[right, self.shift], [self.shift, right]]])
         with self._job("count_pseudo", path):
             tensors = {"counts": counts, "images": torch.tensor([images])}
-            write_tensors(path, "counts", tensors, {"split": "seed"})
+            write_tensors(path, "counts", tensors, {"split": "masked"})
 
     def _scores(self, path: Path, seed: int, miou: float) -> None:
         rows = [{"class": name, "iou": miou, "fp": 0.1, "fn": 0.2} for name in ("background", *self.classes)]
         means = {"miou": miou, "mean_fp": 0.1, "mean_fn": 0.2, "pixel_accuracy": 0.9, "f1": 0.5}
-        head = {"form": "scores", "seed": seed, "truth": [str(self.folder / "truth")]}
+        head = {"form": "scores", "run": seed, "truth": [str(self.folder / "truth")]}
         with self._job("evaluate_pseudo", path):
             write_json(path, {**head, **means, "per_class": rows})
 
@@ -168,8 +168,8 @@ class Run:
         """What is written in the block names such a job, whose chain is that of its place."""
         wildcards = {"dataset": "toy"}
         if path is not None:
-            seed, *chain = path.relative_to(self.data).parts[: 4 if "adcam" in path.parts else 2]
+            run, *chain = path.relative_to(self.data).parts[: 4 if "adcam" in path.parts else 2]
             names = ("classifier", "method", "refiner")
-            wildcards |= {"seed": seed.removeprefix("seed"), **dict(zip(names, chain, strict=False))}
+            wildcards |= {"run": run.removeprefix("run"), **dict(zip(names, chain, strict=False))}
             wildcards |= {"shard": path.stem} if "of" in path.stem else {}
         return making(Identity(rule, wildcards, settings, self.code.get(rule, "0123456789abcdef")))

@@ -33,7 +33,7 @@ def make_manifest(folder: Path, masks: bool = True) -> Path:
             write_mask(mask, truth(classes[0] + 1 if classes else 0))
         image = folder / "images" / f"{number}.png"
         write_mask(image, np.full(SIZE, number, np.uint8))
-        splits: tuple[str, ...] = ("val",) if number > 3 else ("train", "seed") if has_mask else ("train",)
+        splits: tuple[str, ...] = ("val",) if number > 3 else ("train", "masked") if has_mask else ("train",)
         records.append(
             Record(f"a/{number}", str(image), str(mask) if has_mask else None, *SIZE, classes, splits)
         )

@@ -16,12 +16,12 @@ def document(seed: int, miou: float | None, **more: Any) -> dict[str, Any]:
     scope = {
         "dataset": "tiny",
         "unit": "fraction of 1",
-        "split": "seed",
+        "split": "masked",
         "images": 3,
         "measured": "something",
     }
     supervision = {"initial_supervision": {"classifier": "image labels"}, "pixel_labels_used": False}
-    return {**scope, **supervision, "seed": seed, **scores(miou), **more}
+    return {**scope, **supervision, "run": seed, **scores(miou), **more}
 
 
 def write(folder: Path, name: str, documents: list[dict[str, Any]]) -> list[Path]:

@@ -205,7 +205,7 @@ def test_patterns_match_the_configured_names_alone(plan: Plan) -> None:
     assert not re.fullmatch(plan.datasets("folder"), "")
     assert not re.fullmatch(plan.walking_refiners(), "none")
     assert re.fullmatch(plan.walking_refiners(), "irn")
-    assert re.fullmatch(plan.seeds(), "2") and not re.fullmatch(plan.seeds(), "3")
+    assert re.fullmatch(plan.runs(), "2") and not re.fullmatch(plan.runs(), "3")
     assert not re.fullmatch(plan.pattern("methods"), "adcam/none")
     assert re.fullmatch(plan.pattern("classifiers", "single_stage"), "apc_nano")
     assert re.fullmatch(plan.pattern("classifiers", "single_stage"), "vit_tiny")
@@ -232,11 +232,11 @@ def test_masks_are_predicted_by_a_chain_or_by_apc(plan: Plan, folder: str, predi
 
 
 def test_a_segmentation_network_is_trained_on_a_chain_s_labels_or_on_masks(plan: Plan) -> None:
-    run = SimpleNamespace(dataset="voc", seed="1", labeller="conformer_small/adcam/irn")
-    seed1 = "results/voc/seed1"
-    assert plan.training_labels(run) == "seed1/conformer_small/adcam/irn/pseudo"
-    assert plan.labeller_weights(run) == f"{seed1}/conformer_small/weights.safetensors"
-    assert plan.labeller_irn_weights(run) == f"{seed1}/conformer_small/adcam/irn/irn/weights.safetensors"
+    run = SimpleNamespace(dataset="voc", run="1", labeller="conformer_small/adcam/irn")
+    first = "results/voc/run1"
+    assert plan.training_labels(run) == "run1/conformer_small/adcam/irn/pseudo"
+    assert plan.labeller_weights(run) == f"{first}/conformer_small/weights.safetensors"
+    assert plan.labeller_irn_weights(run) == f"{first}/conformer_small/adcam/irn/irn/weights.safetensors"
     run.labeller = "resnet50/cam/none"
     assert plan.labeller_irn_weights(run) == []
     run.labeller = "truth"
@@ -337,7 +337,7 @@ def test_the_main_chain(config: dict[str, Any], plan: Plan) -> None:
     wildcards = SimpleNamespace(dataset="voc")
     assert [chain.refiner for chain in plan.main_walking(wildcards)] == ["irn_rule"]
     assert plan.main_weights(wildcards) == (
-        "results/voc/seed0/conformer_small/adcam/irn_rule/deeplabv2/weights.safetensors"
+        "results/voc/run0/conformer_small/adcam/irn_rule/deeplabv2/weights.safetensors"
     )
     ways = ["single", "single_crf", "reference", "reference_crf", "multi", "multi_crf"]
     assert list(plan.inference_settings(wildcards)) == ways
@@ -346,21 +346,21 @@ def test_the_main_chain(config: dict[str, Any], plan: Plan) -> None:
 
 
 def test_irnet_s_weights_are_those_of_a_refiner_that_trains_one(plan: Plan) -> None:
-    wildcards = SimpleNamespace(dataset="voc", seed="1", classifier="vit_tiny", method="cam", refiner="irn")
-    assert plan.irn_weights(wildcards) == "results/voc/seed1/vit_tiny/cam/irn/irn/weights.safetensors"
+    wildcards = SimpleNamespace(dataset="voc", run="1", classifier="vit_tiny", method="cam", refiner="irn")
+    assert plan.irn_weights(wildcards) == "results/voc/run1/vit_tiny/cam/irn/irn/weights.safetensors"
     wildcards.refiner = "none"
     assert plan.irn_weights(wildcards) == []
 
 
 def test_a_data_set_s_threshold_is_a_file_that_labels_wait_for(config: dict[str, Any]) -> None:
     wildcards = SimpleNamespace(
-        dataset="voc", seed="1", classifier="vit_tiny", method="adcam", refiner="irn_rule"
+        dataset="voc", run="1", classifier="vit_tiny", method="adcam", refiner="irn_rule"
     )
     plan = Plan(config)
     assert plan.pseudo_threshold(wildcards) == plan.label_threshold(wildcards) == []
     assert not re.fullmatch(plan.threshold_rules(), "otsu_dataset")
     config["refiners"]["irn_rule"]["pseudo"] = {"threshold": "otsu_dataset", "crf": None}
-    run = "results/voc/seed1/vit_tiny/adcam"
+    run = "results/voc/run1/vit_tiny/adcam"
     assert plan.pseudo_threshold(wildcards) == f"{run}/irn_rule/thresholds/otsu_dataset.json"
     assert plan.label_threshold(wildcards) == []
     config["refiners"]["irn_rule"]["labels"]["threshold"] = "otsu_dataset"
@@ -370,7 +370,7 @@ def test_a_data_set_s_threshold_is_a_file_that_labels_wait_for(config: dict[str,
 
 
 def test_unrefined_maps_are_cut_and_scored_at_the_data_set_s_threshold(config: dict[str, Any]) -> None:
-    chain = {"seed": "1", "classifier": "resnet50", "method": "cam", "refiner": "none"}
+    chain = {"run": "1", "classifier": "resnet50", "method": "cam", "refiner": "none"}
     voc, sample = (SimpleNamespace(dataset=name, **chain) for name in ("voc", "sample"))
     plan = Plan(config)
     assert plan.pseudo_settings(voc) == {"threshold": 0.25, "crf": None}
@@ -388,15 +388,15 @@ def test_unrefined_maps_are_cut_and_scored_at_the_data_set_s_threshold(config: d
 def test_a_data_set_s_threshold_may_be_found_by_a_rule_on_all_images(config: dict[str, Any]) -> None:
     config["datasets"]["voc"]["thresholds"] = {"cam": "otsu_dataset"}
     plan = Plan(config)
-    chain = {"seed": "1", "classifier": "resnet50", "method": "cam", "refiner": "none"}
-    file = "results/voc/seed1/resnet50/cam/none/thresholds/otsu_dataset.json"
+    chain = {"run": "1", "classifier": "resnet50", "method": "cam", "refiner": "none"}
+    file = "results/voc/run1/resnet50/cam/none/thresholds/otsu_dataset.json"
     assert plan.pseudo_threshold(SimpleNamespace(dataset="voc", **chain)) == file
     assert plan.pseudo_threshold(SimpleNamespace(dataset="coco", **chain)) == []
     assert re.fullmatch(plan.threshold_rules(), "otsu_dataset")
 
 
 def test_a_chain_asked_for_by_its_path_takes_no_thresholds_of_other_maps(plan: Plan) -> None:
-    wildcards = SimpleNamespace(dataset="voc", seed="1", classifier="vit_tiny", method="adcam", refiner="irn")
+    wildcards = SimpleNamespace(dataset="voc", run="1", classifier="vit_tiny", method="adcam", refiner="irn")
     for asked in (plan.pseudo_threshold, plan.label_threshold):
         with pytest.raises(ConfigError, match=r"refiners\.irn: the thresholds of 'irn' .* take irn_rule"):
             asked(wildcards)
@@ -416,7 +416,7 @@ def test_initial_weights_of_the_user_s_own_are_files_that_training_waits_for(
     config["segmenters"]["deeplabv2"]["initial"]["file"] = "weights/resnet101.pth"
     config["single_stage"]["apc"]["initial"] = {"file": "weights/vit_base.safetensors"}
     plan = Plan(config)
-    run = {"dataset": "voc", "seed": "0", "method": "cam", "labeller": "truth"}
+    run = {"dataset": "voc", "run": "0", "method": "cam", "labeller": "truth"}
     chain = {"classifier": "conformer_small", "refiner": "irn", "segmenter": "deeplabv2"}
     wildcards = SimpleNamespace(**run, **chain)
     assert plan.classifier_file(wildcards) == ["weights/Conformer_small_patch16.pth"]
@@ -518,7 +518,7 @@ def jobs(place: Path, *arguments: str | Path) -> dict[str, int]:
 def fewer(tmp_path: Path) -> Path:
     """An overlay with the same rules in a tenth of the time: two runs, three shards of train, two of val."""
     path = tmp_path / "fewer_shards.yaml"
-    cut = "{shards: 3, val_shards: 2, seeds: [0, 1]}"
+    cut = "{shards: 3, val_shards: 2, runs: [0, 1]}"
     path.write_text(f"datasets: {{voc: {cut}, coco: {cut}}}\n")
     return path
 
@@ -556,7 +556,7 @@ def test_dry_run_of_the_sample_s_comparison(tmp_path: Path) -> None:
 
 
 def test_dry_run_of_an_upper_bound_trains_nothing_else(tmp_path: Path) -> None:
-    assert jobs(tmp_path, "--", "results/sample/seed0/truth/deeplab_nano/seg_miou.json") == {
+    assert jobs(tmp_path, "--", "results/sample/run0/truth/deeplab_nano/seg_miou.json") == {
         "generate_sample": 1,
         "prepare_manifest": 1,
         "select_training": 1,
@@ -616,7 +616,7 @@ def test_dry_run_of_data_set_thresholds(tmp_path: Path, fewer: Path) -> None:
         "refiners: {irn_rule: {labels: {threshold: otsu_dataset}, pseudo: {threshold: otsu_dataset}}}\n"
     )
     place = put_weights(tmp_path / "place", CONFIG)
-    target = "results/voc/seed0/conformer_small/adcam/irn_rule/pseudo_miou.json"
+    target = "results/voc/run0/conformer_small/adcam/irn_rule/pseudo_miou.json"
     planned = jobs(place, "--configfile", fewer, overlay, "--", target)
     assert (planned["count_values"], planned["choose_threshold"]) == (2 * 3, 2)
     assert planned["make_irn_labels"] == planned["make_pseudo_labels"] == 3
@@ -624,7 +624,7 @@ def test_dry_run_of_data_set_thresholds(tmp_path: Path, fewer: Path) -> None:
 
 
 def test_dry_run_of_apc_s_patches_through_the_chain(tmp_path: Path) -> None:
-    run = "results/sample/seed0/apc_nano/patches/irn_nano"
+    run = "results/sample/run0/apc_nano/patches/irn_nano"
     targets = [f"{run}/deeplab_nano/seg_miou.json", f"{run}/seed_curve.svg"]
     planned = jobs(tmp_path, "--", *targets)
     assert {"train_single_stage", "extract_patch_maps", "train_irn", "walk_cams", "train_segmenter"} <= set(
@@ -639,7 +639,7 @@ def test_dry_run_of_apc_s_patches_through_the_chain(tmp_path: Path) -> None:
     ids=["patches of a classifier", "a classifier's method on APC"],
 )
 def test_methods_are_for_one_kind_of_network(tmp_path: Path, maps: str) -> None:
-    target = f"results/sample/seed0/{maps}/seed_miou.json"
+    target = f"results/sample/run0/{maps}/seed_miou.json"
     result = snakemake("-n", "--directory", tmp_path, "--", target)
     assert result.returncode != 0
     assert "Missing input files for rule count_seeds" in result.stdout
@@ -657,7 +657,7 @@ def test_dry_run_of_every_data_set(tmp_path: Path, fewer: Path) -> None:
     targets = [f"results/{name}/seg_miou.json" for name in CONFIG["datasets"]]
     place = put_weights(tmp_path / "place", CONFIG)
     planned = jobs(place, "--configfile", fewer, "--", *targets)
-    assert {"render_masks", "generate_sample", "summarise_seeds"} <= set(planned)
+    assert {"render_masks", "generate_sample", "summarise_runs"} <= set(planned)
     assert not {"train_single_stage", "compare"} & set(planned)
 
 
@@ -670,13 +670,13 @@ def test_masks_of_other_values_are_converted_first(tmp_path: Path) -> None:
 
 
 def test_dry_run_of_what_else_can_be_asked_for(tmp_path: Path) -> None:
-    run = "results/voc/seed1/conformer_small/adcam/irn_rule"
+    run = "results/voc/run1/conformer_small/adcam/irn_rule"
     targets = [
         "results/voc/examples.png",
         f"{run}/seed_curve.svg",
         f"{run}/deeplabv2/test/multi_crf/submission",
-        "results/voc/seed0/apc/test/side_960_crf/submission",
-        "results/voc/seed0/resnet50/cam/irn_displacement/seed_miou.json",
+        "results/voc/run0/apc/test/side_960_crf/submission",
+        "results/voc/run0/resnet50/cam/irn_displacement/seed_miou.json",
         *(f"results/pretrain/{network}.safetensors" for network in CONFIG["pretraining"]),
     ]
     place = put_weights(tmp_path, CONFIG)
@@ -692,7 +692,7 @@ def test_dry_run_of_an_overlay(overlay: str, tmp_path: Path) -> None:
     assert jobs(place, "--configfile", *files, "--", *OVERLAYS[overlay])
 
 
-CLASSIFIER = "results/voc/seed0/conformer_small/weights.safetensors"
+CLASSIFIER = "results/voc/run0/conformer_small/weights.safetensors"
 
 
 def test_missing_initial_weights_stop_the_run_before_anything_trains(
@@ -709,7 +709,7 @@ def test_a_trained_network_needs_its_initial_weights_no_more(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    wildcards = SimpleNamespace(dataset="voc", seed="0", classifier="conformer_small")
+    wildcards = SimpleNamespace(dataset="voc", run="0", classifier="conformer_small")
     with pytest.raises(ConfigError, match="expected a file of weights, found none"):
         plan.classifier_file(wildcards)
     Path(CLASSIFIER).parent.mkdir(parents=True)

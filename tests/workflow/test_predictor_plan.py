@@ -11,7 +11,7 @@ from tests.support.planning import snakemake
 from tests.support.settings import CONFIG
 from wsss.workflow.predictor_plan import PredictorPlan
 
-RUN = "results/sample/seed0"
+RUN = "results/sample/run0"
 CHAIN = "conformer_nano/adcam_n020/irn_nano/deeplab_nano"
 
 
@@ -19,7 +19,7 @@ def wildcards(stage: str) -> Any:
     return SimpleNamespace(dataset="sample", stage=stage)
 
 
-def test_the_main_chain_s_network_of_the_first_seed() -> None:
+def test_the_main_chain_s_network_of_the_first_run() -> None:
     plan, asked = PredictorPlan(CONFIG), wildcards("")
     assert plan.kind(asked) == "segmenter"
     assert plan.weights(asked) == f"{RUN}/{CHAIN}/weights.safetensors"

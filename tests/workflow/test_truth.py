@@ -34,7 +34,7 @@ def test_without_masks_no_score_can_be_had(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("masks", "targets"),
     [
-        (None, ["seg_miou.json", "apc/seg_miou.json", "seed0/own/cam/none/seed_miou.json"]),
+        (None, ["seg_miou.json", "apc/seg_miou.json", "run0/own/cam/none/seed_miou.json"]),
         ("masks", ["seg_miou.json", "apc/seg_miou.json"]),
     ],
 )

@@ -178,7 +178,7 @@ def work_folder(artefact: PathLike, shape: Mapping[str, Any]) -> Iterator[Path]:
 
     Args:
         artefact: What the stage makes, beside which the folder lies.
-        shape: All that shapes it: settings, seed, digests of inputs and code; plain JSON values.
+        shape: All that shapes it: settings, random seed, digests of inputs and code; plain JSON.
 
     Yields:
         The folder, created.

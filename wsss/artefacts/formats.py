@@ -118,7 +118,7 @@ class Record:
 class Manifest:
     """A data set: its name, foreground class names and records.
 
-    Splits: ``train`` (image labels are trained on, maps and pseudo labels are made for it), ``seed`` (the
+    Splits: ``train`` (image labels are trained on, maps and pseudo labels are made for it), ``masked`` (the
     part of ``train`` with masks, on which maps and pseudo labels are scored), ``val`` and ``test``.
     """
 

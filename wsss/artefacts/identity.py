@@ -55,9 +55,9 @@ class Identity:
     code: str | None = None
 
     @property
-    def seed(self) -> str | None:
-        """The run's seed as in its path; None of what belongs to no run."""
-        return self.wildcards.get("seed")
+    def run(self) -> str | None:
+        """The run's number as in its path; None of what belongs to no run."""
+        return self.wildcards.get("run")
 
     @property
     def chain(self) -> str:

@@ -24,7 +24,7 @@ def add_parser(commands: Subparsers) -> None:
         help="compare two runs, stage by stage",
         description=(
             "Compare two folders of results, or two files: which artefacts are equal, which differ and by "
-            "how much, where the two part and why. Scores are set beside the noise of the seeds where "
+            "how much, where the two part and why. Scores are set beside the noise between runs where "
             "several were run. Folders may be results, one data set's, or any folder below."
         ),
         epilog=(

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Write label maps in the form of another tool, from one of
 
-  results/NAME/seed0/.../pseudo            pseudo labels of the training images
-  results/NAME/seed0/.../val/multi/masks   predictions of a split
+  results/NAME/run0/.../pseudo            pseudo labels of the training images
+  results/NAME/run0/.../val/multi/masks   predictions of a split
   a folder that `wsss predict --out` wrote
 
 --to          --out      is
@@ -36,7 +36,7 @@ LABELS = Export(
     "labels",
     "label maps for CVAT, LabelMe, Label Studio, or as PASCAL VOC or COCO",
     DESCRIPTION,
-    "wsss export labels results/mine/seed0/pair/adcam_n020/none/pseudo --to coco --out labels.json",
+    "wsss export labels results/mine/run0/pair/adcam_n020/none/pseudo --to coco --out labels.json",
     ("source", "folder of label maps"),
     ("voc", "coco", "cvat", "labelme", "labelstudio"),
     "PATH",

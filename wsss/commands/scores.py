@@ -34,7 +34,7 @@ def add_parser(commands: Subparsers) -> None:
         description=(
             "Print mIoU, FP and FN in percent: of the class maps (seed), of the maps after refinement "
             "(refined), of the pseudo labels and of the segmentation network. mIoU averages the classes with "
-            "background, FP and FN the foreground classes. Over several seeds the mean and the sample "
+            "background, FP and FN the foreground classes. Over several runs the mean and the sample "
             "standard deviation are given."
         ),
         epilog="example: wsss scores results/sample/seg_miou.json",
@@ -122,8 +122,8 @@ def _align(line: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _title(document: Mapping[str, Any]) -> str:
-    seeds = document.get("seeds", [document.get("seed")])
-    over = f"mean ± deviation over seeds {seeds}" if len(seeds) > 1 else f"seed {seeds[0]}"
+    runs = document.get("runs", [document.get("run")])
+    over = f"mean ± deviation over runs {runs}" if len(runs) > 1 else f"run {runs[0]}"
     return f"{document['dataset']}, percent, {over}"
 
 

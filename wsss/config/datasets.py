@@ -15,8 +15,8 @@ from wsss.config.fields import (
     NotNegativeInt,
     Path,
     PixelRange,
+    Runs,
     Seed,
-    Seeds,
     Settings,
     Text,
     Threshold,
@@ -129,8 +129,8 @@ class Used(Settings):
     """Parts of val and of test, a job each."""
     allow_empty_classes: bool = False
     """Whether a class without a training image is no error."""
-    seeds: Seeds = [0]
-    """Of training, a run each."""
+    runs: Runs = [0]
+    """Trainings of everything; each draws its random numbers from its own."""
     inferences: Names
     """Of the main chain on val, a score each."""
     main: MainChain
@@ -187,7 +187,7 @@ class Voc(Pictures):
     labels: Path | None = None
     """CSV of image labels; None reads Annotations/*.xml."""
     counts: Annotated[
-        dict[Literal["train", "seed", "val", "test"], NotNegativeInt], AfterValidator(in_order)
+        dict[Literal["train", "masked", "val", "test"], NotNegativeInt], AfterValidator(in_order)
     ] = {}
     """Images that each split must have; another edition stops the run."""
 

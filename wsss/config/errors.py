@@ -14,6 +14,8 @@ Keys = tuple[Any, ...]
 UNKNOWN = "unknown key"  # kind and beginning of an error of its own
 # Keys that have another name now.
 RENAMED = {
+    "seeds": "runs",
+    "seed": "masked",
     "apc": "single_stage",
     "apc_inferences": "single_stage_inferences",
     "train_apc": "train_single_stage",

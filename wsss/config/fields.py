@@ -72,7 +72,7 @@ PixelRange = Annotated[list[Pixels], Field(min_length=2, max_length=2)]
 Scales = Annotated[list[Positive], Field(min_length=1), AfterValidator(distinct)]
 Channels = Annotated[list[float], Field(min_length=3, max_length=3)]  # R, G, B in 0..1
 Names = Annotated[list[Name], Field(min_length=1), AfterValidator(distinct)]
-Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
+Runs = Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
 Arguments = Annotated[dict[str, Any], AfterValidator(in_order)]  # for timm's constructor
 
 Precision = Literal["mixed", "full"]

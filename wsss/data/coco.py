@@ -281,6 +281,6 @@ def list_coco(settings: Mapping[str, Any], source: Path | None = None) -> Listin
 
 def _entry(root: Path, source: Path, split: str, images: str, annotations: Annotations, name: str) -> Entry:
     labels = {item["label"] - 1 for item in annotations.drawings[name].objects}
-    splits = ("train", "seed") if split == "train" else (split,)
+    splits = ("train", "masked") if split == "train" else (split,)
     image = root / images / annotations.files[name]
     return Entry(name, image, mask_path(source, split, name), tuple(sorted(labels)), splits)

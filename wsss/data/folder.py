@@ -174,7 +174,7 @@ def _entries(members: _Members, paths: _Paths, index: ImageIndex) -> list[Entry]
     for name, split in sorted(members.splits.items()):
         image = index.find(name)[0]
         mask = _mask(name, split, masks, PurePosixPath(image).suffix)
-        splits = ("train", "seed") if split == "train" and mask else (split,)
+        splits = ("train", "masked") if split == "train" and mask else (split,)
         classes = members.rows[name].classes if name in members.rows else ()
         entries.append(Entry(name, index.folder / image, mask, classes, splits))
     return entries

@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 def list_voc(settings: Mapping[str, Any], source: Path | None = None) -> Listing:
-    """List VOC 2012: train (train_aug), seed (VOC's train), val, and test where its list is there.
+    """List VOC 2012: train (train_aug), masked (VOC's train), val, and test where its list is there.
 
     Args:
         settings: The data set's entry in the config.
@@ -66,12 +66,12 @@ def list_voc(settings: Mapping[str, Any], source: Path | None = None) -> Listing
     if absent:
         return Listing(findings=tuple(absent))
     lists, findings = _read_lists(root)
-    seed, val, test = (lists[split] for split in ("train", "val", "test"))
-    train = train_aug(seed, val, _more_ids(root, settings))
+    masked, val, test = (lists[split] for split in ("train", "val", "test"))
+    train = train_aug(masked, val, _more_ids(root, settings))
     labels, from_labels = _read_labels(root, settings, train, val)
     entries = [
         *(
-            _entry(root, name, labels, ("train", "seed") if name in set(seed) else ("train",))
+            _entry(root, name, labels, ("train", "masked") if name in set(masked) else ("train",))
             for name in train
         ),
         *(_entry(root, name, labels, ("val",)) for name in sorted(set(val))),
@@ -172,6 +172,6 @@ def read_annotation(path: Path) -> tuple[tuple[int, ...], list[Finding]]:
 
 def _entry(root: Path, name: str, labels: Mapping[str, tuple[int, ...]], splits: tuple[str, ...]) -> Entry:
     # Scores are taken on VOC's own masks: the images that SBD adds have none here.
-    scored = {"seed", "val"} & set(splits)
+    scored = {"masked", "val"} & set(splits)
     mask = root / "SegmentationClass" / f"{name}.png" if scored else None
     return Entry(name, root / "JPEGImages" / f"{name}.jpg", mask, labels.get(name, ()), splits)

@@ -1,4 +1,4 @@
-"""Differences between scores, with the noise of the seeds beside them."""
+"""Differences between scores, with the noise between runs beside them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from wsss.artefacts.formats import ArtefactError, read_json
 from wsss.diff.pairing import Unit
 from wsss.methods.metric_table import METRICS
 
-SEED = re.compile(r"\bseed\d+/")
+RUN = re.compile(r"\brun\d+/")
 EQUAL = "none: equal"
-INSIDE = "none: inside the seed noise"
-OUTSIDE = "larger than the seed noise"
-UNKNOWN = "not known: one seed a side tells no noise"
+INSIDE = "none: inside the noise between runs"
+OUTSIDE = "larger than the noise between runs"
+UNKNOWN = "not known: one run a side tells no noise"
 
 
 class Score(NamedTuple):
     """A score of one chain on both sides: the values of all runs, fractions of 1."""
 
-    chain: str  # path of the metrics file without its seed
+    chain: str  # path of the metrics file without its run
     part: str  # what was scored there, where the file holds more than one: an inference, a threshold, a stage
     name: str
     a: Sequence[float]
@@ -35,7 +35,7 @@ class Score(NamedTuple):
 
     @property
     def noise(self) -> float | None:
-        """Differences up to this are noise; None if no side has two seeds.
+        """Differences up to this are noise; None if no side has two runs.
 
         Half of the 95 % interval of the difference between means of as many runs, by Student's t with the
         runs' pooled deviation.
@@ -61,7 +61,7 @@ class Score(NamedTuple):
 
 
 def compare_scores(units: Iterable[Unit]) -> list[Score]:
-    """The scores that both sides have, over their seeds.
+    """The scores that both sides have, over their runs.
 
     A data set's summary is read only where the runs' own files are not there.
 
@@ -73,7 +73,7 @@ def compare_scores(units: Iterable[Unit]) -> list[Score]:
         for side, files in enumerate((unit.a, unit.b)):
             document = _document(files.get(""))
             for part, name, values in _values(document):
-                key = (SEED.sub("", unit.place), part, name)
+                key = (RUN.sub("", unit.place), part, name)
                 found[document["form"]].setdefault(key, ([], []))[side].extend(values)
     scores = found["scores"] if any(all(sides) for sides in found["scores"].values()) else found["summary"]
     return [Score(*key, a, b) for key, (a, b) in scores.items() if a and b and None not in (*a, *b)]

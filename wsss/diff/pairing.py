@@ -77,7 +77,7 @@ class Unit:
 
     def may_rest_on(self, upper: Unit) -> bool:
         """Whether, by the order of the rules and by the wildcards, it may be made from another output."""
-        pairs = [(job.wildcards.get("dataset"), job.seed) for job in (self.job, upper.job)]
+        pairs = [(job.wildcards.get("dataset"), job.run) for job in (self.job, upper.job)]
         if any(None not in names and names[0] != names[1] for names in zip(*pairs, strict=True)):
             return False
         chains = sorted((f"{self.job.chain}/".lstrip("/"), f"{upper.job.chain}/".lstrip("/")), key=len)

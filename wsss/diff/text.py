@@ -18,7 +18,7 @@ STAGES = ("stage", "artefact", "verdict", "difference")
 SCORES = ("scores of", "", "A, %", "B, %", "B - A", "noise", "difference")
 ALIGNED = ("left", "left", "right", "right", "right", "right", "left")  # columns of the scores
 NOISE = (
-    "noise: half of the 95 % interval of a difference between means of so many seeds (Student's t); "
+    "noise: half of the 95 % interval of a difference between means of so many runs (Student's t); "
     "a difference inside it is none"
 )
 DATA = ("prepare_manifest", "generate_sample")  # stages that make nothing but the data

@@ -21,7 +21,7 @@ from wsss.data.records import Entry, Finding, Listing, Remark
 from wsss.data.remarks import of_files, ubiquitous
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict, listed
 
-SPLITS = ("train", "seed", "val", "test")
+SPLITS = ("train", "masked", "val", "test")
 SAMPLED = {True: 96, False: 32}  # images decoded, of those with a mask and of those without
 SECONDS = 2.0  # after which no further image is decoded
 LONG = 50e6  # bytes of annotations that take longer to read than a doctor should
@@ -191,7 +191,7 @@ def _glance(settings: Mapping[str, Any]) -> Listing:
             findings.append(
                 Finding("bad annotations", f"{annotations}: expected '}}' at its end: it was cut")
             )
-        splits = ("train", "seed") if split == "train" else (split,)
+        splits = ("train", "masked") if split == "train" else (split,)
         paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in EXTENSIONS]
         entries += [Entry(path.stem, path, None, (), splits) for path in paths]
         if not paths:

@@ -59,7 +59,7 @@ def check_disk(config: Config, facts: Mapping[str, Facts], results: Path) -> Ver
     ]
     free = shutil.disk_usage(place).free
     found = f"{gigabytes(free)} free in {place}; to be written: {'; '.join(parts) or 'nothing'}"
-    fix = "free some, start in another folder, or lower views.cached_neighbours or the number of seeds"
+    fix = "free some, start in another folder, or lower views.cached_neighbours or the number of runs"
     for which, status in enumerate((ERROR, WARNING)):
         if sum(need[which] for need in needs.values()) > free:
             return Verdict(status, "disk", found, fix)
@@ -80,7 +80,7 @@ class Estimate(NamedTuple):
         return settings
 
     def main(self, results: Path) -> float:
-        """Bytes that the main chain and the single stage are still to write, over all seeds."""
+        """Bytes that the main chain and the single stage are still to write, over all runs."""
         return self._left(results, dict(self._items(main_systems(self.dataset))))
 
     def everything(self, results: Path) -> float:
@@ -91,18 +91,18 @@ class Estimate(NamedTuple):
         return self._left(results, items | dict(self._items(all_systems(self.dataset))))
 
     def _left(self, results: Path, items: Mapping[str, Item]) -> float:
-        """What is left of the items of all seeds, by the parts that are there."""
+        """What is left of the items of all runs, by the parts that are there."""
         total = held = 0.0
-        for seed in self.dataset["seeds"]:
+        for run in self.dataset["runs"]:
             for folder, item in items.items():
-                finished = len([*(results / self.name / f"seed{seed}" / folder).glob(f"*{item.ending}")])
+                finished = len([*(results / self.name / f"run{run}" / folder).glob(f"*{item.ending}")])
                 if finished < item.parts:
                     total += item.bytes * (1 - finished / item.parts)
                     held = max(held, item.held)
         return RESERVE * total + held
 
     def _items(self, systems: Sequence[System]) -> Iterator[tuple[str, Item]]:
-        """The folders that a run of these systems fills, relative to the run's seed; some of them twice."""
+        """The folders that a run of these systems fills, relative to the run's own; some of them twice."""
         for system in systems:
             for network in networks(self.config, system):
                 yield network.folder, self._weights(network)

@@ -25,12 +25,12 @@ def check_runs(name: str, dataset: Config, lacking: str | None) -> Verdict:
         dataset: Its entry in the config.
         lacking: What it lacks for scores, as :func:`wsss.data.truth.unscored` says.
     """
-    seeds, single = dataset["seeds"], dataset.get("single_stage")
+    runs, single = dataset["runs"], dataset.get("single_stage")
     words = [
         f"main chain {', '.join(dataset['main'].values())}",
         f"single stage {single['main']}" if single else "no single stage",
         f"inferences {', '.join(dataset['inferences'])}",
-        f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}",
+        f"run{'s' * (len(runs) > 1)} {', '.join(map(str, runs))}",
         f"{dataset['shards']} shards of train, {dataset['val_shards']} of val",
     ]
     can = ", ".join(targets(name, not lacking))

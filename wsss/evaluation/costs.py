@@ -48,7 +48,7 @@ class Benchmarks:
 
     def _first(self, job: Job, run: int, parts: Sequence[str]) -> Cost | None:
         for rule in job.rules:
-            folder = self._folder / rule / self._dataset / f"seed{run}"
+            folder = self._folder / rule / self._dataset / f"run{run}"
             cost = add(_read(Path(f"{folder}/{job.folder}{part}.tsv")) for part in parts)
             if cost is not None:
                 return cost

@@ -190,7 +190,7 @@ def _provenance(weights: Mapping[str, PathLike]) -> dict[str, Any]:
     initial = {role: part["initial"] for role, part in params.items()}
     taught = {role: part["labels"] for role, part in params.items() if "labels" in part}  # by true masks
     return {
-        "seed": next(iter(params.values()))["seed"],  # one run has one seed
+        "run": next(iter(params.values()))["seed"],  # its random numbers start from its number
         "initial_weights": initial,
         "initial_supervision": {role: part["supervision"] for role, part in initial.items()},
         **(

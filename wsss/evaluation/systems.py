@@ -10,7 +10,7 @@ from wsss.artefacts.identity import identity_of
 from wsss.config.systems import PATCHES, System
 from wsss.config.thresholds import UNREFINED
 
-# By the run's seed, as its path has it, and the chain; see :class:`wsss.artefacts.identity.Identity`.
+# By the run's number, as its path has it, and the chain; see :class:`wsss.artefacts.identity.Identity`.
 FilesByRun: TypeAlias = Mapping[tuple[str | None, str], Sequence[PathLike]]
 
 
@@ -102,7 +102,7 @@ def by_run(paths: Iterable[PathLike], headed: Iterable[PathLike] | None = None) 
     pairs = [(path, path) for path in paths] if headed is None else zip(paths, headed, strict=True)
     for path, named in dict(pairs).items():
         identity = identity_of(named)
-        found.setdefault((identity.seed, identity.chain), []).append(path)
+        found.setdefault((identity.run, identity.chain), []).append(path)
     return found
 
 

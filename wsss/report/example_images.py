@@ -15,7 +15,7 @@ def example_records(data: Manifest, ids: Sequence[str], count: int) -> list[Reco
         ArtefactError: For an id that the data set does not have; it names the nearest.
     """
     if not ids:
-        return choose(data.split("seed") or data.split("train"), count)
+        return choose(data.split("masked") or data.split("train"), count)
     records = {record.id: record for record in data.records}
     for absent in (name for name in ids if name not in records):
         near = get_close_matches(absent, records, 1)

@@ -65,7 +65,7 @@ def _supervision(known: Mapping[str, Any]) -> str:
         "## Supervision",
         "",
         f"- Trained on: {training['supervision']}.",
-        f"- System: `{training['system']}`, seed {training['seed']}.",
+        f"- System: `{training['system']}`, run {training['run']}.",
     ]
     if "threshold" in training:
         crf = "with" if training["crf"] else "without"

@@ -24,11 +24,11 @@ COSTS = (
 
 def runs(table: pd.DataFrame, deviation: bool = True) -> str:
     """How many runs the means are over."""
-    seeds = str(table["runs"].iloc[0]).split()
-    listed = ", ".join(seeds)
-    if len(seeds) == 1:
-        return f"one run (seed {listed})" + (", so no deviation" if deviation else "")
-    return f"mean{' ± sample deviation' if deviation else ''} over {len(seeds)} runs (seeds {listed})"
+    runs = str(table["runs"].iloc[0]).split()
+    listed = ", ".join(runs)
+    if len(runs) == 1:
+        return f"one run ({listed})" + (", so no deviation" if deviation else "")
+    return f"mean{' ± sample deviation' if deviation else ''} over {len(runs)} runs ({listed})"
 
 
 def measured(table: pd.DataFrame, stage: str, rule: bool = True) -> list[str]:

@@ -50,10 +50,10 @@ class Choice:
 
 def work(facts: Facts) -> Choice:
     """How the work is cut and how often networks are trained."""
-    seeds = [0, 1, 2] if facts.scored and facts.gpu else [0]
+    runs = [0, 1, 2] if facts.scored and facts.gpu else [0]
     shards = {"shards": _shards(facts.train), "val_shards": _shards(facts.held_back)}
-    why = [f"a job per {SHARD} images"] + (["scores over three seeds"] if len(seeds) > 1 else [])
-    return Choice({**shards, "seeds": seeds}, why)
+    why = [f"a job per {SHARD} images"] + (["scores over three runs"] if len(runs) > 1 else [])
+    return Choice({**shards, "runs": runs}, why)
 
 
 def _shards(images: int) -> int:

@@ -67,10 +67,10 @@ class Plan:
         settings = self._config["datasets"]
         return _alternatives(name for name in settings if settings[name].get("masks_values"))
 
-    def seeds(self) -> str:
-        """Wildcard constraint: the seeds of all data sets."""
-        seeds = {seed for settings in self._config["datasets"].values() for seed in settings["seeds"]}
-        return _alternatives(str(seed) for seed in sorted(seeds))
+    def runs(self) -> str:
+        """Wildcard constraint: the runs of all data sets."""
+        runs = {run for settings in self._config["datasets"].values() for run in settings["runs"]}
+        return _alternatives(str(run) for run in sorted(runs))
 
     def walking_refiners(self) -> str:
         """Wildcard constraint: the refiners that train a network."""
@@ -130,16 +130,16 @@ class Plan:
         return [chain for chain in self.main(wildcards) if "network" in refiners[chain.refiner]]
 
     def main_weights(self, wildcards: Wildcards) -> str:
-        """The segmentation network of the main chain's first seed."""
-        chain, seed = self.chain(wildcards), self._dataset(wildcards)["seeds"][0]
-        run = f"results/{wildcards.dataset}/seed{seed}/{chain.classifier}/{chain.method}/{chain.refiner}"
+        """The segmentation network of the main chain's first run."""
+        chain, first = self.chain(wildcards), self._dataset(wildcards)["runs"][0]
+        run = f"results/{wildcards.dataset}/run{first}/{chain.classifier}/{chain.method}/{chain.refiner}"
         return f"{run}/{chain.segmenter}/weights.safetensors"
 
     def irn_weights(self, wildcards: Wildcards) -> str | list[str]:
         """The chain's trained IRNet, or no file where its refiner trains none."""
         if "network" not in self._config["refiners"][wildcards.refiner]:
             return []
-        run = f"results/{wildcards.dataset}/seed{wildcards.seed}/{wildcards.classifier}/{wildcards.method}"
+        run = f"results/{wildcards.dataset}/run{wildcards.run}/{wildcards.classifier}/{wildcards.method}"
         return f"{run}/{wildcards.refiner}/irn/weights.safetensors"
 
     def threshold_rules(self) -> str:
@@ -180,21 +180,21 @@ class Plan:
     def training_labels(self, wildcards: Wildcards) -> str:
         """The folder of the label maps that a segmentation network is trained on."""
         labeller = wildcards.labeller
-        return TRUTH if labeller == TRUTH else f"seed{wildcards.seed}/{labeller}/pseudo"
+        return TRUTH if labeller == TRUTH else f"run{wildcards.run}/{labeller}/pseudo"
 
     def labeller_weights(self, wildcards: Wildcards) -> str | list[str]:
         """The first network of the chain that labels the training images, or no file for their masks."""
         if wildcards.labeller == TRUTH:
             return []
         classifier = wildcards.labeller.split("/")[0]
-        return f"results/{wildcards.dataset}/seed{wildcards.seed}/{classifier}/weights.safetensors"
+        return f"results/{wildcards.dataset}/run{wildcards.run}/{classifier}/weights.safetensors"
 
     def labeller_irn_weights(self, wildcards: Wildcards) -> str | list[str]:
         """That chain's trained IRNet, or no file where its refiner trains none."""
         refiner = wildcards.labeller.rpartition("/")[2]
         if wildcards.labeller == TRUTH or "network" not in self._config["refiners"][refiner]:
             return []
-        run = f"results/{wildcards.dataset}/seed{wildcards.seed}"
+        run = f"results/{wildcards.dataset}/run{wildcards.run}"
         return f"{run}/{wildcards.labeller}/irn/weights.safetensors"
 
     def classifier_file(self, wildcards: Wildcards) -> list[str]:
@@ -296,8 +296,8 @@ class Plan:
         return [system.classifier, *irn, *([system.segmentation] if system.segmenter else [])]
 
     def seed(self, wildcards: Wildcards) -> int:
-        """The run's seed as a number."""
-        return int(wildcards.seed)
+        """What the run's random numbers start from: its own number."""
+        return int(wildcards.run)
 
     def source(self, wildcards: Wildcards) -> str | list[str]:
         """The folder that a rule made for the data set, or no file where none did."""
@@ -420,7 +420,7 @@ def _manifest(dataset: str, split: str) -> str:
 def _threshold_file(wildcards: Wildcards, refiner: str, rule: Any) -> str | list[str]:
     if not of_data_set(rule):
         return []
-    run = f"results/{wildcards.dataset}/seed{wildcards.seed}/{wildcards.classifier}/{wildcards.method}"
+    run = f"results/{wildcards.dataset}/run{wildcards.run}/{wildcards.classifier}/{wildcards.method}"
     return f"{run}/{refiner}/thresholds/{rule}.json"
 
 

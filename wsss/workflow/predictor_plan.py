@@ -13,7 +13,7 @@ from wsss.workflow.wildcards import Wildcards
 class PredictorPlan:
     """Answers by the wildcard ``stage``: empty for the main chain's segmenter, ``apc/`` for the single stage.
 
-    The network is that of the first seed; which seed scored best is not asked.
+    The network is that of the first run; which run scored best is not asked.
     """
 
     def __init__(self, config: Config) -> None:
@@ -72,8 +72,8 @@ class PredictorPlan:
         return f"{self._run(wildcards)}/{self._system(wildcards)}"
 
     def _run(self, wildcards: Wildcards) -> str:
-        seed = self._config["datasets"][wildcards.dataset]["seeds"][0]
-        return f"results/{wildcards.dataset}/seed{seed}"
+        run = self._config["datasets"][wildcards.dataset]["runs"][0]
+        return f"results/{wildcards.dataset}/run{run}"
 
     def _system(self, wildcards: Wildcards) -> str:
         if wildcards.stage:

@@ -8,7 +8,7 @@ TRAININGS = {
     "train_single_stage": ("single_stage", "single"),
 }
 # What they write, in the rules' words.
-RUN = "results/{dataset}/seed{seed}"
+RUN = "results/{dataset}/run{run}"
 WEIGHTS = {
     "train_classifier": f"{RUN}/{{classifier}}/weights.safetensors",
     "train_irn": f"{RUN}/{{classifier}}/{{method}}/{{refiner}}/irn/weights.safetensors",

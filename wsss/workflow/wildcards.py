@@ -9,7 +9,7 @@ class Wildcards(Protocol):
     """The wildcard values that Snakemake hands to input, parameter and resource functions."""
 
     dataset: str
-    seed: str
+    run: str
     classifier: str
     method: str
     refiner: str

@@ -49,7 +49,7 @@ def test_mean_and_sample_deviation_over_runs(tmp_path: Path) -> None:
 
 def test_the_table_says_what_was_measured(scene: Scene) -> None:
     row = scene.compare().loc["APC"]
-    assert (row["seed_split"], row["seed_images"]) == ("seed", 8)
+    assert (row["seed_split"], row["seed_images"]) == ("masked", 8)
     assert row["seed_rule"].startswith("threshold: highest mIoU of the sweep, chosen on this very truth")
     assert row["pseudo_rule"] == "inference tagged (no CRF)"
     assert row["segmentation_split"] == "val"
@@ -62,7 +62,7 @@ def test_a_row_of_another_inference_has_its_own_score_and_speed(scene: Scene) ->
     found = read_json(path)
     write_json(path, {**found, "inferences": {**found["inferences"], "wide": other}})
     write_benchmark(
-        scene.path("benchmarks/predict_single_stage_masks/toy/seed0/apc/val/wide/000of001.tsv"), 4, 900
+        scene.path("benchmarks/predict_single_stage_masks/toy/run0/apc/val/wide/000of001.tsv"), 4, 900
     )
     wide = {**vars(SYSTEMS[3]), "name": "APC wide", "inference": "wide"}
     table = scene.compare(systems=[vars(SYSTEMS[3]), wide])
@@ -133,9 +133,9 @@ def test_speed_and_memory(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("lost", "column"),
     [
-        ("train_irn/toy/seed0/small/adcam/irn.tsv", "train_minutes"),
-        ("walk_cams/toy/seed0/small/adcam/irn/001of002.tsv", "label_minutes"),
-        ("predict_masks/toy/seed0/small/adcam/irn/deeplab/val/crf/000of001.tsv", "images_per_second"),
+        ("train_irn/toy/run0/small/adcam/irn.tsv", "train_minutes"),
+        ("walk_cams/toy/run0/small/adcam/irn/001of002.tsv", "label_minutes"),
+        ("predict_masks/toy/run0/small/adcam/irn/deeplab/val/crf/000of001.tsv", "images_per_second"),
     ],
 )
 def test_what_no_benchmark_tells_is_empty_and_not_guessed(scene: Scene, lost: str, column: str) -> None:
@@ -148,14 +148,14 @@ def test_what_no_benchmark_tells_is_empty_and_not_guessed(scene: Scene, lost: st
 
 
 def test_a_job_too_short_for_its_memory_keeps_its_time(scene: Scene) -> None:
-    write_benchmark(scene.path("benchmarks/train_single_stage/toy/seed0/apc.tsv"), 30, "NA")
+    write_benchmark(scene.path("benchmarks/train_single_stage/toy/run0/apc.tsv"), 30, "NA")
     row = scene.compare().loc["APC"]
     assert row["train_minutes"] == pytest.approx(0.5)
     assert pd.isna(row["peak_memory_mb"])
 
 
 def test_another_table_than_a_benchmark_is_refused(scene: Scene) -> None:
-    scene.path("benchmarks/train_single_stage/toy/seed0/apc.tsv").write_text("a\tb\n1\t2\n")
+    scene.path("benchmarks/train_single_stage/toy/run0/apc.tsv").write_text("a\tb\n1\t2\n")
     with pytest.raises(ArtefactError, match="expected a benchmark table with columns s and max_rss"):
         scene.compare()
 
@@ -176,8 +176,8 @@ def test_a_chain_on_apc_s_patches_counts_its_training(scene: Scene) -> None:
         "segmenter": "deeplab",
     }
     for shard in ("000of002", "001of002"):
-        write_benchmark(scene.path(f"benchmarks/extract_patch_maps/toy/seed0/apc/{shard}.tsv"), 12, 20)
-    write_benchmark(scene.path("benchmarks/train_segmenter/toy/seed0/apc/patches/none/deeplab.tsv"), 90, 1)
+        write_benchmark(scene.path(f"benchmarks/extract_patch_maps/toy/run0/apc/{shard}.tsv"), 12, 20)
+    write_benchmark(scene.path("benchmarks/train_segmenter/toy/run0/apc/patches/none/deeplab.tsv"), 90, 1)
     row = scene.compare(systems=[fields], pseudo=[]).loc["APC + DeepLab"]
     assert row["train_minutes"] == pytest.approx(minutes("train_single_stage", "train_segmenter"))
     assert row["label_minutes"] == pytest.approx(24 / 60)
@@ -198,7 +198,7 @@ def test_without_files_scores_are_empty(scene: Scene) -> None:
 
 def test_a_run_without_its_file_is_an_error(tmp_path: Path) -> None:
     scene = make_scene(tmp_path, runs=(0, 1))
-    kept = [path for path in scene.files["seeds"] if "seed1/apc/" not in str(path)]
+    kept = [path for path in scene.files["seeds"] if "run1/apc/" not in str(path)]
     with pytest.raises(
         ArtefactError, match=r"apc/patches/none/seed_miou.json: .* runs \[0, 1\], none of \[1\]"
     ):
@@ -328,7 +328,7 @@ def test_another_k_or_t_than_the_paper_s_has_no_figure(method: str) -> None:
 def test_a_score_of_nothing_stays_empty(scene: Scene) -> None:
     path = scene.files["seeds"][0]
     nothing = document(
-        0, 0.5, "class maps", "seed", configured={"miou": None, "threshold": 0.25}, threshold=0.0
+        0, 0.5, "class maps", "masked", configured={"miou": None, "threshold": 0.25}, threshold=0.0
     )
     write_json(path, {**read_json(path), **nothing, "miou": None, "threshold_chosen": "highest mIoU"})
     row = scene.compare().loc["CAM"]

@@ -53,7 +53,7 @@ def test_cost_against_score(scene: Scene) -> None:
     assert whole["APC"][0] == [2.0]
     note = chart["Segmentation|training, minutes"]["note"]
     assert "8 validation images (split val); inference" in note
-    assert "One run (seed 0), so no deviation." in note
+    assert "One run (0), so no deviation." in note
     assert "Not measured: CAM, AD-CAM." in note
 
 
@@ -70,7 +70,7 @@ def test_threshold_curves_are_means_over_the_runs(tmp_path: Path) -> None:
     thresholds, values = points(chart["mIoU"])["CAM"]
     assert thresholds == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
     assert values[3] == pytest.approx(35)
-    assert "mean over 2 runs (seeds 0, 1)" in chart["mIoU"]["note"]
+    assert "mean over 2 runs (0, 1)" in chart["mIoU"]["note"]
 
 
 def test_sensitivity_to_k_and_t(scene: Scene) -> None:
@@ -82,7 +82,7 @@ def test_sensitivity_to_k_and_t(scene: Scene) -> None:
         "small, k = 50": ([1, 2, 4], pytest.approx([40] * 3))
     }
     assert (
-        "8 training images that have a mask (split seed)"
+        "8 training images that have a mask (split masked)"
         in chart["diffusion steps T|configured threshold"]["note"]
     )
 
@@ -91,7 +91,7 @@ def test_a_rival_of_the_same_k_and_t_is_a_line_of_its_own_and_no_further_run(sce
     for given in tuple(scene.files["sensitivity"]):
         found = read_json(given)
         method = {**found["settings"]["method"], "direction": "gather"}
-        path = scene.add("sensitivity", f"seed0/small/gather_{given.parts[-3]}/none/seed_miou.json")
+        path = scene.add("sensitivity", f"run0/small/gather_{given.parts[-3]}/none/seed_miou.json")
         settings = {**found["settings"], "method": method}
         write_json(path, {**found, "settings": settings, "miou": found["miou"] - 0.2})
         found["settings"]["method"]["direction"] = "hand_on"
@@ -110,7 +110,7 @@ def test_shares_of_all_tokens_have_an_axis_of_their_own(scene: Scene) -> None:
     found = read_json(given)
     for share, steps in ((0.09, 2), (0.2, 2), (0.2, 4)):
         method = {**found["settings"]["method"], "neighbours": share, "steps": steps}
-        path = scene.add("sensitivity", f"seed0/small/n{share}_{steps}/none/seed_miou.json")
+        path = scene.add("sensitivity", f"run0/small/n{share}_{steps}/none/seed_miou.json")
         write_json(path, {**found, "settings": {**found["settings"], "method": method}})
     chart = charts(scene.draw().read_text())["sensitivity"]
     whole = points(chart["co-neighbours k|best threshold of the sweep"])
@@ -127,7 +127,7 @@ def test_a_rival_that_is_not_varied_is_a_point(scene: Scene) -> None:
         found["settings"]["method"]["direction"] = "gather"
         write_json(given, found)
     method = {**found["settings"]["method"], "neighbours": 50, "steps": 2, "direction": "literal"}
-    path = scene.add("sensitivity", "seed0/small/literal/none/seed_miou.json")
+    path = scene.add("sensitivity", "run0/small/literal/none/seed_miou.json")
     write_json(path, {**found, "settings": {**found["settings"], "method": method}})
     chart = charts(scene.draw().read_text())["sensitivity"]
     for axis, place in (("co-neighbours k", 50), ("diffusion steps T", 2)):

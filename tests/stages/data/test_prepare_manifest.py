@@ -43,18 +43,18 @@ def test_folder(tmp_path: Path) -> None:
     assert (manifest.dataset, manifest.classes) == ("pets", ("cat", "dog"))
     assert [record.id for record in manifest.records] == ["a", "b", "c"]
     image, label = str(tmp_path / "images" / "a.jpg"), str(tmp_path / "masks" / "a.png")
-    assert manifest.records[0] == Record("a", image, label, 6, 8, (0,), ("train", "seed"))
+    assert manifest.records[0] == Record("a", image, label, 6, 8, (0,), ("train", "masked"))
     assert manifest.records[2].classes == ()
     assert (manifest.records[2].height, manifest.records[2].width) == (5, 9)
     assert len(manifest.split("train")) == 3
-    assert len(manifest.split("seed")) == 2
+    assert len(manifest.split("masked")) == 2
 
 
 def test_voc(tmp_path: Path) -> None:
     voc_set(tmp_path / "VOC2012", {"train": ["t"], "val": ["v"], "test": ["x"]}, {"t": ["dog"], "s": ["cat"]})
     (tmp_path / "train.txt").write_text("s\n")
     (tmp_path / "val.txt").write_text("v\n")
-    counts = {"train": 2, "seed": 1, "val": 1, "test": 1}
+    counts = {"train": 2, "masked": 1, "val": 1, "test": 1}
     settings = {"kind": "voc", "root": str(tmp_path / "VOC2012"), "sbd": str(tmp_path), "labels": None}
     settings |= {"allow_empty_classes": True, "counts": counts}
     manifest = prepare(tmp_path, settings)
@@ -73,7 +73,7 @@ def test_sample(tmp_path: Path) -> None:
     settings = {"kind": "sample", "seed": 0, "train": 5, "val": 2, "test": 1, "side": [64, 70]}
     generate_sample.run(source=tmp_path / "source", settings=settings)
     manifest = prepare(tmp_path, settings, tmp_path / "source")
-    sizes = [len(manifest.split(split)) for split in ("train", "seed", "val", "test")]
+    sizes = [len(manifest.split(split)) for split in ("train", "masked", "val", "test")]
     assert sizes == [5, 5, 2, 1]
     assert manifest.num_classes == 5
 
@@ -88,7 +88,7 @@ def test_the_same_bytes_with_any_number_of_workers(tmp_path: Path, monkeypatch: 
 
 
 def test_no_mask_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert not prepare(tmp_path, folder_set(tmp_path) | {"masks": None}).split("seed")
+    assert not prepare(tmp_path, folder_set(tmp_path) | {"masks": None}).split("masked")
     assert "seeds and pseudo labels cannot be scored" in caplog.text
 
 
@@ -248,7 +248,7 @@ def test_missing_voc_says_how_to_get_it(tmp_path: Path) -> None:
 def test_wrong_counts_name_both_numbers(tmp_path: Path) -> None:
     voc_set(tmp_path / "VOC2012", {"train": ["t"], "val": ["v"]}, {"t": ["dog"]})
     settings = {"kind": "voc", "root": str(tmp_path / "VOC2012"), "allow_empty_classes": True}
-    settings["counts"] = {"train": 10582, "seed": 1464, "val": 1449, "test": 1456}
+    settings["counts"] = {"train": 10582, "masked": 1464, "val": 1449, "test": 1456}
     text = "\n".join(refused(tmp_path, settings))
     assert "split 'train': expected 10582 images, found 1" in text
     assert "wrong count, 4 in all" in text
@@ -287,9 +287,9 @@ def test_msrc21(tmp_path: Path) -> None:
     settings["splits"] = {"train": "ImageSets/train.txt", "val": "ImageSets/dev.txt"}
     manifest = prepare(tmp_path, settings)
     assert manifest.num_classes == 14
-    shown = {split: [bool(record.classes) for record in manifest.split(split)] for split in ("seed", "val")}
+    shown = {split: [bool(record.classes) for record in manifest.split(split)] for split in ("masked", "val")}
     assert {split: (len(flags), sum(flags)) for split, flags in shown.items()} == {
-        "seed": (255, 213),
+        "masked": (255, 213),
         "val": (99, 81),
     }
 
@@ -298,7 +298,7 @@ def test_voc12_smoke48(tmp_path: Path) -> None:
     labels = str(real("voc12_meta") / "cls_labels.txt")
     settings = {"kind": "voc", "root": str(real("voc12_smoke48")), "sbd": None, "labels": labels}
     manifest = prepare(tmp_path, settings | {"allow_empty_classes": True})
-    assert [len(manifest.split(split)) for split in ("train", "seed", "val", "test")] == [26, 26, 22, 0]
+    assert [len(manifest.split(split)) for split in ("train", "masked", "val", "test")] == [26, 26, 22, 0]
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools

@@ -31,7 +31,7 @@ def test_counts_by_hand_with_void_counted_as_background(tmp_path: Path) -> None:
 
 def test_params_are_those_of_the_labels(tmp_path: Path) -> None:
     with open_tensors(run(tmp_path, "000of002"), "counts") as shard:
-        assert shard.params == {"split": "seed", "labels": {"settings": scenes.SETTINGS}}
+        assert shard.params == {"split": "masked", "labels": {"settings": scenes.SETTINGS}}
 
 
 def test_a_label_map_cut_in_half_is_refused_by_name(tmp_path: Path) -> None:

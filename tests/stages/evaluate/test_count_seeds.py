@@ -107,7 +107,7 @@ def test_an_image_without_any_class_is_background_at_each_threshold(tmp_path: Pa
 
 def test_params_say_how_the_maps_were_made(tmp_path: Path) -> None:
     with open_tensors(run(tmp_path, "000of002"), "counts") as shard:
-        assert shard.params["split"] == "seed"
+        assert shard.params["split"] == "masked"
         assert shard.params["thresholds"] == SWEEP
         assert shard.params["maps"]["views"] == scenes.VIEWS
 

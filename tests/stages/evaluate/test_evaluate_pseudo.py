@@ -45,7 +45,7 @@ def test_scores_by_hand(tmp_path: Path) -> None:
 
 def test_file_says_what_was_measured(tmp_path: Path) -> None:
     result = run(tmp_path)
-    assert (result["split"], result["images"]) == ("seed", 3)
+    assert (result["split"], result["images"]) == ("masked", 3)
     assert (result["threshold"], result["crf"]) == (0.3, None)
     assert result["scales"] == [1.0, 0.5]
     assert result["maps"]["settings"] == {"kind": "cam"}

@@ -93,7 +93,7 @@ def test_each_class_adds_up_to_one(tmp_path: Path) -> None:
 
 def test_file_says_what_was_measured(tmp_path: Path) -> None:
     result = run(tmp_path)
-    assert (result["split"], result["images"], result["scales"]) == ("seed", 3, [1.0, 0.5])
+    assert (result["split"], result["images"], result["scales"]) == ("masked", 3, [1.0, 0.5])
     assert result["crf"] is None
     assert result["thresholds"] == SWEEP
     assert result["settings"] == {"kind": "cam"}

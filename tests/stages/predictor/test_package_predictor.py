@@ -17,7 +17,7 @@ SCORES = {
     "means": "miou over the classes with background",
     "truth_ignored": "pixels labelled 255 in the truth",
     "per_class": [{"class": "background", "iou": 0.75}, {"class": "cat", "iou": None}],
-    "seed": 0,
+    "run": 0,
 }
 
 
@@ -53,7 +53,7 @@ def test_the_card_says_what_was_measured(data: Data) -> None:
     card = (folder / "README.md").read_text()
     assert "mIoU 50.0, FP 25.0, FN - percent on the split val, 4 images" in card
     assert "| cat | - |" in card
-    assert "System: `a/b/c/d`, seed 0." in card
+    assert "System: `a/b/c/d`, run 0." in card
     assert "class maps cut at 0.4, without a dense CRF" in card
     assert "`--long-side 48`" in card
     assert json.loads((folder / "predictor.json").read_text())["scores"]["miou"] == 0.5

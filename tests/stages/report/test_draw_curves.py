@@ -26,7 +26,7 @@ def test_curve_is_an_svg_and_the_same_twice(
         {"threshold": [0.0, 0.1, 0.2], "miou": miou, "mean_fp": miou, "mean_fn": miou}, dtype=float
     )
     write_table(tmp_path / "curve.csv", table)
-    scope = {"dataset": "tiny", "split": "seed", "images": 3}
+    scope = {"dataset": "tiny", "split": "masked", "images": 3}
     write_json(tmp_path / "scores.json", {**scope, "miou": miou, "threshold": 0.1, "configured": configured})
     for name in ("a.svg", "b.svg"):
         draw_curves.run(curve=tmp_path / "curve.csv", scores=tmp_path / "scores.json", figure=tmp_path / name)

@@ -43,7 +43,7 @@ def add_masks(data: Data) -> None:
     for record in data.records:
         mask = data.path(f"{record.id}_mask.png")
         write_mask(mask, square(record))
-        fields = {**vars(record), "mask": str(mask), "splits": ("train", "seed")}
+        fields = {**vars(record), "mask": str(mask), "splits": ("train", "masked")}
         records.append(Record(**fields))
     write_manifest(data.manifest, Manifest("toy", ("cat", "dog", "owl"), tuple(records)))
 

@@ -89,7 +89,7 @@ def test_every_file_of_an_upper_bound_says_so(tmp_path: Path) -> None:
     assert scores["pixel_labels_used"] is True
     assert scores["training_supervision"] == {"segmenter": "true masks of the training images, 3 of 4"}
     assert scores["initial_supervision"] == {"segmenter": "image labels"}
-    assert (scores["split"], scores["images"], scores["seed"]) == ("val", 2, 1)
+    assert (scores["split"], scores["images"], scores["run"]) == ("val", 2, 1)
 
 
 def test_pseudo_labels_leave_no_such_word(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_the_initial_weights_are_said(tmp_path: Path, seen: bool) -> None:
     result = run(tmp_path, seen=seen)
     assert result["initial_supervision"] == {"apc": "labels for apc"}
     assert result["pixel_labels_used"] is seen
-    assert result["seed"] == 4
+    assert result["run"] == 4
 
 
 def test_fields_are_those_of_the_segmentation_network_and_the_tags(tmp_path: Path) -> None:

@@ -12,14 +12,14 @@ from wsss.commands.scores import format_scores
 from wsss.stages.single_stage import summarise_single_stage
 
 
-def run(folder: Path, mious: list[float], seeds: list[int]) -> dict[str, Any]:
-    pairs = list(zip(seeds, mious, strict=True))
+def run(folder: Path, mious: list[float], runs: list[int]) -> dict[str, Any]:
+    pairs = list(zip(runs, mious, strict=True))
     said = {"side": 960, "crf": None, "image_tags_used": False}
     inferences = {"plain": {**scores(0.4), **said}, "tags": {**scores(0.6), **said, "image_tags_used": True}}
     supervision = {"initial_supervision": {"apc": "more labels"}}
     predicted = {"inference": "plain", "inferences": inferences, **said, **supervision}
     summarise_single_stage.run(
-        seeds=seeds,
+        runs=runs,
         seed_scores=write(
             folder,
             "seed",
@@ -58,11 +58,11 @@ def test_summary_prints_as_a_table(tmp_path: Path) -> None:
     assert any(line.startswith("segmentation") and "55.0 ± 7.1" in line for line in lines)
 
 
-def test_scores_of_another_seed_are_refused_by_name(tmp_path: Path) -> None:
+def test_scores_of_another_run_are_refused_by_name(tmp_path: Path) -> None:
     run(tmp_path, [0.5, 0.6], [0, 1])
     files = {
         name: [tmp_path / f"{part}{number}.json" for number in (0, 1)]
         for name, part in (("seed_scores", "seed"), ("pseudo_scores", "pseudo"), ("segmentation", "seg"))
     }
-    with pytest.raises(ArtefactError, match=r"seed1\.json: expected the scores of seed 5, found 1"):
-        summarise_single_stage.run(seeds=[0, 5], **files, scores=tmp_path / "summary.json")
+    with pytest.raises(ArtefactError, match=r"seed1\.json: expected the scores of run 5, found 1"):
+        summarise_single_stage.run(runs=[0, 5], **files, scores=tmp_path / "summary.json")

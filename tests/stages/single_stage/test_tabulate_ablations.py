@@ -37,10 +37,10 @@ def tabulate(folder: Path, runs: tuple[int, ...] = (0,), **changed: Any) -> pd.D
     paths: dict[str, list[Path]] = {"scores": [], "pseudo": []}
     for place, run in enumerate(runs):
         for name, miou in SCORES.items():
-            for argument, tail, split in (("scores", "seg", "val"), ("pseudo", "pseudo", "seed")):
-                path = folder / f"seed{run}" / name / f"{tail}_miou.json"
+            for argument, tail, split in (("scores", "seg", "val"), ("pseudo", "pseudo", "masked")):
+                path = folder / f"run{run}" / name / f"{tail}_miou.json"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with making(Identity("evaluate_single_stage", {"seed": str(run), "single": name})):
+                with making(Identity("evaluate_single_stage", {"run": str(run), "single": name})):
                     write_json(path, scored(run, miou + 0.1 * place, split))
                 paths[argument].append(path)
     arguments = {
@@ -60,7 +60,7 @@ def test_a_row_a_variant_and_way_of_inference(tmp_path: Path) -> None:
     assert row["segmentation_miou"] == pytest.approx(0.6)
     assert row["pseudo_miou"] == pytest.approx(0.7)
     assert (row["pooling"], row["alpha"], row["side"]) == ("adaptive_k", 0.2, 48)
-    assert (row["segmentation_split"], row["segmentation_images"], row["pseudo_split"]) == ("val", 8, "seed")
+    assert (row["segmentation_split"], row["segmentation_images"], row["pseudo_split"]) == ("val", 8, "masked")
     assert list(table["pseudo_inference"]) == ["big"] * 4  # whatever the row's own
     assert list(table["crf"]) == [True, False] * 2
     assert list(table["main"]) == [True, False] * 2
@@ -105,7 +105,7 @@ def test_a_run_without_its_file_is_an_error(tmp_path: Path) -> None:
         ArtefactError, match=r"whole/seg_miou.json: expected such a file of each of the runs \[0, 1\]"
     ):
         tabulate_ablations.run(
-            scores=[tmp_path / "seed0" / "whole" / "seg_miou.json"],
+            scores=[tmp_path / "run0" / "whole" / "seg_miou.json"],
             table=tmp_path / "ablations.csv",
             variants=of_apc(TRAININGS),
             runs=[0, 1],

@@ -27,7 +27,7 @@ from wsss.evaluation.systems import (
 )
 from wsss.methods.metric_table import SHOWN, column_name
 from wsss.single_stage.registry import TOLD
-from wsss.stages.evaluate.summarise_seeds import spread
+from wsss.stages.evaluate.summarise_runs import spread
 
 Document = Mapping[str, Any]
 Row = dict[str, Any]
@@ -61,7 +61,7 @@ def run(
         weights: Weights of all networks.
         table: Where to write the table, CSV: scores are fractions of 1.
         systems: What to compare, the fields of each :class:`wsss.config.systems.System`.
-        runs: The seeds; deviations are sample deviations over them, empty for one.
+        runs: Their numbers; deviations are sample deviations over them, empty for one.
         shards: Names of the parts that the work on training images was cut into.
         val_shards: Names of the parts that the prediction of val was cut into.
         kind: Kind of the data set; published figures exist for some.

@@ -44,7 +44,7 @@ from wsss.report.example_images import choose, spaced
 from wsss.report.figures import CURVES
 from wsss.report.page import Card, Tile, write_page
 from wsss.report.pictures import heat_uri, label_uri, photo_uri
-from wsss.stages.evaluate.summarise_seeds import spread
+from wsss.stages.evaluate.summarise_runs import spread
 
 Labels = NDArray[np.uint8]
 SWEPT = ("neighbours", "steps")  # settings of a method that the sensitivity is drawn against
@@ -84,7 +84,7 @@ def run(
         prediction_indexes: Their indexes, in the same order.
         page: Where to write the page, HTML.
         systems: What is compared, the fields of each :class:`wsss.config.systems.System`.
-        runs: The seeds.
+        runs: Their numbers.
         kind: Kind of the data set; other work was published on some.
         images: Images to show, half of them of val where there are predictions.
     """
@@ -165,10 +165,10 @@ def _point(documents: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
 
 
 def _scope(documents: Sequence[Mapping[str, Any]]) -> str:
-    first, seeds = documents[0], sorted({document["seed"] for document in documents})
+    first, runs = documents[0], sorted({document["run"] for document in documents})
     return (
         f"{first['measured']}; {first['images']} training images that have a mask (split {first['split']}); "
-        f"mean over {len(seeds)} run{'s' if len(seeds) > 1 else ''} (seed {', '.join(map(str, seeds))})."
+        f"mean over {len(runs)} run{'s' if len(runs) > 1 else ''} ({', '.join(map(str, runs))})."
     )
 
 
@@ -185,7 +185,7 @@ def _train_cards(
     folders = {system.name: find_all(labels, run, label_chain(system)) for system in systems}
     if not any([*shards.values(), *folders.values()]):
         return
-    for record in choose(data.split("seed") or data.split("train"), images):
+    for record in choose(data.split("masked") or data.split("train"), images):
         heats = {name: _heat(places, record) for name, places in shards.items()}
         made = {name: _label(paths, record) for name, paths in folders.items()}
         tiles = []

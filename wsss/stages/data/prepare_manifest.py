@@ -89,8 +89,8 @@ def _record(entry: Entry, examined: Examined) -> Record:
 def _log_summary(dataset: str, listing: Listing) -> None:
     sizes = {
         split: sum(split in entry.splits for entry in listing.entries)
-        for split in ("train", "seed", "val", "test")
+        for split in ("train", "masked", "val", "test")
     }
     log.info("data set %r: %d classes, images %s", dataset, len(listing.classes), sizes)
-    if not sizes["seed"]:
+    if not sizes["masked"]:
         log.warning("no training image has a mask: seeds and pseudo labels cannot be scored")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wsss.artefacts.formats import PathLike, read_label_index, read_manifest
 from wsss.evaluation.counts import count_labels, scored, write_counts
 
-SPLIT = "seed"
+SPLIT = "masked"
 
 
 def run(*, manifest: PathLike, labels: PathLike, index: PathLike, counts: PathLike, shard: str) -> None:

@@ -16,7 +16,7 @@ from wsss.methods.metrics import threshold_counts
 from wsss.methods.thresholds import BINS, RULES, STEPS, threshold_by, value_histogram
 from wsss.runtime.progress import progress
 
-SPLIT = "seed"
+SPLIT = "masked"
 
 
 def run(

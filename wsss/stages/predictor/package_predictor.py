@@ -54,7 +54,7 @@ def run(
         "labels": label_entries(data.classes),
         "network": with_colours(network),
         "inference": dict(inference),
-        "training": {**_training_images(data), **labels, "seed": trained["seed"]},
+        "training": {**_training_images(data), **labels, "run": trained["seed"]},
         "initial_weights": {**trained["initial"], "licence": licence(trained["initial"])},
         "pixel_labels_used": any(_pixel_labels(part) for part in networks),
         "scores": None if scores is None else _scores(read_json(scores)),

@@ -46,7 +46,7 @@ def run(
     method: str,
     examples: Mapping[str, Any],
 ) -> None:
-    """Draw the named images, or some of the split ``seed``, or of ``train`` where no image has a mask.
+    """Draw the named images, or some of the split ``masked``, or of ``train`` where no image has a mask.
 
     Args:
         manifest: The data set.

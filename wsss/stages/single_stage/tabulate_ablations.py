@@ -11,7 +11,7 @@ from wsss.artefacts.formats import PathLike, read_json, write_table
 from wsss.evaluation.systems import by_run, find_runs, under_inference
 from wsss.methods.metric_table import SHOWN, column_name
 from wsss.single_stage.registry import TOLD
-from wsss.stages.evaluate.summarise_seeds import spread
+from wsss.stages.evaluate.summarise_runs import spread
 
 Document = Mapping[str, Any]
 SCORES = {column_name(name): name for name in SHOWN}
@@ -33,7 +33,7 @@ def run(
             that ``pseudo_inference`` names.
         table: Where to write the table, CSV: scores are fractions of 1, empty where nothing was measured.
         variants: Each variant's ``kind`` of method and ``training``.
-        runs: The seeds; deviations are sample deviations over them, empty for one.
+        runs: Their numbers; deviations are sample deviations over them, empty for one.
     """
     files, train_files, rows = by_run(scores), by_run(pseudo), []
     for name, variant in variants.items():

@@ -9,17 +9,17 @@ import pytest
 from tests.support.summaries import document, scores, write
 from wsss.artefacts.formats import ArtefactError
 from wsss.commands.scores import format_scores
-from wsss.stages.evaluate import summarise_seeds
+from wsss.stages.evaluate import summarise_runs
 
 
 def run(
     folder: Path,
     mious: list[float | None],
-    seeds: list[int] | None = None,
+    runs: list[int] | None = None,
     pixel_labels: bool = False,
     **more_of_last: Any,
 ) -> dict[str, Any]:
-    seeds = seeds or list(range(len(mious)))
+    runs = runs or list(range(len(mious)))
     pairs = list(enumerate(mious))
     best = {"threshold": 0.2, "threshold_chosen": "highest mIoU"}
     configured = {**scores(0.3), "threshold": 0.25, "threshold_chosen": "configured"}
@@ -33,8 +33,8 @@ def run(
     own = {"threshold": 0.3, "threshold_deviation": 0.1, "threshold_rule": "otsu", "threshold_chosen": "by"}
     more = {"configured": configured, "rules": {"otsu": {**scores(0.25), **own}}}
     seed_scores = write(folder, "seed", [document(seed, 0.35, **best, **more) for seed, _ in pairs])
-    summarise_seeds.run(
-        seeds=seeds,
+    summarise_runs.run(
+        runs=runs,
         seed_scores=seed_scores,
         refined_scores=seed_scores,
         pseudo_scores=write(folder, "pseudo", [document(seed, 0.4, crf=None) for seed, _ in pairs]),
@@ -56,7 +56,7 @@ def test_mean_deviation_and_each_run(tmp_path: Path) -> None:
         "deviation": pytest.approx(0.1),
         "runs": [0.5, 0.6, 0.7],
     }
-    assert result["seeds"] == [0, 1, 2]
+    assert result["runs"] == [0, 1, 2]
     assert result["per_class"][1]["iou"] == pytest.approx(0.6)
     assert result["stages"]["segmentation"]["miou"] == result["miou"]
     assert result["stages"]["pseudo"]["mean_fn"]["mean"] == pytest.approx(0.2)
@@ -119,11 +119,11 @@ def test_supervision_is_listed_network_by_network(tmp_path: Path) -> None:
     }
 
 
-def test_scores_of_another_seed_are_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ArtefactError, match=r"seed1\.json: expected the scores of seed 5, found 1"):
-        run(tmp_path, [0.5, 0.6], seeds=[0, 5])
+def test_scores_of_another_run_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match=r"seed1\.json: expected the scores of run 5, found 1"):
+        run(tmp_path, [0.5, 0.6], runs=[0, 5])
 
 
-def test_a_file_a_seed_is_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"expected a file for each of the seeds \[0, 1\]"):
-        run(tmp_path, [0.5], seeds=[0, 1])
+def test_a_file_a_run_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"expected a file for each of the runs \[0, 1\]"):
+        run(tmp_path, [0.5], runs=[0, 1])

@@ -1,4 +1,4 @@
-"""Gather a chain's scores over its seeds: mean, deviation and each run, stage by stage."""
+"""Gather a chain's scores over its runs: mean, deviation and each run, stage by stage."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SAME = (
 
 def run(
     *,
-    seeds: Sequence[int],
+    runs: Sequence[int],
     seed_scores: Sequence[PathLike],
     refined_scores: Sequence[PathLike],
     pseudo_scores: Sequence[PathLike],
@@ -41,8 +41,8 @@ def run(
     """Summarise the runs; the segmentation's scores stand at the top of the file, too.
 
     Args:
-        seeds: The runs' seeds.
-        seed_scores: Metrics of the maps before refinement, one file per seed, in the seeds' order.
+        runs: Their numbers.
+        seed_scores: Metrics of the maps before refinement, one file per run, in the runs' order.
         refined_scores: Metrics of the maps after refinement; the same files where nothing refines.
         pseudo_scores: Metrics of the pseudo labels.
         segmentation: Metrics of the segmentation networks.
@@ -54,48 +54,48 @@ def run(
         "pseudo": pseudo_scores,
         "segmentation": segmentation,
     }
-    write_json(scores, summary(seeds, files))
+    write_json(scores, summary(runs, files))
 
 
-def summary(seeds: Sequence[int], files: Mapping[str, Sequence[PathLike]]) -> dict[str, Any]:
+def summary(runs: Sequence[int], files: Mapping[str, Sequence[PathLike]]) -> dict[str, Any]:
     """Read all runs of all stages and derive the summary.
 
     Args:
-        seeds: The runs' seeds.
-        files: Metrics by stage, one file per seed, in the seeds' order; ``segmentation``'s stand at the top.
+        runs: Their numbers.
+        files: Metrics by stage, one file per run, in the runs' order; ``segmentation``'s stand at the top.
 
     Returns:
         JSON fields.
 
     Raises:
-        ArtefactError: If a file holds the scores of another seed.
+        ArtefactError: If a file holds the scores of another run.
     """
-    runs = {name: _read_runs(paths, seeds) for name, paths in files.items()}
-    last = runs["segmentation"]
-    every = [document for documents in runs.values() for document in documents]
+    found = {name: _read_runs(paths, runs) for name, paths in files.items()}
+    last = found["segmentation"]
+    every = [document for documents in found.values() for document in documents]
     taught = _supervision(every, "training_supervision")  # by labels of pixels, of an upper bound
     shared = ("dataset", "unit", "classes", "truth_ignored", "means", *SAME)
     return {
         "form": "summary",
         "version": VERSION,
-        "seeds": list(seeds),
+        "runs": list(runs),
         "deviation": "sample standard deviation over the runs; null for one run",
         **{key: last[0][key] for key in shared if key in last[0]},
         "initial_supervision": _supervision(every, "initial_supervision"),
         **({"training_supervision": taught, "initial_pixel_labels": _initially(every)} if taught else {}),
         "pixel_labels_used": any(document["pixel_labels_used"] for document in every),
         **_over_runs(last),
-        "stages": {name: _stage(documents) for name, documents in runs.items()},
+        "stages": {name: _stage(documents) for name, documents in found.items()},
     }
 
 
-def _read_runs(paths: Sequence[PathLike], seeds: Sequence[int]) -> list[Document]:
-    if len(paths) != len(seeds) or not seeds:
-        raise ValueError(f"expected a file for each of the seeds {list(seeds)}, found {list(paths)}")
+def _read_runs(paths: Sequence[PathLike], runs: Sequence[int]) -> list[Document]:
+    if len(paths) != len(runs) or not runs:
+        raise ValueError(f"expected a file for each of the runs {list(runs)}, found {list(paths)}")
     documents: list[Document] = [read_json(path) for path in paths]
-    for path, document, seed in zip(paths, documents, seeds, strict=True):
-        if document["seed"] != seed:
-            raise ArtefactError(f"{path}: expected the scores of seed {seed}, found {document['seed']}")
+    for path, document, run in zip(paths, documents, runs, strict=True):
+        if document["run"] != run:
+            raise ArtefactError(f"{path}: expected the scores of run {run}, found {document['run']}")
     return documents
 
 
