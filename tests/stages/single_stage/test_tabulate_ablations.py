@@ -60,7 +60,11 @@ def test_a_row_a_variant_and_way_of_inference(tmp_path: Path) -> None:
     assert row["segmentation_miou"] == pytest.approx(0.6)
     assert row["pseudo_miou"] == pytest.approx(0.7)
     assert (row["pooling"], row["alpha"], row["side"]) == ("adaptive_k", 0.2, 48)
-    assert (row["segmentation_split"], row["segmentation_images"], row["pseudo_split"]) == ("val", 8, "masked")
+    assert (row["segmentation_split"], row["segmentation_images"], row["pseudo_split"]) == (
+        "val",
+        8,
+        "masked",
+    )
     assert list(table["pseudo_inference"]) == ["big"] * 4  # whatever the row's own
     assert list(table["crf"]) == [True, False] * 2
     assert list(table["main"]) == [True, False] * 2
