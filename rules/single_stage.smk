@@ -16,7 +16,7 @@ rule train_single_stage:
         gpu=plan.training_gpus("train_single_stage"),
         nodes=1,
     params:
-        code=plan.single_stage_code("train_single_stage"),
+        code=plan.single.code("train_single_stage"),
         kind=lookup(dpath="single_stage/{single}/kind", within=config),
         network=lookup(dpath="single_stage/{single}/network", within=config),
         initial=lookup(dpath="single_stage/{single}/initial", within=config),
@@ -42,7 +42,7 @@ rule extract_patch_maps:
     resources:
         gpu=plan.gpus,
     params:
-        code=plan.single_stage_code("extract_patch_maps"),
+        code=plan.single.code("extract_patch_maps"),
         kind=lookup(dpath="single_stage/{single}/kind", within=config),
         network=lookup(dpath="single_stage/{single}/network", within=config),
         side=lookup(dpath="single_stage/{single}/side", within=config),
@@ -70,7 +70,7 @@ rule predict_single_stage_masks:
     resources:
         gpu=plan.gpus,
     params:
-        code=plan.single_stage_code("predict_single_stage_masks"),
+        code=plan.single.code("predict_single_stage_masks"),
         kind=lookup(dpath="single_stage/{single}/kind", within=config),
         network=lookup(dpath="single_stage/{single}/network", within=config),
         settings=lookup(dpath="single_stage_inferences/{inference}", within=config),
@@ -82,12 +82,12 @@ rule predict_single_stage_masks:
 
 rule evaluate_single_stage:
     input:
-        manifest=plan.scored_manifest,
+        manifest=plan.single.manifest,
         counts=collect(
             "results/{dataset}/run{run}/{single}/{split}/{inference}/counts/{shard}.safetensors",
-            split=plan.scored_split,
-            inference=plan.scored_inferences,
-            shard=plan.scored_shards,
+            split=plan.single.split,
+            inference=plan.single.inferences,
+            shard=plan.single.shards,
             allow_missing=True,
         ),
         weights="results/{dataset}/run{run}/{single}/weights.safetensors",
@@ -104,9 +104,9 @@ rule evaluate_single_stage:
     params:
         code=fingerprint("evaluate_single_stage"),
         kind=lookup(dpath="single_stage/{single}/kind", within=config),
-        inferences=plan.scored_settings,
-        main=plan.scored_main,
-        split=plan.scored_split,
+        inferences=plan.single.inference_settings,
+        main=plan.single.inference,
+        split=plan.single.split,
     script:
         "run_stage.py"
 
@@ -115,19 +115,19 @@ rule summarise_single_stage:
     input:
         seed_scores=collect(
             "results/{dataset}/run{run}/{single}/patches/none/seed_miou.json",
-            single=plan.single_main,
+            single=plan.single.main,
             run=lookup(dpath="datasets/{dataset}/runs", within=config),
             allow_missing=True,
         ),
         pseudo_scores=collect(
             "results/{dataset}/run{run}/{single}/pseudo_miou.json",
-            single=plan.single_main,
+            single=plan.single.main,
             run=lookup(dpath="datasets/{dataset}/runs", within=config),
             allow_missing=True,
         ),
         segmentation=collect(
             "results/{dataset}/run{run}/{single}/seg_miou.json",
-            single=plan.single_main,
+            single=plan.single.main,
             run=lookup(dpath="datasets/{dataset}/runs", within=config),
             allow_missing=True,
         ),
@@ -157,13 +157,13 @@ rule tabulate_ablations:
     input:
         scores=collect(
             "results/{dataset}/run{run}/{single}/seg_miou.json",
-            single=plan.ablation,
+            single=plan.single.ablation,
             run=lookup(dpath="datasets/{dataset}/runs", within=config),
             allow_missing=True,
         ),
         pseudo=collect(
             "results/{dataset}/run{run}/{single}/pseudo_miou.json",
-            single=plan.ablation,
+            single=plan.single.ablation,
             run=lookup(dpath="datasets/{dataset}/runs", within=config),
             allow_missing=True,
         ),
@@ -184,7 +184,7 @@ rule tabulate_ablations:
         gpu=0,
     params:
         code=fingerprint("tabulate_ablations"),
-        variants=plan.ablation_settings,
+        variants=plan.single.ablation_settings,
         runs=lookup(dpath="datasets/{dataset}/runs", within=config),
     script:
         "run_stage.py"

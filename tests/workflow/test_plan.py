@@ -27,9 +27,11 @@ from wsss.config.reading import read_config, read_mapping
 from wsss.config.systems import System
 from wsss.pretrained.files import PAIRED, starts
 from wsss.pretrained.fit import Fits, remember
+from wsss.workflow.asked import shard_names
 from wsss.workflow.fingerprint import module_of
-from wsss.workflow.plan import ConfigError, Plan, shard_names
+from wsss.workflow.plan import ConfigError, Plan
 from wsss.workflow.predictor_plan import PredictorPlan
+from wsss.workflow.single_stage_plan import SingleStagePlan
 from wsss.workflow.trainings import TRAININGS
 
 OVERLAYS = {
@@ -142,7 +144,7 @@ def test_a_rule_has_the_skeleton(rule: str) -> None:
     sections = rules()[rule]
     assert set(SKELETON) <= set(sections)
     assert "gpu" in names(rule, "resources")
-    assert re.search(rf'code=(fingerprint|plan\.single_stage_code)\("{rule}"\),', "".join(sections["params"]))
+    assert re.search(rf'code=(fingerprint|plan\.single\.code)\("{rule}"\),', "".join(sections["params"]))
     assert all(
         f'"results/{kind}/{rule}/' in sections[key][0]
         for key, kind in (("log", "logs"), ("benchmark", "benchmarks"))
@@ -325,8 +327,9 @@ def test_where_jobs_run_is_no_parameter_of_a_result() -> None:
     """So other GPUs rerun nothing."""
     params = "".join("".join(sections["params"]) for sections in rules().values())
     plain = re.findall(r"plan\.(\w+)[,)\n]", params)
-    packaged = re.findall(r"plan\.predictor\.(\w+)", params)
-    functions = [getattr(Plan, name) for name in plain] + [getattr(PredictorPlan, name) for name in packaged]
+    parts = {"predictor": PredictorPlan, "single": SingleStagePlan}
+    named = re.findall(rf"plan\.({'|'.join(parts)})\.(\w+)", params)
+    functions = [getattr(Plan, name) for name in plain] + [getattr(parts[part], name) for part, name in named]
     asked = "".join(map(inspect.getsource, functions))
     assert (
         "def seed" in asked and "def inference" in asked and not re.search("execution|_gpus", params + asked)
@@ -446,14 +449,14 @@ def test_the_splits_are_cut_each_for_itself(plan: Plan) -> None:
     assert len(plan.shards(SimpleNamespace(dataset="voc"))) == 48
     assert len(plan.val_shards(SimpleNamespace(dataset="voc"))) == 8
     scored = SimpleNamespace(dataset="voc", score="pseudo")
-    assert (plan.scored_split(scored), len(plan.scored_shards(scored))) == ("train", 48)
+    assert (plan.single.split(scored), len(plan.single.shards(scored))) == ("train", 48)
     scored.score = "seg"
-    assert (plan.scored_split(scored), len(plan.scored_shards(scored))) == ("val", 8)
+    assert (plan.single.split(scored), len(plan.single.shards(scored))) == ("val", 8)
 
 
 def test_only_the_main_variant_of_apc_predicts_in_several_ways(plan: Plan) -> None:
     scored = SimpleNamespace(dataset="voc", single="apc", score="seg")
-    assert [settings["side"] for settings in plan.scored_settings(scored).values()] == [
+    assert [settings["side"] for settings in plan.single.inference_settings(scored).values()] == [
         640,
         800,
         960,
@@ -461,19 +464,19 @@ def test_only_the_main_variant_of_apc_predicts_in_several_ways(plan: Plan) -> No
         960,
         1120,
     ]
-    assert plan.scored_main(scored) == "side_960_crf"
+    assert plan.single.inference(scored) == "side_960_crf"
     scored.single = "apc_max"
-    assert plan.scored_inferences(scored) == ["side_960_crf"]
+    assert plan.single.inferences(scored) == ["side_960_crf"]
     scored.score = "pseudo"
-    assert plan.scored_inferences(scored) == [plan.scored_main(scored)] == ["side_960_crf_tags"]
+    assert plan.single.inferences(scored) == [plan.single.inference(scored)] == ["side_960_crf_tags"]
 
 
 def test_ablations_say_how_each_variant_is_trained(plan: Plan) -> None:
     wildcards = SimpleNamespace(dataset="sample")
-    training = plan.ablation_settings(wildcards)
-    assert list(training) == plan.ablation(wildcards)
+    training = plan.single.ablation_settings(wildcards)
+    assert list(training) == plan.single.ablation(wildcards)
     assert training["apc_nano_max"]["training"]["pooling"]["kind"] == "max"
-    assert plan.single_main(wildcards) in training
+    assert plan.single.main(wildcards) in training
 
 
 def test_every_network_of_the_systems_is_named_once(plan: Plan) -> None:
@@ -500,7 +503,7 @@ def test_what_a_data_set_leaves_out_cannot_be_planned(config: dict[str, Any]) ->
     with pytest.raises(ConfigError, match=r"datasets\.voc\.compare: expected settings, found none"):
         plan.systems(wildcards)
     with pytest.raises(ConfigError, match=r"datasets\.voc\.single_stage: expected settings, found none"):
-        plan.single_main(wildcards)
+        plan.single.main(wildcards)
 
 
 # Dry runs

@@ -15,30 +15,25 @@ from typing import Any
 from wsss.config.checks import check_config
 from wsss.config.datasets import Used
 from wsss.config.errors import ConfigError
-from wsss.config.systems import PATCHES, TRUTH, Asked, Chain, Config, System, asked_of, system_of
+from wsss.config.systems import PATCHES, TRUTH, Chain, Config, System, system_of
 from wsss.config.thresholds import UNREFINED, of_data_set, pseudo_settings, unsuited
 from wsss.config.views import largest_views
 from wsss.pretrained.fit import Fits
+from wsss.workflow.asked import manifest_of, scored_shards, section, shards
 from wsss.workflow.fingerprint import fingerprint
 from wsss.workflow.initial import initial_files
 from wsss.workflow.predictor_plan import PredictorPlan
+from wsss.workflow.single_stage_plan import SingleStagePlan
 from wsss.workflow.training_part import training_unchanged
 from wsss.workflow.trainings import TRAININGS, WEIGHTS
-from wsss.workflow.truth import check_scored
 from wsss.workflow.wildcards import Wildcards
 
-__all__ = ["ConfigError", "Plan", "check_config", "fingerprint", "shard_names"]
+__all__ = ["ConfigError", "Plan", "check_config", "fingerprint"]
 
 # Keys of a data set that say how work is cut and what is reported; they change no image and no label.
 BOOKKEEPING = set(Used.model_fields) - {"allow_empty_classes"}
 LIMITS = ("largest_image",)
-SCORED_SPLITS = {"seg": "val", "pseudo": "train"}  # by the kind of a single stage's score
 MATCHES_NOTHING = "(?!)"
-
-
-def shard_names(count: int) -> list[str]:
-    """Names of a split's shards, ``000of002`` and so on."""
-    return [f"{index:03d}of{count:03d}" for index in range(count)]
 
 
 class Plan:
@@ -49,6 +44,7 @@ class Plan:
         check_config(config)
         self._config = config
         self.predictor = PredictorPlan(config)
+        self.single = SingleStagePlan(config)
         self._fits = Fits(config)
         self._gpus: Mapping[str, int] = config.get("execution", {}).get("gpus", {})
 
@@ -100,21 +96,19 @@ class Plan:
 
     def shards(self, wildcards: Wildcards) -> list[str]:
         """Shards of the data set's split train."""
-        return shard_names(self._dataset(wildcards)["shards"])
+        return shards(self._config, wildcards.dataset, "train")
 
     def val_shards(self, wildcards: Wildcards) -> list[str]:
         """Shards of the data set's splits val and test, each."""
-        return shard_names(self._dataset(wildcards)["val_shards"])
+        return shards(self._config, wildcards.dataset, "val")
 
     def scored_train_shards(self, wildcards: Wildcards) -> list[str]:
         """Shards of train for a score; refuses one of a data set that has nothing to score."""
-        check_scored(wildcards.dataset, self._dataset(wildcards), "train")
-        return self.shards(wildcards)
+        return scored_shards(self._config, wildcards.dataset, "train")
 
     def scored_val_shards(self, wildcards: Wildcards) -> list[str]:
         """The same of val."""
-        check_scored(wildcards.dataset, self._dataset(wildcards), "val")
-        return self.val_shards(wildcards)
+        return scored_shards(self._config, wildcards.dataset, "val")
 
     def chain(self, wildcards: Wildcards) -> Chain:
         """The data set's main chain."""
@@ -220,61 +214,9 @@ class Plan:
         trained = partial(WEIGHTS[rule].format_map, vars(wildcards))
         return initial_files(variant, trained, partial(self._fits.misfit, section, name))
 
-    def single_stage_code(self, rule: str) -> Callable[[Wildcards], str]:
-        """Digest of a rule's code, a param function; of the methods the variant's own alone counts."""
-        return partial(self._single_stage_code, rule)
-
-    def _single_stage_code(self, rule: str, wildcards: Wildcards) -> str:
-        return fingerprint(rule, entry=self._config["single_stage"][wildcards.single]["kind"])
-
-    def single_main(self, wildcards: Wildcards) -> str:
-        """The data set's main variant of a single-stage method."""
-        name: str = self._section(wildcards, "single_stage")["main"]
-        return name
-
-    def ablation(self, wildcards: Wildcards) -> list[str]:
-        """The variants that the data set's table of ablations has."""
-        return list(self._section(wildcards, "single_stage")["ablation"])
-
-    def ablation_settings(self, wildcards: Wildcards) -> dict[str, Any]:
-        """Method and training of each of these variants, by name."""
-        variants = self._config["single_stage"]
-        return {
-            name: {key: variants[name][key] for key in ("kind", "training")}
-            for name in self.ablation(wildcards)
-        }
-
-    def scored_split(self, wildcards: Wildcards) -> str:
-        """The split that a score of a single stage is measured on."""
-        return SCORED_SPLITS[wildcards.score]
-
-    def scored_shards(self, wildcards: Wildcards) -> list[str]:
-        """The shards of that split."""
-        if wildcards.score == "pseudo":
-            return self.scored_train_shards(wildcards)
-        return self.scored_val_shards(wildcards)
-
-    def scored_inferences(self, wildcards: Wildcards) -> list[str]:
-        """How a single stage predicts that split."""
-        asked = self._asked(wildcards)
-        return asked.pseudo if wildcards.score == "pseudo" else asked.val
-
-    def scored_main(self, wildcards: Wildcards) -> str:
-        """The one of these inferences whose score counts."""
-        asked = self._asked(wildcards)
-        return asked.pseudo[0] if wildcards.score == "pseudo" else asked.inference
-
-    def scored_settings(self, wildcards: Wildcards) -> dict[str, Any]:
-        """The settings of these inferences, by name."""
-        settings = self._config["single_stage_inferences"]
-        return {name: settings[name] for name in self.scored_inferences(wildcards)}
-
-    def _asked(self, wildcards: Wildcards) -> Asked:
-        return asked_of(wildcards.single, self._section(wildcards, "single_stage"))
-
     def systems(self, wildcards: Wildcards) -> list[System]:
         """The systems that are compared on the data set."""
-        entries = self._section(wildcards, "compare")["systems"]
+        entries = section(self._config, wildcards.dataset, "compare")["systems"]
         return [system_of(entry, self._dataset(wildcards)) for entry in entries]
 
     def segmenting_systems(self, wildcards: Wildcards) -> list[System]:
@@ -336,11 +278,7 @@ class Plan:
 
     def split_manifest(self, wildcards: Wildcards) -> str:
         """The manifest for stages that read one split: of the training images alone, or of all."""
-        return _manifest(wildcards.dataset, wildcards.split)
-
-    def scored_manifest(self, wildcards: Wildcards) -> str:
-        """The same for a score of APC."""
-        return _manifest(wildcards.dataset, self.scored_split(wildcards))
+        return manifest_of(wildcards.dataset, wildcards.split)
 
     def data_settings(self, wildcards: Wildcards) -> dict[str, Any]:
         """What defines the data set's images and labels, without how the work on them is cut."""
@@ -404,17 +342,6 @@ class Plan:
     def _dataset(self, wildcards: Wildcards) -> Config:
         settings: Config = self._config["datasets"][wildcards.dataset]
         return settings
-
-    def _section(self, wildcards: Wildcards, key: str) -> Config:
-        """A part of the data set's settings that may be missing or null."""
-        settings: Config | None = self._dataset(wildcards).get(key)
-        if settings is None:
-            raise ConfigError(f"datasets.{wildcards.dataset}.{key}: expected settings, found none")
-        return settings
-
-
-def _manifest(dataset: str, split: str) -> str:
-    return f"results/{dataset}/{'train' if split == 'train' else 'manifest'}.jsonl"
 
 
 def _threshold_file(wildcards: Wildcards, refiner: str, rule: Any) -> str | list[str]:
