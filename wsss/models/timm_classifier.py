@@ -55,7 +55,12 @@ class TimmClassifier(nn.Module):
         cnn_logits = self.cam_head(patches.mean((2, 3), keepdim=True)).flatten(1)  # (B, C)
         vit_logits = self.token_head(tokens[:, 0])
         return ClassifierOutput(
-            cnn_logits, vit_logits, class_maps, weights, features=features if attention else None
+            cnn_logits,
+            vit_logits,
+            class_maps,
+            weights,
+            features=features if attention else None,
+            map_features=patches,
         )
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
@@ -67,3 +72,7 @@ class TimmClassifier(nn.Module):
     def head_parameters(self) -> list[nn.Parameter]:
         """Parameters of the two heads, which start at random."""
         return [*self.cam_head.parameters(), *self.token_head.parameters()]
+
+    def map_head(self) -> nn.Module:
+        """The head on patch tokens."""
+        return self.cam_head

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from wsss.artefacts.formats import PathLike, open_tensors, read_json, read_manifest, write_table
+from wsss.artefacts.networks import names_of
 from wsss.config.systems import System
 from wsss.config.thresholds import UNREFINED
 from wsss.data.published import STAGES, published_system
@@ -198,7 +199,7 @@ def _networks(
 
 def _network(path: PathLike) -> tuple[int, dict[str, Any]]:
     with open_tensors(path, "weights") as shard:
-        names = [name for name in shard.keys() if not name.endswith(STATISTICS)]  # noqa: SIM118
+        names = [name for name in names_of(shard) if not name.endswith(STATISTICS)]
         return sum(shard.get(name).numel() for name in names), shard.params
 
 
