@@ -1,4 +1,4 @@
-"""RIB's pooling by hand, and a toy classifier that is tuned: what is summed, what ends it, what comes back."""
+"""RIB's pooling by hand, and a toy classifier that is tuned: what is summed, what ends it, what returns."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -33,6 +33,21 @@ class ClassifierOutput(NamedTuple):
     map_features: Tensor | None = None
 
 
+class AttentionByClass(NamedTuple):
+    """A pass whose logits can be differentiated by its attention.
+
+    Attributes:
+        logits: Logits of the class token, (B, C).
+        attention: Softmax attention of each head, one tensor a block, (B, heads, P+N, P+N), from which the
+            logits were computed.
+        prefix: Tokens P before the patches, the class token first.
+    """
+
+    logits: Tensor
+    attention: list[Tensor]
+    prefix: int
+
+
 class Classifier(Protocol):
     """What the stages need of a classifier besides that it is an ``nn.Module``."""
 
