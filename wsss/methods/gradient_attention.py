@@ -8,8 +8,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-BLOCKS = 6  # the last ones, of twelve, whose attention is taken
-
 
 def gradient_maps(
     logits: Tensor, attention: Sequence[Tensor], classes: Sequence[int], *, prefix: int = 1
