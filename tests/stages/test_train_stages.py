@@ -206,8 +206,7 @@ def recam(folder: Path, data: dict[str, Any], **changes: Any) -> Path:
     settings = {
         "network": CNN,
         "training": RECAM,
-        "initial": {"classifier": "first"},
-        "initial_weights": first,
+        "initial": {"classifier": "first", "file": str(first)},
     }
     return classify(folder / "second", data, **{**settings, **changes})
 
@@ -240,7 +239,7 @@ def test_a_training_that_goes_on_needs_the_weights_it_goes_on_from(
     tmp_path: Path, data: dict[str, Any]
 ) -> None:
     with pytest.raises(ArtefactError, match="expected the trained weights of classifier 'first', found none"):
-        recam(tmp_path, data, initial_weights=None)
+        recam(tmp_path, data, initial={"classifier": "first"})
     with pytest.raises(ArtefactError, match="does not fit the configured network"):
         recam(tmp_path, data, network={**CNN, "arguments": {"channels": [8, 16, 24, 40]}})
 

@@ -28,7 +28,6 @@ def run(
     initial: Mapping[str, Any],
     training: Mapping[str, Any],
     seed: int,
-    initial_weights: PathLike | None = None,
 ) -> None:
     """Read images and their labels, write the trained classifier and its history.
 
@@ -38,30 +37,30 @@ def run(
         history: Where to write its losses and rates.
         network: The classifier's configuration.
         initial: Where its weights come from, see :func:`wsss.pretrained.initial_weights.load_initial`; or
-            ``classifier``, the name of a trained one, from which all weights are taken, its heads' too.
+            ``classifier``, the name of a trained one, from which all weights are taken, its heads' too, and
+            ``file``, that one's weights artefact.
         training: How it is trained: ``kind``, a key of
             :data:`wsss.training_methods.registry.TRAINING_METHODS`, and the settings of that.
         seed: Of all chance.
-        initial_weights: The trained classifier that ``initial.classifier`` names.
     """
     network = with_colours(network)
     data = read_manifest(manifest)
     seed_everything(seed)
     classifier = build_classifier(network, data.num_classes)
-    params = _start(classifier, data, network, initial, training, seed, initial_weights)
+    params = _start(classifier, data, network, initial, training, seed)
     method = training_method(training)
     trainee = method.prepared(classifier, training)
     dataset = ClassificationDataset(
         data.split("train"), data.num_classes, **augmentation(network, training, seed)
     )
-    inputs = {"manifest": manifest, **({"initial_weights": initial_weights} if initial_weights else {})}
+    trained = {"initial_weights": initial["file"]} if "classifier" in initial else {}
     fit(
         trainee,
         lambda network, batch: method.losses(network, batch, training),
         dataset,
         method.groups(trainee, training),
         schedule(training, len(dataset)),
-        Product("train_classifier", weights, history, params, inputs),
+        Product("train_classifier", weights, history, params, {"manifest": manifest, **trained}),
         weights_of=lambda network: with_beside(*method.trained(network, training)),
     )
 
@@ -73,19 +72,16 @@ def _start(
     initial: Mapping[str, Any],
     training: Mapping[str, Any],
     seed: int,
-    trained: PathLike | None,
 ) -> dict[str, Any]:
     """Give the classifier its initial weights, of another training where the settings say so."""
     if "classifier" not in initial:
         return start(classifier, data, network, initial, training, seed)
+    name, trained = initial["classifier"], initial.get("file")
     if trained is None:
-        name = initial["classifier"]
-        raise ArtefactError(
-            f"initial_weights: expected the trained weights of classifier {name!r}, found none"
-        )
+        raise ArtefactError(f"initial.file: expected the trained weights of classifier {name!r}, found none")
     load_network(classifier, trained, data)
     with open_tensors(trained, "weights") as shard:
-        origin = {**shard.params["initial"], **initial}  # what that training has seen, this one has, too
+        origin = {**shard.params["initial"], "classifier": name}  # what that training has seen, this one has
     settings = {"network": network, "initial": origin, "training": training}
     return {**settings, "seed": seed, "classes": data.classes}
 
