@@ -22,6 +22,7 @@ rule train_classifier:
     input:
         manifest="results/{dataset}/train.jsonl",
         initial_file=plan.classifier_file,
+        initial_weights=plan.classifier_before,
     output:
         weights="results/{dataset}/run{run}/{classifier}/weights.safetensors",
         history="results/{dataset}/run{run}/{classifier}/history.csv",
@@ -38,7 +39,7 @@ rule train_classifier:
         gpu=plan.training_gpus("train_classifier"),
         nodes=1,
     params:
-        code=fingerprint("train_classifier"),
+        code=plan.classifier_code,
         network=lookup(dpath="classifiers/{classifier}/network", within=config),
         initial=lookup(dpath="classifiers/{classifier}/initial", within=config),
         training=lookup(dpath="classifiers/{classifier}/training", within=config),

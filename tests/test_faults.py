@@ -27,7 +27,7 @@ from tests.support.settings import CONFIG
 from wsss.artefacts.formats import ArtefactError, read_manifest
 from wsss.config.errors import ConfigError
 from wsss.config.reading import resolved
-from wsss.stages.classify import train_classifier
+from wsss.training_methods import tags
 from wsss.workflow.plan import Plan
 
 ROOT = Path(__file__).parent.parent
@@ -291,7 +291,7 @@ def test_a_gpu_without_memory(
         )
 
     with monkeypatch.context() as losing:
-        losing.setattr(train_classifier, "tag_losses", lose)
+        losing.setattr(tags, "tag_losses", lose)
         output = training()
     quoted(output)
     assert "Traceback" not in output

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 
 from tests.support.settings import CONFIG, refusal, valid
+from wsss.config.checks import check_config
+from wsss.config.configuration import Configuration
+from wsss.config.errors import ConfigError
 
 SEEN = {"supervision": "photographs", "pixel_labels": False}
 PAIR = ("resnet50_dinov2", "network")
@@ -105,6 +108,40 @@ def test_only_a_transformer_that_learns_needs_a_rate(
         return
     expected = "classifiers.mine.training.vit_lr: expected a number for a transformer that learns, found none"
     assert refused(classifiers) == expected
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "words"),
+    [
+        (("training", "kind"), "recal", "training.kind: expected one of 'tags', 'recam', found 'recal'"),
+        (("training", "combine"), "mean", "training.combine: expected 'product', 'first', 'second' or 'sum'"),
+        (("training", "second_lr"), 0, "training.second_lr: "),
+        (("training", "kind"), "tags", "training.second_lr: unknown key"),
+        (("initial", "file"), None, "initial.file: unknown key"),
+    ],
+)
+def test_what_is_wrong_with_recam_is_named(
+    classifiers: dict[str, Any], keys: tuple[str, ...], value: Any, words: str
+) -> None:
+    put(classifiers, ("resnet50_recam", *keys), value)
+    assert words in refused(classifiers)
+
+
+def test_a_training_without_a_kind_is_on_image_labels(classifiers: dict[str, Any]) -> None:
+    del classifiers["resnet50"]["training"]["kind"]
+    known = Configuration.model_validate({**CONFIG, "classifiers": classifiers}).classifiers
+    assert known["resnet50"].training.kind == "tags" and known["resnet50_recam"].training.kind == "recam"
+
+
+@pytest.mark.parametrize("start", ["resnet51", "resnet50_recam"])
+def test_a_classifier_goes_on_from_one_with_weights_of_its_own(
+    classifiers: dict[str, Any], start: str
+) -> None:
+    """Neither from one that there is not, nor from itself or another that goes on."""
+    put(classifiers, ("resnet50_recam", "initial", "classifier"), start)
+    expected = r"initial.classifier: expected a classifier that starts from weights of its own \(.*resnet50,"
+    with pytest.raises(ConfigError, match=f"classifiers.resnet50_recam.{expected}.*found '{start}'"):
+        check_config({**CONFIG, "classifiers": classifiers})
 
 
 def test_gradient_descent_needs_a_momentum(classifiers: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wsss.models.attending import attend, create_attending, run_transformer
+from wsss.models.attending import attend, create_attending, run_transformer, run_with_heads
 
 SMALL = {"depth": 3, "embed_dim": 48, "num_heads": 3}
 FAMILY = {  # by timm's name: arguments, patch, prefix tokens
@@ -89,11 +89,11 @@ def test_rows_of_all_tokens_sum_to_one(name: str) -> None:
     tokens, rope = seen if isinstance(seen, tuple) else (seen, None)
     rope = rope[0] if rope is not None and vit.rope_mixed else rope
     with torch.no_grad():
-        mixed, weights = attend(vit.blocks[0].attn, tokens, rope)
+        mixed, heads = attend(vit.blocks[0].attn, tokens, rope)
         direct = vit.blocks[0].attn(tokens) if rope is None else vit.blocks[0].attn(tokens, rope=rope)
     count = FAMILY[name][2] + 6
-    assert weights.shape == (1, count, count)
-    torch.testing.assert_close(weights.sum(-1), torch.ones(1, count, dtype=torch.float64))
+    assert heads.shape == (1, 3, count, count)
+    torch.testing.assert_close(heads.sum(-1), torch.ones(1, 3, count, dtype=torch.float64))
     torch.testing.assert_close(mixed, direct, rtol=1e-9, atol=1e-9)
 
 
@@ -126,7 +126,7 @@ def test_a_case_worked_by_hand() -> None:
         mixed, weights = attend(attn, tokens)
     first, second = (torch.tensor(scores).div(2**0.5).exp() for scores in ([1.0, 0.0], [0.0, 4.0]))
     expected = torch.stack([first / first.sum(), second / second.sum()])
-    torch.testing.assert_close(weights[0], expected)
+    torch.testing.assert_close(weights[0, 0], expected)
     torch.testing.assert_close(mixed[0], expected @ tokens[0])
 
 
@@ -138,7 +138,75 @@ def test_heads_may_share_keys_and_values() -> None:
     with torch.no_grad():
         mixed, weights = attend(block.attn, tokens)
         torch.testing.assert_close(mixed, block.attn(tokens), rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 11, dtype=torch.float64))
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3, 11, dtype=torch.float64))
+
+
+def test_the_attention_of_the_heads_is_what_the_tokens_are_computed_from(name: str) -> None:
+    """The same pass as ever, its mean over heads as ever; no parameter has to learn."""
+    vit, images = build(name).requires_grad_(False), pictures(name)
+    prefix = FAMILY[name][2]
+    expected = run_transformer(vit, images, attention=True)
+    assert expected.attention is not None
+    with torch.no_grad():  # what asks for gradients turns them on
+        found = run_with_heads(vit, images, first=1)
+    torch.testing.assert_close(found.tokens, expected.tokens, rtol=1e-9, atol=1e-9)
+    kept = [0, *range(prefix, prefix + 6)]
+    for number, heads in enumerate(found.attention, start=1):
+        mean = heads.mean(1)[:, kept][..., kept]
+        torch.testing.assert_close(mean, expected.attention[:, number], rtol=1e-9, atol=1e-12)
+    gradients = torch.autograd.grad(found.tokens[:, 0].square().sum(), found.attention)
+    assert len(gradients) == 2 and all(gradient.any() for gradient in gradients)
+
+
+@contextmanager
+def nudged(vit: Any, block: int, at: tuple[int, ...], by: float) -> Iterator[None]:
+    """One entry of a block's attention (B, heads, P+N, P+N) moved, behind the softmax."""
+
+    def nudge(layer: nn.Module, given: Any, weights: Tensor) -> Tensor:
+        moved = weights.clone()
+        moved[at] += by
+        return moved
+
+    hook = vit.blocks[block].attn.attn_drop.register_forward_hook(nudge)
+    yield
+    hook.remove()
+
+
+@pytest.mark.parametrize("block", [1, 2])
+@pytest.mark.parametrize("row", [0, 3])
+def test_gradients_by_the_attention_are_finite_differences(name: str, block: int, row: int) -> None:
+    """Of one entry, through all that follows it; in the last block the class token's row alone matters."""
+    vit, images = build(name), pictures(name, 1)
+    at, step = (0, 2, row, FAMILY[name][2] + 3), 1e-5
+
+    def score() -> Tensor:
+        return run_transformer(vit, images, attention=True).tokens[:, 0].square().sum()
+
+    with torch.no_grad():
+        ends = []
+        for by in (step, -step):
+            with nudged(vit, block, at, by):
+                ends.append(score())
+    found = run_with_heads(vit, images, first=1)
+    gradients = torch.autograd.grad(found.tokens[:, 0].square().sum(), found.attention)
+    by_differences = (ends[0] - ends[1]) / (2 * step)
+    torch.testing.assert_close(gradients[block - 1][at], by_differences, rtol=1e-4, atol=1e-7)
+    assert (by_differences == 0) == (block == 2 and row == 3)
+
+
+def test_blocks_before_the_first_wanted_have_no_graph(name: str) -> None:
+    vit, images = build(name), pictures(name)
+    found = run_with_heads(vit, images, first=1)
+    found.tokens.sum().backward()
+    assert all(parameter.grad is None for parameter in vit.blocks[0].parameters())
+    assert vit.blocks[1].norm1.weight.grad is not None
+
+
+@pytest.mark.parametrize("first", [-1, 3])
+def test_a_block_that_there_is_not_is_refused(first: int) -> None:
+    name = "vit_tiny_patch16_224"
+    with pytest.raises(ValueError, match=f"first: expected a block from 0 to 2, found {first}"):
+        run_with_heads(build(name), pictures(name), first)
 
 
 @pytest.mark.parametrize("attention", [True, False])

@@ -36,12 +36,14 @@ from wsss.artefacts.formats import (
     write_manifest,
     write_tensors,
 )
+from wsss.artefacts.networks import load_network
 from wsss.models.classifiers import build_classifier
 from wsss.models.deeplabv2 import build_segmenter
 from wsss.models.irnet import build_irnet
 from wsss.stages.classify import train_classifier
 from wsss.training import TrainingError
 from wsss.training.engine import _optimizer
+from wsss.training_methods.tags import branch_groups
 
 CNN = {
     "kind": "cnn",
@@ -143,7 +145,7 @@ def test_a_classifiers_descent_is_that_of_its_settings() -> None:
     """One update by hand: without momentum to speak of, w - lr (gradient + decay w)."""
     recipe = {"optimizer": "sgd", "momentum": 1e-4, "head_factor": 10, "cnn_lr": 0.1, "weight_decay": 0.01}
     network = build_classifier(CNN, 2)
-    groups = train_classifier.branch_groups(network, {**CNN_TRAINING, **recipe})
+    groups = branch_groups(network, {**CNN_TRAINING, **recipe})
     rates = {group["name"]: (group["lr"], group["power"], group["weight_decay"]) for group in groups}
     assert rates == {"cnn": (0.1, 0.9, 0.01), "cnn_head": (1.0, 0.9, 0.01)}
     learning = {id(p) for p in network.parameters() if p.requires_grad}
@@ -159,9 +161,7 @@ def test_a_classifiers_descent_is_that_of_its_settings() -> None:
 
 
 def test_all_heads_learn_faster_where_asked() -> None:
-    groups = train_classifier.branch_groups(
-        build_classifier(NANO, 2), {**CLASSIFIER_TRAINING, "head_factor": 3}
-    )
+    groups = branch_groups(build_classifier(NANO, 2), {**CLASSIFIER_TRAINING, "head_factor": 3})
     sizes = {group["name"]: (len(group["params"]), group["lr"]) for group in groups}
     assert sizes["cnn_head"] == sizes["vit_head"] == (2, pytest.approx(3e-3))
     assert [group["name"] for group in groups] == ["cnn", "cnn_head", "vit", "vit_head"]
@@ -188,6 +188,61 @@ def test_a_pair_trains_what_learns(tmp_path: Path, data: dict[str, Any], learns:
         seen = shard.params["initial"]
     assert seen["supervision"] == "none (class maps), photographs (attention)" and seen["pixel_labels"]
     assert seen["cnn"] == RANDOM and seen["vit"]["sha256"] == digest(tmp_path / "vit.safetensors")
+
+
+RECAM = {
+    **CNN_TRAINING,
+    "kind": "recam",
+    "cnn_lr": 5e-5,
+    "second_lr": 5e-4,
+    "weight": 1.0,
+    "combine": "product",
+}
+
+
+def recam(folder: Path, data: dict[str, Any], **changes: Any) -> Path:
+    """Train a CNN, then go on from it by ReCAM's step."""
+    first = classify(folder / "first", data, network=CNN, training=CNN_TRAINING) / "weights.safetensors"
+    settings = {
+        "network": CNN,
+        "training": RECAM,
+        "initial": {"classifier": "first"},
+        "initial_weights": first,
+    }
+    return classify(folder / "second", data, **{**settings, **changes})
+
+
+def test_recam_goes_on_from_a_trained_classifier(tmp_path: Path, data: dict[str, Any]) -> None:
+    second = recam(tmp_path, data)
+    history = read_table(second / "history.csv")
+    names = ["cnn_loss", "recam_loss", "cnn_lr", "second_lr"]
+    assert list(history) == ["iteration", "loss", *names]
+    path, start = second / "weights.safetensors", tmp_path / "first" / "weights.safetensors"
+    network = load_network(build_classifier(CNN, 2), path, read_manifest(data["manifest"]))
+    tensors = read_tensors(path, "weights")
+    kept = {name: tensors[f"beside.{name}.weight"] for name in ("first", "second")}
+    combined = kept["first"].flatten(1) * kept["second"]
+    assert torch.equal(network.state_dict()["classifier.weight"].flatten(1).cpu(), combined)
+    before = read_tensors(start, "weights")  # at such rates one update hardly moves anything
+    torch.testing.assert_close(kept["first"], before["classifier.weight"], atol=2e-4, rtol=0)
+    assert not torch.equal(kept["first"], before["classifier.weight"])
+    with open_tensors(path, "weights") as shard:
+        assert shard.params["initial"] == {**RANDOM, "classifier": "first"}
+        assert shard.inputs["initial_weights"] == digest(start)
+
+
+def test_recam_gives_the_same_bytes_again(tmp_path: Path, data: dict[str, Any]) -> None:
+    one, other = recam(tmp_path / "a", data), recam(tmp_path / "b", data)
+    assert (one / "weights.safetensors").read_bytes() == (other / "weights.safetensors").read_bytes()
+
+
+def test_a_training_that_goes_on_needs_the_weights_it_goes_on_from(
+    tmp_path: Path, data: dict[str, Any]
+) -> None:
+    with pytest.raises(ArtefactError, match="expected those of the trained classifier 'first', found none"):
+        recam(tmp_path, data, initial_weights=None)
+    with pytest.raises(ArtefactError, match="does not fit the configured network"):
+        recam(tmp_path, data, network={**CNN, "arguments": {"channels": [8, 16, 24, 40]}})
 
 
 def test_irn_trains_its_heads_and_leaves_the_backbone(tmp_path: Path, data: dict[str, Any]) -> None:

@@ -144,7 +144,10 @@ def test_a_rule_has_the_skeleton(rule: str) -> None:
     sections = rules()[rule]
     assert set(SKELETON) <= set(sections)
     assert "gpu" in names(rule, "resources")
-    assert re.search(rf'code=(fingerprint|plan\.single\.code)\("{rule}"\),', "".join(sections["params"]))
+    assert re.search(
+        rf'code=(fingerprint\("{rule}"\)|plan\.single\.code\("{rule}"\)|plan\.classifier_code),',
+        "".join(sections["params"]),
+    )
     assert all(
         f'"results/{kind}/{rule}/' in sections[key][0]
         for key, kind in (("log", "logs"), ("benchmark", "benchmarks"))
@@ -569,6 +572,12 @@ def test_dry_run_of_an_upper_bound_trains_nothing_else(tmp_path: Path) -> None:
         "count_predictions": 2,
         "evaluate_segmentation": 1,
     }
+
+
+def test_a_classifier_that_goes_on_from_another_waits_for_it(tmp_path: Path, fewer: Path) -> None:
+    target = "results/voc/run0/resnet50_recam/weights.safetensors"
+    planned = jobs(put_weights(tmp_path / "place", CONFIG), "--configfile", fewer, "--", target)
+    assert planned == {"prepare_manifest": 1, "select_training": 1, "train_classifier": 2}
 
 
 def test_dry_run_of_apc_trains_no_classifier(tmp_path: Path, fewer: Path) -> None:

@@ -1,14 +1,26 @@
 """Loading a trained network from its artefact."""
 
+from collections.abc import Mapping
 from typing import TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from wsss.artefacts.files import ArtefactError, PathLike
-from wsss.artefacts.formats import Manifest, open_tensors
+from wsss.artefacts.formats import Manifest, TensorShard, open_tensors
 from wsss.runtime.device import device
 
 Network = TypeVar("Network", bound=nn.Module)
+BESIDE = "beside."  # begins the names of tensors that were kept of a training and are not the network's
+
+
+def with_beside(state: Mapping[str, Tensor], beside: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A network's tensors for one file with others that are kept beside them."""
+    return {**state, **{f"{BESIDE}{name}": tensor for name, tensor in beside.items()}}
+
+
+def names_of(shard: TensorShard) -> list[str]:
+    """Names of the network's tensors in a weights artefact, without what is kept beside them."""
+    return [name for name in shard.keys() if not name.startswith(BESIDE)]  # noqa: SIM118 (not a mapping)
 
 
 def load_network(network: Network, weights: PathLike, manifest: Manifest) -> Network:
@@ -29,7 +41,7 @@ def load_network(network: Network, weights: PathLike, manifest: Manifest) -> Net
                 f"{weights}: expected a network for the classes {list(manifest.classes)} of "
                 f"{manifest.dataset!r}, found one for {trained_for}; train it on this data set"
             )
-        state = {key: shard.get(key) for key in shard.keys()}  # noqa: SIM118 (not a mapping)
+        state = {key: shard.get(key) for key in names_of(shard)}
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

@@ -52,6 +52,7 @@ def check_config(config: Config) -> None:
     findings = (
         check_refiners(config) + _check_names(config) + _check_single_names(config) + check_timm_names(config)
     )
+    findings += _check_starts(config)
     findings += [
         f"methods.{name}: expected {meaning}"
         for name, meaning in FIXED_METHODS.items()
@@ -70,6 +71,18 @@ def _check_names(config: Config) -> list[str]:
         for section, folders in FOLDERS.items()
         for name in folders
         if name in config[section]
+    ]
+
+
+def _check_starts(config: Config) -> list[str]:
+    """A classifier goes on from one that does not go on itself: no two can wait for each other."""
+    starts = {name: variant["initial"].get("classifier") for name, variant in config["classifiers"].items()}
+    first = [name for name, start in starts.items() if start is None]
+    return [
+        f"classifiers.{name}.initial.classifier: expected a classifier that starts from weights of its own "
+        f"({', '.join(first)}), found {start!r}"
+        for name, start in starts.items()
+        if start is not None and start not in first
     ]
 
 

@@ -12,6 +12,7 @@ from wsss.config.fields import (
     Count,
     Direction,
     Fraction,
+    Name,
     Neighbours,
     NotNegative,
     NotNegativeInt,
@@ -134,8 +135,16 @@ class PairInitial(Settings):
     vit: Initial
 
 
+class TrainedInitial(Settings):
+    """All weights of another classifier that the same run has trained on image labels."""
+
+    classifier: Name
+    """Its variant, whose network has the same parameters; it starts from weights of its own."""
+
+
 def _start(value: Any) -> str:
-    return "pair" if {"cnn", "vit"} & keys_of(value) else "one"
+    keys = keys_of(value)
+    return "trained" if "classifier" in keys else "pair" if {"cnn", "vit"} & keys else "one"
 
 
 class ClassifierTraining(Settings):
@@ -173,6 +182,34 @@ class ClassifierTraining(Settings):
         if self.optimizer == "sgd" and self.momentum is None:
             raise wrong("a number for optimizer sgd", "none", "momentum")
         return self
+
+
+class TagsTraining(ClassifierTraining):
+    """Fine-tuning on image labels alone."""
+
+    kind: Literal["tags"] = "tags"
+
+
+class RecamTraining(ClassifierTraining):
+    """ReCAM's second step, beside a softmax head on the features of the classes present."""
+
+    kind: Literal["recam"]
+    second_lr: Positive
+    """Learning rate of the softmax head; it falls with ``cnn_power``."""
+    weight: NotNegative
+    """Of the softmax loss beside that on image labels."""
+    combine: Literal["product", "first", "second", "sum"]
+    """What becomes the head that class maps are taken from: of both heads' weights, or one of them."""
+
+
+def _training(value: Any) -> str:
+    kind = value.get("kind", "tags") if isinstance(value, dict) else getattr(value, "kind", "tags")
+    return kind if isinstance(kind, str) else "tags"
+
+
+Training = Annotated[
+    Annotated[TagsTraining, Tag("tags")] | Annotated[RecamTraining, Tag("recam")], Discriminator(_training)
+]
 
 
 class CachedNeighbours(Settings):
@@ -228,16 +265,21 @@ class Classifier(Settings):
 
     network: Network
     initial: Annotated[
-        Annotated[Initial, Tag("one")] | Annotated[PairInitial, Tag("pair")], Discriminator(_start)
+        Annotated[Initial, Tag("one")]
+        | Annotated[PairInitial, Tag("pair")]
+        | Annotated[TrainedInitial, Tag("trained")],
+        Discriminator(_start),
     ]
-    """Initial weights; of a pair each network's, under ``cnn`` and ``vit``."""
-    training: ClassifierTraining
+    """Initial weights; of a pair each network's, under ``cnn`` and ``vit``; or ``classifier``, to go on."""
+    training: Training
     views: Views
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         kind = self.network.kind
-        if isinstance(self.initial, PairInitial) != (kind == "pair"):
+        if not isinstance(self.initial, TrainedInitial) and isinstance(self.initial, PairInitial) != (
+            kind == "pair"
+        ):
             forms = "weights of one network", "cnn and vit, each with its own weights"
             expected, found = reversed(forms) if kind == "pair" else forms
             raise wrong(f"{expected}, for a network of kind {kind}", found, "initial")

@@ -8,9 +8,9 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from wsss.config.classifiers import (
     Classifier,
-    ClassifierTraining,
     CnnNetwork,
     ConformerNetwork,
+    TagsTraining,
     TimmNetwork,
     check_rates,
 )
@@ -73,7 +73,7 @@ class Pretraining(Settings):
         Discriminator(_network),
     ]
     images: PretrainingImages
-    training: ClassifierTraining
+    training: TagsTraining
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

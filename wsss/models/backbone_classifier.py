@@ -35,7 +35,8 @@ class BackboneClassifier(nn.Module):
         """
         features = self.backbone(images)[-1]
         class_maps = F.conv2d(features, self.head.weight[:, :, None, None])
-        return ClassifierOutput(class_maps.mean((2, 3)) + self.head.bias, None, class_maps, None)
+        logits = class_maps.mean((2, 3)) + self.head.bias
+        return ClassifierOutput(logits, None, class_maps, None, map_features=features)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """All parameters; there is no second branch."""
@@ -44,3 +45,7 @@ class BackboneClassifier(nn.Module):
     def head_parameters(self) -> list[nn.Parameter]:
         """Parameters of the head, which starts at random."""
         return list(self.head.parameters())
+
+    def map_head(self) -> nn.Module:
+        """The head."""
+        return self.head

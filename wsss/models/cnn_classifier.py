@@ -81,7 +81,8 @@ class CnnClassifier(nn.Module):
             attention: Accepted for the common interface; a CNN has none.
 
         Returns:
-            Logits (B, C) and class maps (B, C, ceil(H/stride), ceil(W/stride)); nothing of tokens.
+            Logits (B, C), class maps (B, C, ceil(H/stride), ceil(W/stride)) and the features that they are
+            made of; nothing of tokens.
         """
         check_images(images)
         residual = isinstance(self.backbone, ResNet)
@@ -92,7 +93,7 @@ class CnnClassifier(nn.Module):
         logits = class_maps.mean((2, 3))
         if self.classifier.bias is not None:
             logits = logits + self.classifier.bias
-        return ClassifierOutput(logits, None, class_maps, None)
+        return ClassifierOutput(logits, None, class_maps, None, map_features=features)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Trainable parameters, each once: all are in ``cnn``, ``vit`` is empty."""
@@ -101,6 +102,10 @@ class CnnClassifier(nn.Module):
     def head_parameters(self) -> list[nn.Parameter]:
         """Parameters of the head, which starts at random."""
         return list(self.classifier.parameters())
+
+    def map_head(self) -> nn.Module:
+        """The head."""
+        return self.classifier
 
     def _frozen_modules(self, model: str) -> Iterator[nn.Module]:
         known = dict(self.backbone.named_modules())

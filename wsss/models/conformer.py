@@ -137,10 +137,11 @@ class Conformer(nn.Module):
         # The mean of the maps is the head on pooled features: both are linear.
         cnn_logits = class_maps.mean((2, 3)) + head.bias
         vit_logits, token_maps = self._classify_tokens(features)
+        output = ClassifierOutput(cnn_logits, vit_logits, class_maps, None, map_features=features.conv)
         if not attention:
-            return ClassifierOutput(cnn_logits, vit_logits, class_maps, None)
+            return output
         patches = self.trans_norm(features.tokens[:, 1:])
-        return ClassifierOutput(cnn_logits, vit_logits, class_maps, features.attention, token_maps, patches)
+        return output._replace(attention=features.attention, token_maps=token_maps, features=patches)
 
     def _classify_tokens(self, features: ConformerFeatures) -> tuple[Tensor, Tensor | None]:
         """Logits (B, C) of the transformer and, of a head on patches, its maps (B, C, h, w)."""
@@ -188,6 +189,10 @@ class Conformer(nn.Module):
     def head_parameters(self) -> list[nn.Parameter]:
         """Parameters of the two heads, which start at random."""
         return [parameter for name, parameter in self.named_parameters() if name.startswith(HEADS)]
+
+    def map_head(self) -> nn.Module:
+        """The convolutional branch's head."""
+        return self.conv_cls_head
 
 
 def conformer_small(num_classes: int, *, output_stride: int = 16, **options: Any) -> Conformer:

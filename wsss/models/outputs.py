@@ -21,6 +21,7 @@ class ClassifierOutput(NamedTuple):
             head reads the patch tokens, and where the class maps are made of them.
         features: The last transformer block's patch tokens after the final norm, (B, N, D), row after row of
             the grid; None as ``attention``.
+        map_features: f(x), what the class maps are read from, (B, D, h, w).
     """
 
     cnn_logits: Tensor
@@ -29,6 +30,22 @@ class ClassifierOutput(NamedTuple):
     attention: Tensor | None
     token_maps: Tensor | None = None
     features: Tensor | None = None
+    map_features: Tensor | None = None
+
+
+class AttentionByClass(NamedTuple):
+    """A pass whose logits can be differentiated by its attention.
+
+    Attributes:
+        logits: Logits of the class token, (B, C).
+        attention: Softmax attention of each head, one tensor a block, (B, heads, P+N, P+N), from which the
+            logits were computed.
+        prefix: Tokens P before the patches, the class token first.
+    """
+
+    logits: Tensor
+    attention: list[Tensor]
+    prefix: int
 
 
 class Classifier(Protocol):
@@ -50,6 +67,9 @@ class Classifier(Protocol):
 
     def head_parameters(self) -> list[nn.Parameter]:
         """Parameters of the heads, which start at random whatever the rest starts from."""
+
+    def map_head(self) -> nn.Module:
+        """The layer whose ``weight``, (C, D) or (C, D, 1, 1), makes the class maps of ``map_features``."""
 
 
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:

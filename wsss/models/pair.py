@@ -106,6 +106,10 @@ class Pair(nn.Module):
         head = [] if self.token_head is None else list(self.token_head.parameters())
         return [*self.cnn.head_parameters(), *head]
 
+    def map_head(self) -> nn.Module:
+        """The CNN's head."""
+        return self.cnn.map_head()
+
     def _seen(self, images: Tensor, grid: tuple[int, int]) -> Tensor:
         """The images as the transformer sees them, (B, 3, h * patch, w * patch)."""
         padded = pad_to_multiple(images * self.scale + self.shift, self.stride)

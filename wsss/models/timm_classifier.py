@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from wsss.models.attending import create_attending, run_transformer
-from wsss.models.outputs import ClassifierOutput, check_images, pad_to_multiple
+from wsss.models.attending import create_attending, run_transformer, run_with_heads
+from wsss.models.outputs import AttentionByClass, ClassifierOutput, check_images, pad_to_multiple
 
 
 class TimmClassifier(nn.Module):
@@ -55,8 +55,24 @@ class TimmClassifier(nn.Module):
         cnn_logits = self.cam_head(patches.mean((2, 3), keepdim=True)).flatten(1)  # (B, C)
         vit_logits = self.token_head(tokens[:, 0])
         return ClassifierOutput(
-            cnn_logits, vit_logits, class_maps, weights, features=features if attention else None
+            cnn_logits,
+            vit_logits,
+            class_maps,
+            weights,
+            features=features if attention else None,
+            map_features=patches,
         )
+
+    def attention_by_class(self, images: Tensor, first: int) -> AttentionByClass:
+        """Class-token logits and the attention that they can be differentiated by.
+
+        Args:
+            images: As for :meth:`forward`.
+            first: Number of the first block whose attention is wanted, from 0.
+        """
+        check_images(images)
+        tokens, attention = run_with_heads(self.backbone, pad_to_multiple(images, self.stride), first)
+        return AttentionByClass(self.token_head(tokens[:, 0]), attention, self.backbone.num_prefix_tokens)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Trainable parameters, each once: ``cnn`` is the head of the class maps, ``vit`` all the rest."""
@@ -67,3 +83,7 @@ class TimmClassifier(nn.Module):
     def head_parameters(self) -> list[nn.Parameter]:
         """Parameters of the two heads, which start at random."""
         return [*self.cam_head.parameters(), *self.token_head.parameters()]
+
+    def map_head(self) -> nn.Module:
+        """The head on patch tokens."""
+        return self.cam_head

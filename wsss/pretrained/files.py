@@ -34,10 +34,14 @@ class Start(NamedTuple):
 def starts(variant: Mapping[str, Any]) -> list[Start]:
     """The networks of a variant that start from weights: one, or the two of a pair.
 
+    One that goes on from another classifier of the same run needs none from elsewhere.
+
     Args:
         variant: Its ``network`` and ``initial``, of any section of the configuration.
     """
     network, initial = variant["network"], variant["initial"]
+    if "classifier" in initial:
+        return []
     if network.get("kind") == "pair":
         return [Start(network[part], initial[part]) for part in PAIRED]
     return [Start(network, initial)]

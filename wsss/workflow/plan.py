@@ -195,6 +195,17 @@ class Plan:
         """The files that the classifier starts from, those of them that are the user's."""
         return self._initial_files("train_classifier", wildcards)
 
+    def classifier_before(self, wildcards: Wildcards) -> str | list[str]:
+        """The trained classifier of the same run that the classifier goes on from, if it does."""
+        name = self._config["classifiers"][wildcards.classifier]["initial"].get("classifier")
+        return f"results/{wildcards.dataset}/run{wildcards.run}/{name}/weights.safetensors" if name else []
+
+    def classifier_code(self, wildcards: Wildcards) -> str:
+        """Digest of the training's code; of the ways to train the classifier's own alone counts."""
+        return fingerprint(
+            "train_classifier", entry=self._config["classifiers"][wildcards.classifier]["training"]["kind"]
+        )
+
     def irn_file(self, wildcards: Wildcards) -> list[str]:
         """The file that IRNet starts from, if it is one of the user's."""
         return self._initial_files("train_irn", wildcards)

@@ -34,10 +34,11 @@ from wsss.models.colours import with_colours
 from wsss.models.conformer import Conformer
 from wsss.models.outputs import ClassifierOutput
 from wsss.pretrained.state_dicts import timm_network
-from wsss.stages.classify.train_classifier import augmentation, branch_groups
+from wsss.stages.classify.train_classifier import augmentation
 from wsss.stages.classify.train_classifier import schedule as classifier_schedule
 from wsss.training import seed_everything
 from wsss.training.run import Product, fit
+from wsss.training_methods.tags import branch_groups
 
 HELD_OUT = 400  # images
 ALIKE = 12.0  # logit of a token's attention to itself; 0 would be even attention

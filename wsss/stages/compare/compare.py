@@ -10,6 +10,7 @@ import pandas as pd
 
 from wsss.artefacts.formats import PathLike, open_tensors, read_json, read_manifest, write_table
 from wsss.artefacts.identity import identity_of
+from wsss.artefacts.networks import names_of
 from wsss.config.systems import System
 from wsss.config.thresholds import UNREFINED
 from wsss.data.published import STAGES, published_system
@@ -200,7 +201,7 @@ def _networks(
 
 def _network(path: PathLike) -> tuple[int, dict[str, Any]]:
     with open_tensors(path, "weights") as shard:
-        names = [name for name in shard.keys() if not name.endswith(STATISTICS)]  # noqa: SIM118
+        names = [name for name in names_of(shard) if not name.endswith(STATISTICS)]
         kind = identity_of(path).settings.get("kind")  # of a single-stage method
         return sum(shard.get(name).numel() for name in names), {**shard.params, "kind": kind}
 
