@@ -145,7 +145,8 @@ def test_a_rule_has_the_skeleton(rule: str) -> None:
     assert set(SKELETON) <= set(sections)
     assert "gpu" in names(rule, "resources")
     assert re.search(
-        rf'code=(fingerprint\("{rule}"\)|plan\.single\.code\("{rule}"\)|plan\.classifier_code),',
+    digest = rf'(fingerprint|plan\.single\.code)\("{rule}"\)|plan\.classifier_code'
+    assert re.search(rf"code=({digest}),", "".join(sections["params"]))
         "".join(sections["params"]),
     )
     assert all(
