@@ -106,11 +106,11 @@ def test_losses_are_single_precision_under_mixed_precision() -> None:
     phases = apc_training.Phases(build_apc(APC, 2), {**SETTINGS, "freeze": True}, 0, 0)
     batch = {"images": torch.randn(2, 3, 32, 32), "tags": TAGS.float()}
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert phases.apc(batch["images"]).features.dtype == torch.bfloat16  # the network is not
-        losses = phases.losses(phases.apc, batch)
+        assert phases.network(batch["images"]).features.dtype == torch.bfloat16  # the network is not
+        losses = phases.losses(phases.network, batch)
     assert {loss.dtype for loss in losses.values()} == {torch.float32}
     sum(losses.values(), torch.zeros(())).backward()
-    gradients = [parameter.grad for parameter in phases.apc.parameters() if parameter.grad is not None]
+    gradients = [parameter.grad for parameter in phases.network.parameters() if parameter.grad is not None]
     assert gradients and all(gradient.isfinite().all() for gradient in gradients)
 
 

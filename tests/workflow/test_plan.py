@@ -144,11 +144,8 @@ def test_a_rule_has_the_skeleton(rule: str) -> None:
     sections = rules()[rule]
     assert set(SKELETON) <= set(sections)
     assert "gpu" in names(rule, "resources")
-    assert re.search(
     digest = rf'(fingerprint|plan\.single\.code)\("{rule}"\)|plan\.classifier_code'
     assert re.search(rf"code=({digest}),", "".join(sections["params"]))
-        "".join(sections["params"]),
-    )
     assert all(
         f'"results/{kind}/{rule}/' in sections[key][0]
         for key, kind in (("log", "logs"), ("benchmark", "benchmarks"))
@@ -619,8 +616,8 @@ def test_dry_run_of_the_large_comparisons(tmp_path: Path, fewer: Path) -> None:
     assert (planned["compare"], planned["draw_comparison"]) == (2, 2)
     assert planned["train_classifier"] == 2 * 2 * 4
     assert planned["train_irn"] == 2 * 2 * 8
-    assert planned["train_segmenter"] == 2 * 2 * 2 * 8
-    assert planned["train_single_stage"] == 2 * 2 * 12
+    assert planned["train_segmenter"] == 2 * 2 * (2 * 8 + 1)  # ViT-PCM's too
+    assert planned["train_single_stage"] == 2 * 2 * 13
 
 
 def test_dry_run_of_data_set_thresholds(tmp_path: Path, fewer: Path) -> None:
@@ -644,6 +641,39 @@ def test_dry_run_of_apc_s_patches_through_the_chain(tmp_path: Path) -> None:
         planned
     )
     assert not {"train_classifier", "extract_maps", "diffuse_cams"} & set(planned)
+
+
+def test_dry_run_of_vit_pcm_s_patches_as_pseudo_labels(tmp_path: Path) -> None:
+    """No IRNet lies between; the dense CRF is a setting of the maps as they are."""
+    overlay = tmp_path / "crf.yaml"
+    overlay.write_text("refiners: {none: {pseudo: {crf: {extends: inferences.nano_crf.crf}}}}\n")
+    target = "results/sample/run0/vit_pcm_nano/patches/none/deeplab_nano/seg_miou.json"
+    planned = jobs(tmp_path, "--configfile", overlay, "--", target)
+    assert planned == {
+        "generate_sample": 1,
+        "prepare_manifest": 1,
+        "select_training": 1,
+        "train_single_stage": 1,
+        "extract_patch_maps": 1,
+        "make_pseudo_labels": 1,
+        "train_segmenter": 1,
+        "predict_masks": 2,
+        "count_predictions": 2,
+        "evaluate_segmentation": 1,
+    }
+    config = read_config([overlay])
+    assert config["refiners"]["none"]["pseudo"]["crf"]["bilateral_sxy"] == 11
+
+
+def test_dry_run_of_vit_pcm_by_itself(tmp_path: Path) -> None:
+    """A data set asks it by its patches, for it has no decoder."""
+    overlay = tmp_path / "mine.yaml"
+    asked = {"inference": "nano_144_patches", "pseudo": ["nano_144_patches_tags"]}
+    settings = {"single_stage": {"otherwise": {"vit_pcm_nano": asked}}}
+    overlay.write_text(yaml.safe_dump({"datasets": {"sample": settings}}))
+    target = "results/sample/run0/vit_pcm_nano/seg_miou.json"
+    planned = jobs(tmp_path, "--configfile", overlay, "--", target)
+    assert planned["train_single_stage"] == planned["predict_single_stage_masks"] == 1
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ loading processes nor an interruption changes it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -129,25 +129,41 @@ class ClassificationDataset(RescaledDataset[Record]):
         return {"images": images, "tags": multi_hot(source.classes, self.num_classes)}
 
 
-class SquareDataset(AugmentedDataset[Record]):
-    """Images resized to one square, whatever their shape, mirrored in half of the cases; and their tags."""
+def mirrored(square: Pixels, rng: np.random.Generator) -> dict[str, Pixels]:
+    """A square as ``images``, mirrored left and right in half of the cases."""
+    return {"images": random_flip(square, None, rng)[0]}
 
-    def __init__(self, records: Sequence[Record], num_classes: int, *, side: int, **common: Any) -> None:
+
+class SquareDataset(AugmentedDataset[Record]):
+    """Images resized to one square, whatever their shape, seen as a training asks; and their tags."""
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        num_classes: int,
+        *,
+        side: int,
+        views: Callable[[Pixels, np.random.Generator], Mapping[str, Pixels | Tensor]] = mirrored,
+        **common: Any,
+    ) -> None:
         """Keep the records and the augmentation's settings.
 
         Args:
             records: Training images.
             num_classes: Number of foreground classes C.
             side: Side of the square in pixels.
+            views: Takes the square, uint8 (side, side, 3), and the source of chance; returns what is to be
+                seen of it, by name: pictures, uint8 (H, W, 3), and tensors.
             common: See :class:`AugmentedDataset`.
         """
         super().__init__(records, **common)
-        self.num_classes, self.side = num_classes, side
+        self.num_classes, self.side, self.views = num_classes, side, views
 
     def augmented(self, source: Record, rng: np.random.Generator) -> dict[str, Tensor]:
-        """``images`` float32 (3, side, side) and ``tags`` float32 (C,)."""
-        image, _ = random_flip(resize_square(read_image(source), self.side), None, rng)
-        return {"images": self.whole(image), "tags": multi_hot(source.classes, self.num_classes)}
+        """What the views are, pictures normalised, float32 (3, H, W), and ``tags`` float32 (C,)."""
+        views = self.views(resize_square(read_image(source), self.side), rng)
+        seen = {name: view if isinstance(view, Tensor) else self.whole(view) for name, view in views.items()}
+        return {**seen, "tags": multi_hot(source.classes, self.num_classes)}
 
 
 class LabelDataset(AugmentedDataset[Record]):

@@ -21,7 +21,8 @@ class APCOutput(NamedTuple):
         features: F_out, the patches after the HV-BiLSTM, row after row, (B, N, D).
         scores: Z, the class probabilities of each patch, background first, (B, N, C+1).
         grid: Rows and columns (h, w) of the patches, h * w = N.
-        pixel_logits: Logits of the decoder, background first, (B, C+1, h, w); None when not asked for.
+        pixel_logits: Logits of the decoder, background first, (B, C+1, h, w); None when not asked for, or
+            without a decoder.
     """
 
     features: Tensor
@@ -48,7 +49,7 @@ class APC(nn.Module):
         lstm_dropout: Share of what each LSTM reads that it then sets to zero.
         classifier_dropout: Share of F_out that it sets to zero before the patch classifier, and there alone.
         lstm_initial: How the LSTMs' weights are drawn, ``torch`` or ``keras``.
-        decoder: Channels of the decoder.
+        decoder: Channels of the decoder; None: the patches alone are classified, and ``blocks`` are not read.
         native_side: Image side in pixels that the position embedding of the initial weights was learnt at;
             None leaves timm's default for the model.
 
@@ -71,27 +72,29 @@ class APC(nn.Module):
         lstm_dropout: float = 0.0,
         classifier_dropout: float = 0.0,
         lstm_initial: str = "torch",
-        decoder: int = 256,
+        decoder: int | None = 256,
         native_side: int | None = None,
     ) -> None:
         super().__init__()
         options = _with_native_side(arguments or {}, native_side)
         self.encoder = create_transformer(model, options, (VisionTransformer, Eva))
         self.stride: int = self.encoder.patch_embed.feat_ratio()
-        self.blocks = _check_blocks(blocks, len(self.encoder.blocks))
+        self.blocks = () if decoder is None else _check_blocks(blocks, len(self.encoder.blocks))
         dim: int = self.encoder.embed_dim
         self.hv_bilstm = HVBiLSTM(dim, lstm, dropout, lstm_dropout, lstm_initial)
         self.classifier_dropout = nn.Dropout(classifier_dropout)
         self.patch_classifier = nn.Linear(dim, num_classes + 1, bias=False)
         nn.init.normal_(self.patch_classifier.weight, std=0.05)
-        self.decoder = MLPDecoder(len(self.blocks), dim, decoder, num_classes + 1)
+        self.decoder = None
+        if decoder is not None:
+            self.decoder = MLPDecoder(len(self.blocks), dim, decoder, num_classes + 1)
 
     def forward(self, images: Tensor, *, decode: bool = True) -> APCOutput:
         """Classify the patches, and the pixels at the patches' resolution.
 
         Args:
             images: Normalised images of any size, (B, 3, H, W); padded right and bottom to whole patches.
-            decode: Whether to run the decoder.
+            decode: Whether to run the decoder, if there is one.
 
         Returns:
             Features, scores and logits of h = ceil(H / stride) by w = ceil(W / stride) patches.
@@ -103,7 +106,8 @@ class APC(nn.Module):
         outputs = self._block_outputs(padded, sorted({*self.blocks, last}) if decode else [last])
         features = self.hv_bilstm(outputs[-1], grid)
         scores = self.patch_classifier(self.classifier_dropout(features)).softmax(-1)
-        pixel_logits = self.decoder(outputs[: len(self.blocks)], grid) if decode else None
+        read = self.decoder if decode else None
+        pixel_logits = read(outputs[: len(self.blocks)], grid) if read else None
         return APCOutput(features, scores, grid, pixel_logits)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
@@ -111,7 +115,7 @@ class APC(nn.Module):
         return {
             "encoder": list(self.encoder.parameters()),
             "patch_classifier": list(self.patch_classifier.parameters()),
-            "head": [*self.hv_bilstm.parameters(), *self.decoder.parameters()],
+            "head": [*self.hv_bilstm.parameters(), *(self.decoder.parameters() if self.decoder else ())],
         }
 
     def let_encoder_learn(self, blocks: int | None) -> None:

@@ -173,6 +173,9 @@ def _by_the_letter(training: Config) -> str | None:
     return "; ".join(words for words, holds in found.items() if holds) or None
 
 
+views = None
+
+
 def build(network: Config, num_classes: int) -> APC:
     """The network, see :class:`wsss.models.apc.APC`."""
     from wsss.models.apc import build_apc

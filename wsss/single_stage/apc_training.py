@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,68 +14,37 @@ from wsss.methods.patch_labels import patch_labels
 from wsss.methods.pooling import pool
 from wsss.methods.segmentation_loss import LOSSES
 from wsss.models.apc import APC, APCOutput
+from wsss.single_stage.warm_up import WarmUp
 
-ALL = "all"  # the encoder's blocks that learn
 
-
-class Phases:
+class Phases(WarmUp):
     """A training in phases: the encoder may be frozen at first, the decoder joins, and the rates change.
 
     Attributes:
-        optimizer: Adam.
-        restart: Iteration at which it forgets its moments, the end of the warm-up; None: never.
         weights: Of the contrast and of the decoder's loss, by the names of these terms.
     """
-
-    optimizer: Literal["adam"] = "adam"
 
     def __init__(self, apc: APC, training: Mapping[str, Any], warm_up: int, decoder_start: int) -> None:
         """Keep the network and the settings.
 
         Args:
-            apc: The network, frozen and thawed as the training goes on.
-            training: The first ``warm_up`` epochs train at ``warm_up_lr``, without the encoder if ``freeze``,
-                the others at ``lr``; the decoder learns after the first ``decoder_start`` epochs. ``learns``,
-                what of the encoder does when it does: ``all`` (also if left out), or so many of the last
-                blocks with the final norm. ``new_adam``, whether Adam starts anew after the warm-up.
-                ``patch_decay``, what Adam adds to the gradient of the patch classifier's weights, times
-                these. And what makes the loss, see :func:`apc_losses`.
-            warm_up: Iterations at the first rate, with the encoder frozen if asked; 0 skips them.
+            apc: The network.
+            training: See :class:`WarmUp`. The decoder learns after the first ``decoder_start`` epochs. And
+                what makes the loss, see :func:`apc_losses`.
+            warm_up: See :class:`WarmUp`.
             decoder_start: Iterations before the decoder's loss is added.
 
         Raises:
             ValueError: If more of the encoder's blocks are to learn than it has.
         """
-        self.apc, self.training = apc, training
-        self.warm_up, self.decoder_start = warm_up, decoder_start
-        self.restart = warm_up if training.get("new_adam", False) else None
+        self.decoder_start = decoder_start
         self.weights = {"pce_loss": training["alpha"], "seg_loss": training["beta"]}
-        learns = training.get("learns", ALL)
-        self.learns: int | None = None if learns == ALL else learns
-        apc.let_encoder_learn(self.learns)  # too many blocks are refused now, not when the encoder thaws
-        self.begin(0)
+        super().__init__(apc, training, warm_up)
 
     def begin(self, iteration: int) -> None:
         """Set the phase of an iteration, counted from 0."""
+        super().begin(iteration)
         self.decoding = iteration >= self.decoder_start and self.training["beta"] > 0
-        frozen = self.training["freeze"] and iteration < self.warm_up
-        self.apc.let_encoder_learn(0 if frozen else self.learns)
-
-    def groups(self) -> list[dict[str, Any]]:
-        """Parameter groups with their constant rates; the encoder's is 0 while it is frozen."""
-        warm_up_lr, decay = self.training["warm_up_lr"], self.training["patch_decay"]
-        frozen = ("encoder",) if self.training["freeze"] else ()
-        return [
-            {
-                "name": name,
-                "params": params,
-                "lr": 0.0 if name in frozen else warm_up_lr,
-                "changes": [(self.warm_up, self.training["lr"])],
-                "power": 0.0,
-                "weight_decay": decay if name == "patch_classifier" else 0.0,
-            }
-            for name, params in self.apc.parameter_groups().items()
-        ]
 
     def losses(self, apc: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The phase's losses of ``images`` (B, 3, H, W) and ``tags`` (B, C), see :func:`apc_losses`."""

@@ -16,6 +16,8 @@ from wsss.config.fields import Count, Pixels, Precision, Settings
 from wsss.config.networks import Coloured, Initial
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
 Config = Mapping[str, Any]
@@ -68,7 +70,7 @@ class Recipe(Protocol):
         """All parameters in groups, see :func:`wsss.training.engine.train`."""
 
     def losses(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The terms of the loss, by name, of ``images`` (B, 3, H, W) and their ``tags`` (B, C)."""
+        """The terms of the loss, by name, of ``images`` (B, 3, H, W), ``tags`` (B, C) and other views."""
 
 
 # A torch module with ``encoder``, the part that starts from the initial weights, and ``stride``, of which
@@ -77,6 +79,9 @@ Network: TypeAlias = Any
 Check = Callable[[str, str, Config, Mapping[str, Config]], list[str]]
 Told = Callable[[Config], "dict[str, Any]"]
 Build = Callable[[Config, int], Network]
+Picture: TypeAlias = "NDArray[np.uint8]"
+Parts: TypeAlias = "Mapping[str, Picture | Tensor]"
+Views = Callable[[Config, "Picture", "np.random.Generator"], "Parts"]
 MakeRecipe = Callable[[Network, Config, Callable[[int], int]], Recipe]
 Scores = Callable[[Network, "Tensor", str], "Tensor"]
 Probabilities = Callable[["Tensor", str], "Tensor"]
@@ -120,6 +125,15 @@ class Method(Protocol):
     @property
     def build(self) -> Build:
         """The network with random parameters, from its settings and the number of foreground classes C."""
+
+    @property
+    def views(self) -> Views | None:
+        """What a training sees of one image, from the image resized to a square, uint8 (side, side, 3).
+
+        It takes the training's settings; the square; the source of all chance. What it returns by name is
+        uint8 (h, w, 3) where it is a picture, which is then normalised, and a tensor where it is none, each
+        of one shape for all images; ``images`` must be there. None: the square, mirrored in half the cases.
+        """
 
     @property
     def recipe(self) -> MakeRecipe:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,7 +13,13 @@ if TYPE_CHECKING:
     from wsss.single_stage.contract import Config
 
 
-def check_sides(key: str, name: str, variant: Config, inferences: Mapping[str, Config]) -> list[str]:
+def check_sides(
+    key: str,
+    name: str,
+    variant: Config,
+    inferences: Mapping[str, Config],
+    others: Mapping[str, int] = MappingProxyType({}),
+) -> list[str]:
     """Findings of images that the patches would not cover, where timm's name of the network tells the patch.
 
     That of a hybrid, whose patches are of a convolution's output, does not; the training refuses its sides.
@@ -22,6 +29,7 @@ def check_sides(key: str, name: str, variant: Config, inferences: Mapping[str, C
         name: Its name.
         variant: Its settings, whose ``network`` has ``model`` and ``arguments``.
         inferences: Settings of the inferences that it is asked for, by name.
+        others: Further sides by the keys that set them.
     """
     if not (named := re.search(r"patch(\d+)", variant["network"]["model"])):
         return []
@@ -29,6 +37,7 @@ def check_sides(key: str, name: str, variant: Config, inferences: Mapping[str, C
     sides = {
         f"single_stage.{name}.side": variant["side"],
         f"single_stage.{name}.training.side": variant["training"]["side"],
+        **others,
     }
     sides |= {f"single_stage_inferences.{asked}.side": way["side"] for asked, way in inferences.items()}
     return [

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wsss.single_stage import apc
+from wsss.single_stage import apc, vit_pcm
 
 if TYPE_CHECKING:
     from wsss.single_stage.contract import (
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
         Scores,
         Told,
         Variant,
+        Views,
     )
 
 METHODS: dict[str, Method] = {
     "apc": apc,
+    "vit_pcm": vit_pcm,
 }
 
 SETTINGS: tuple[type[Variant], ...] = tuple(method.Settings for method in METHODS.values())
@@ -35,6 +37,7 @@ MAPS: dict[str, str] = {kind: method.MAPS for kind, method in METHODS.items()}
 CHECKS: dict[str, Check] = {kind: method.check for kind, method in METHODS.items() if method.check}
 TOLD: dict[str, Told] = {kind: method.told for kind, method in METHODS.items()}
 BUILD: dict[str, Build] = {kind: method.build for kind, method in METHODS.items()}
+VIEWS: dict[str, Views] = {kind: method.views for kind, method in METHODS.items() if method.views}
 RECIPES: dict[str, MakeRecipe] = {kind: method.recipe for kind, method in METHODS.items()}
 SCORES: dict[str, Scores] = {kind: method.scores for kind, method in METHODS.items()}
 PROBABILITIES: dict[str, Probabilities] = {kind: method.probabilities for kind, method in METHODS.items()}

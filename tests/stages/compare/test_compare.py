@@ -263,7 +263,8 @@ def test_published_figures_stand_beside_voc_alone(scene: Scene, monkeypatch: pyt
 def facts_of(system: System) -> dict[str, Any]:
     """What the comparison would find out about a configured system from its files."""
     inference = CONFIG["single_stage_inferences" if system.single else "inferences"][system.inference]
-    views = {} if system.single else CONFIG["classifiers"][system.classifier]["views"]
+    section = "single_stage" if system.classifier in CONFIG["single_stage"] else "classifiers"
+    views = CONFIG[section][system.classifier].get("views", {})
     maps = {"settings": CONFIG["methods"][system.method], "views": views}
     seed = {"maps": maps, "pixel_labels_used": False}
     documents = {
@@ -271,7 +272,7 @@ def facts_of(system: System) -> dict[str, Any]:
         "pseudo": [],
         "segmentation": [{**inference, "pixel_labels_used": False}] if system.segments else [],
     }
-    role, section = ("single_stage",) * 2 if system.single else ("classifier", "classifiers")
+    role = "single_stage" if system.single else "classifier"
     return _facts(system, documents, {role: CONFIG[section][system.classifier]})
 
 
@@ -291,6 +292,7 @@ def facts_of(system: System) -> dict[str, Any]:
                 "AD-CAM": "AD-CAM",
                 "AD-CAM + IRNet": "AD-CAM + IRNet",
                 "AD-CAM*": "AD-CAM without stop-gradient",
+                "ViT-PCM": "ViT-PCM, patches as pseudo labels",
                 "APC": "APC",
                 "APC average pooling": "APC, average pooling",
                 "APC max pooling": "APC, maximum pooling",
@@ -317,6 +319,20 @@ def test_configured_systems_stand_beside_their_own_figures(dataset: str, expecte
     systems = [system_of(entry, settings) for entry in settings["compare"]["systems"]]
     found = {system.name: published_system(dataset, facts_of(system)) for system in systems}
     assert {name: entry["name"] for name, entry in found.items() if entry} == expected
+
+
+@pytest.mark.parametrize("side", [960, 640])
+def test_vit_pcm_s_own_segmentation_says_what_it_was_told(side: int) -> None:
+    """Its published scores of val knew val's image labels: each says so."""
+    system = System("own", "vit_pcm", "patches", "none", None, "vit_pcm", "side_960_patches", "tagged")
+    facts = {**facts_of(system), "side": side}
+    found = {kind: published_system(kind, facts) for kind in ("voc", "coco")}
+    if side == 640:
+        assert found == {"voc": None, "coco": None}
+        return
+    assert found["voc"] is not None and found["coco"] is not None
+    assert (found["voc"]["segmentation"], found["coco"]["segmentation"]) == ({"miou": 0.693}, {"miou": 0.45})
+    assert all("val's image labels" in entry["source"] for entry in found.values() if entry)
 
 
 @pytest.mark.parametrize("method", ["adcam_k10", "adcam_t8"])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.support import vit_pcm_training
 from tests.support.apc_training import TRAINING
 from tests.support.builders import APC, CLASSES, Data, make_data
 from wsss.artefacts.files import digest
@@ -218,3 +219,37 @@ def test_the_encoder_may_learn_and_the_decoder_join_at_other_times(tmp_path: Pat
 def test_a_side_that_is_no_whole_number_of_patches_is_refused(tmp_path: Path, data: Data) -> None:
     with pytest.raises(ValueError, match="side: expected a multiple of the encoder's patches of 8 pixels"):
         train(tmp_path / "out", data, side=36)
+
+
+def train_pcm(folder: Path, data: Data, seed: int = 1, initial: Any = RANDOM, **changes: Any) -> Path:
+    train_single_stage.run(
+        manifest=data.manifest,
+        weights=folder / "weights.safetensors",
+        history=folder / "history.csv",
+        kind="vit_pcm",
+        network=vit_pcm_training.NETWORK,
+        initial=initial,
+        training={**vit_pcm_training.TRAINING, **changes},
+        seed=seed,
+    )
+    return folder
+
+
+def test_vit_pcm_trains_to_the_same_bytes(tmp_path: Path, data: Data) -> None:
+    first, second = (train_pcm(tmp_path / name, data) for name in "ab")
+    for name in ("weights.safetensors", "history.csv"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    other = train_pcm(tmp_path / "c", data, seed=2)
+    assert (first / "history.csv").read_bytes() != (other / "history.csv").read_bytes()
+
+
+def test_vit_pcm_warms_up_its_heads_and_then_trains_the_last_blocks(tmp_path: Path, data: Data) -> None:
+    initial = start_of(tmp_path)
+    start = read_tensors(tmp_path / "start.safetensors", "weights")
+    out = train_pcm(tmp_path / "out", data, initial=initial)
+    history = read_table(out / "history.csv")
+    assert history["encoder_lr"].tolist() == [0, 1e-3, 1e-3]
+    assert history["head_lr"].tolist() == [1e-2, 1e-3, 1e-3]
+    assert (history[["mce_loss", "eq_loss"]] > 0).all(axis=None)
+    moved = {name for name, value in start.items() if not torch.equal(trained(out)[f"encoder.{name}"], value)}
+    assert moved == {name for name in start if name.startswith(("blocks.1.", "norm."))}

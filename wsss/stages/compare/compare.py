@@ -269,13 +269,12 @@ def _facts(
     """What decides whether a published figure is about such a system."""
     every = [document for stage in documents.values() for document in stage]
     facts: dict[str, Any] = {"pixel_labels": any(document["pixel_labels_used"] for document in every)}
+    own = settings.get("single_stage" if system.single else "classifier", {})
+    if own.get("kind"):  # a single-stage method, which may also be the classifier of a chain
+        facts |= {"single_stage": own["kind"], **TOLD[own["kind"]](own["training"])}
     if system.single:
-        own = settings.get("single_stage", {})
-        if own:
-            facts |= {"single_stage": own["kind"], **TOLD[own["kind"]](own["training"])}
         facts["side"] = documents["segmentation"][0].get("side") if documents["segmentation"] else None
     else:
-        own = settings.get("classifier", {})
         maps = documents["seed"][0].get("maps", {}) if documents["seed"] else {}
         affinity = maps.get("views", {}).get("affinity", {"kind": "attention"})["kind"]
         method = {"direction": "gather", "soft": False, **maps.get("settings", {})}  # as if not given

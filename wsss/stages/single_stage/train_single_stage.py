@@ -8,10 +8,10 @@ from typing import Any
 
 from wsss.artefacts.files import PathLike
 from wsss.artefacts.formats import read_manifest
-from wsss.data.datasets import SquareDataset
+from wsss.data.datasets import SquareDataset, mirrored
 from wsss.models.colours import with_colours
 from wsss.prediction.squares import check_side
-from wsss.single_stage.registry import BUILD, RECIPES
+from wsss.single_stage.registry import BUILD, RECIPES, VIEWS
 from wsss.training import Schedule, seed_everything
 from wsss.training.idle_terms import warn_of_idle_terms
 from wsss.training.run import Product, fit, start
@@ -31,7 +31,7 @@ def run(
 ) -> None:
     """Read images and their labels, write the trained network and its history.
 
-    Images are resized to a square and mirrored at random; no other augmentation.
+    Images are resized to a square and mirrored at random, or seen as the method says.
 
     Args:
         manifest: The data set.
@@ -54,6 +54,7 @@ def run(
         data.split("train"),
         data.num_classes,
         side=training["side"],
+        views=partial(VIEWS[kind], training) if kind in VIEWS else mirrored,
         mean=network["mean"],
         std=network["std"],
         seed=seed,
