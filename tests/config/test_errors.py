@@ -57,7 +57,7 @@ def changed(keys: tuple[Any, ...], value: Any) -> dict[str, Any]:
             "x.pth",
             "initial: expected a file or timm, of which timm: false takes back a true that lies below, found",
         ),
-        (("single_stage", "apc", "kind"), "acp", "kind: expected one of 'apc', found 'acp'"),
+        (("single_stage", "apc", "kind"), "acp", "kind: expected one of 'apc', 'vit_pcm', found 'acp'"),
         (("single_stage", "apc", "kind"), GONE, "kind: expected a kind, found none"),
         ((*APC, "warm_up"), 15, "training.warm_up: expected fewer than all 15 epochs, found 15"),
         ((*APC, "decoder_start"), 15, "training.decoder_start: expected fewer than all 15 epochs, found 15"),

@@ -95,6 +95,11 @@ def test_both_scores_of_apc_at_a_side_that_is_not_its_own(data: Data, source: st
     assert_same(folder, READERS[form](exported(folder, form)), "apc", [(2, 40, 52), (1, 150, 80)])
 
 
+def test_vit_pcm_at_a_side_that_is_not_its_own(data: Data, form: str) -> None:
+    folder = make_predictor(data, "vit_pcm")
+    assert_same(folder, READERS[form](exported(folder, form)), "vit_pcm", [(2, 40, 52)])
+
+
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_other_backbones(data: Data, backbone: str, form: str) -> None:
     network = {"backbone": BACKBONES[backbone], "rates": [2, 4], "norm": "by_backbone", **STATISTICS}
