@@ -19,7 +19,7 @@ from wsss.models.deeplabv2 import (
     build_segmenter,
     default_optimizer,
 )
-from wsss.models.deeplabv2_network import build_deeplabv2, channel_norm
+from wsss.models.deeplabv2_network import atrous_convolutions, build_deeplabv2, channel_norm
 
 TOLERANCE, ROUNDED = 1e-9, 2e-7
 NANO = {
@@ -265,3 +265,16 @@ def test_operators_that_are_not_compiled_raise_when_called():
 
     with pytest.raises(RuntimeError, match=r"mmcv\._ext\.nms is not compiled"):
         nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
+
+
+def test_each_convolution_is_drawn_before_the_next_is_made() -> None:
+    """The order of the random numbers decides what is trained: a run with the same seed must stay the same."""
+    torch.manual_seed(3)
+    expected = []
+    for rate in (1, 2):
+        convolution = torch.nn.Conv2d(4, 2, 3, padding=rate, dilation=rate)
+        torch.nn.init.normal_(convolution.weight, std=0.01)
+        expected.append(convolution.weight)
+    torch.manual_seed(3)
+    drawn = atrous_convolutions(4, 2, (1, 2))
+    assert all(torch.equal(one.weight, other) for one, other in zip(drawn, expected, strict=True))

@@ -36,12 +36,16 @@ def default_norm(backbone: TimmBackbone) -> str | None:
 
 def atrous_convolutions(in_channels: int, num_classes: int, rates: Sequence[int]) -> nn.ModuleList:
     """Biased 3x3 convolutions, one for each atrous rate, drawn from N(0, 0.01) (DeepLab, section 3.2)."""
-    convolutions = [nn.Conv2d(in_channels, num_classes, 3, padding=rate, dilation=rate) for rate in rates]
-    for convolution in convolutions:
-        assert convolution.bias is not None
-        nn.init.normal_(convolution.weight, std=0.01)
-        nn.init.zeros_(convolution.bias)
-    return nn.ModuleList(convolutions)
+    return nn.ModuleList(_convolution(in_channels, num_classes, rate) for rate in rates)
+
+
+def _convolution(in_channels: int, num_classes: int, rate: int) -> nn.Conv2d:
+    """One of them, made and drawn before the next is made: that is the order of the random numbers."""
+    convolution = nn.Conv2d(in_channels, num_classes, 3, padding=rate, dilation=rate)
+    assert convolution.bias is not None
+    nn.init.normal_(convolution.weight, std=0.01)
+    nn.init.zeros_(convolution.bias)
+    return convolution
 
 
 def pooled(feature: Tensor, convolutions: nn.ModuleList, norm: str | None) -> Tensor:
