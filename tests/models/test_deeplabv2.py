@@ -268,7 +268,7 @@ def test_operators_that_are_not_compiled_raise_when_called():
 
 
 def test_each_convolution_is_drawn_before_the_next_is_made() -> None:
-    """The order of the random numbers decides what is trained: a run with the same seed must stay the same."""
+    """The order of the random numbers decides what is trained: the same seed must train the same network."""
     torch.manual_seed(3)
     expected = []
     for rate in (1, 2):
