@@ -59,7 +59,7 @@ GROUPS: dict[str, dict[str, Any]] = {
     ),
     "group-components": PROFILE["group-components"],
 }
-MANIFEST = "results/sample/manifest.jsonl"
+TRAINING = "results/sample/train.jsonl"
 SHARDS = ("000of002", "001of002")
 
 
@@ -276,7 +276,7 @@ def faulty(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     checkout = session_checkout(tmp_path_factory)
     tiny = checkout / "tests/configs/tiny.yaml"
     run = Run(folder, checkout, "--workflow-profile", profile, "--configfile", tiny, overlay)
-    run.locally(MANIFEST)
+    run.locally(TRAINING)
     with run, small_disk(folder / "results/sample/run0/disk_full", DISK) as disk:
         filler = leave(disk, free=4096)
         run.start(*weights(*VARIANTS))
@@ -378,7 +378,7 @@ def test_jobs_on_a_node_have_gpus_of_their_own(faulty: Run) -> None:
 @on_slurm
 def test_no_finished_job_was_run_again(faulty: Run) -> None:
     rules = {path.name for path in (faulty.folder / "results/logs/slurm").iterdir()}
-    assert rules == {"rule_train_classifier"}  # the manifest was there
+    assert rules == {"rule_train_classifier"}  # the list of images was there
     assert len(faulty.logs("train_classifier", "sample_0_undisturbed")) == 1
 
 
