@@ -436,7 +436,7 @@ def extracted(run: Run, cams: Path) -> bytes:
     settings = read_config([ROOT / "tests/configs/tiny.yaml"])["classifiers"]["tiny"]
     with making(identity_of(cams)):
         extract_maps.run(
-            manifest=sample / "manifest.jsonl",
+            manifest=sample / "train.jsonl",
             weights=sample / "run0/undisturbed/weights.safetensors",
             cams=here / cams.name,
             attention=here / "attention" / cams.name,
