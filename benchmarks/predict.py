@@ -1,4 +1,4 @@
-"""Speed of ``wsss predict`` against the network's bare pass; its start-up; memory of a huge picture."""
+"""Speed of ``wsss predict`` against the network's bare pass; its start; memory of a huge picture."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,13 +36,15 @@ HUGE = 10_000  # pixels a side
 
 
 def main() -> None:
-    """Print all three."""
+    """Print all four."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         predictor = make(folder)
         photos = pictures(folder / "photos")
-        start = command(predictor, photos[:BATCH], folder / "start")[0]
-        whole, _ = command(predictor, photos, folder / "labels")
+        alone = [command(predictor, photos[:1], folder / f"alone{number}").processor for number in range(5)]
+        print(f"one picture: {min(alone):.2f} CPU seconds at least, {median(alone):.2f} in the middle, of 5")
+        start = command(predictor, photos[:BATCH], folder / "start").seconds
+        whole = command(predictor, photos, folder / "labels").seconds
         each = (whole - start) / (PICTURES - BATCH)
         bare = network_pass(predictor, photos)
         print(f"bare network pass, batch {BATCH}: {1 / bare:.2f} pictures/s")
@@ -49,8 +53,8 @@ def main() -> None:
         )
         print(f"start to end of {BATCH} pictures: {start:.2f} s; without them {start - BATCH * each:.2f} s")
         Image.fromarray(noise(HUGE, HUGE)).save(folder / "huge.jpg")
-        seconds, memory = command(predictor, [folder / "huge.jpg"], folder / "huge")
-        print(f"{HUGE} x {HUGE} pixels: {seconds:.0f} s, {memory:.2f} GB at most")
+        huge = command(predictor, [folder / "huge.jpg"], folder / "huge")
+        print(f"{HUGE} x {HUGE} pixels: {huge.seconds:.0f} s, {huge.memory:.2f} GB at most")
 
 
 def make(folder: Path) -> Path:
@@ -88,13 +92,22 @@ def pictures(folder: Path) -> list[Path]:
     return paths
 
 
-def command(predictor: Path, photos: list[Path], out: Path) -> tuple[float, float]:
-    """Seconds of the command, and the largest memory of it or of an earlier one, GB."""
+class Spent(NamedTuple):
+    """Seconds that a command took, those of the processor, and the largest memory of any so far, GB."""
+
+    seconds: float
+    processor: float
+    memory: float
+
+
+def command(predictor: Path, photos: list[Path], out: Path) -> Spent:
+    """Run the command."""
     arguments = [*map(str, (predictor, *photos)), "--out", str(out), "--batch", str(BATCH)]
-    start = time.perf_counter()
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-m", "wsss.cli", "predict", *arguments], check=True, capture_output=True)
-    seconds = time.perf_counter() - start
-    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Spent(seconds, processor, after.ru_maxrss / 1e6)
 
 
 def network_pass(predictor: Path, photos: list[Path]) -> float:

@@ -169,6 +169,7 @@ def main(snakemake: Any) -> None:
     root = Path(snakemake.scriptdir).parent
     sys.path.insert(0, str(root))
     from wsss.artefacts.identity import making
+    from wsss.runtime.imports import uncollected
     from wsss.runtime.launch import follow_parent, launch, place
     from wsss.workflow.fingerprint import module_of
 
@@ -181,9 +182,10 @@ def main(snakemake: Any) -> None:
         set_gpus(snakemake.resources.gpu, snakemake.config.get("execution", {}).get("jobs_per_gpu", 1))
         if (size := sharing_gpus(snakemake)) > 1:
             return launch([sys.executable, *sys.argv], size, cluster_launcher(snakemake))
-    set_threads(own_threads(snakemake, here.size))
+    with uncollected():
+        set_threads(own_threads(snakemake, here.size))
+        stage = importlib.import_module(module_of(snakemake.rule, root / "wsss"))
     log_making(snakemake)
-    stage = importlib.import_module(module_of(snakemake.rule, root / "wsss"))
     groups = (snakemake.input, snakemake.output, snakemake.params)
     with making(identity_of(snakemake)):
         stage.run(**keywords(*(group.items() for group in groups)))

@@ -5,17 +5,29 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from wsss.artefacts.files import ArtefactError
-from wsss.commands import config, diff, doctor, export, init, predict, resume, scores
 from wsss.config.errors import ConfigError
 
-COMMANDS = (init, doctor, config, predict, export, scores, resume, diff)
+# The modules of wsss.commands, and what stands in the list of commands. Only that of the command asked for is
+# imported: what another one needs would keep it waiting.
+COMMANDS = {
+    "init": "look at pictures of your own and write a file of settings for them",
+    "doctor": "check that everything is in place for a run",
+    "config": "print all settings that a data set comes to, and where they were written",
+    "predict": "label pictures by a trained network",
+    "export": "write results in the forms of other tools",
+    "scores": "print the scores of a chain, stage by stage",
+    "resume": "go on with a run whose Snakemake was killed: cancel its jobs, unlock, run again",
+    "diff": "compare two runs, stage by stage",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser(given[0] if given else "").parse_args(given)
     try:
         status: int = options.command(options)
     except (ArtefactError, ConfigError) as error:
@@ -24,14 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(asked: str) -> argparse.ArgumentParser:
+    """The command line: all commands by name, the one asked for with its arguments."""
     parser = argparse.ArgumentParser(
         prog="wsss",
         description="From image-level labels to pixel-level segmentation: set it up, use the result.",
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        command.add_parser(subparsers)
+    for name, meaning in COMMANDS.items():
+        if name == asked:
+            import_module(f"wsss.commands.{name}").add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=meaning)
     return parser
 
 

@@ -24,7 +24,6 @@ def add_parser(commands: Subparsers) -> None:
     """Add the command to the command line."""
     config = commands.add_parser(
         "config",
-        help="print all settings that a data set comes to, and where they were written",
         description=(
             "Print a data set's settings and those of the variants that its main chain and its single stage "
             "are made of, after presets, inheritance and defaults, each with the file and line that it comes "

@@ -21,7 +21,6 @@ def add_parser(commands: Subparsers) -> None:
     """Add the command to the command line."""
     diff = commands.add_parser(
         "diff",
-        help="compare two runs, stage by stage",
         description=(
             "Compare two folders of results, or two files: which artefacts are equal, which differ and by "
             "how much, where the two part and why. Scores are set beside the noise between runs where "

@@ -21,7 +21,6 @@ def add_parser(commands: Subparsers) -> None:
     """Add the command to the command line."""
     doctor = commands.add_parser(
         "doctor",
-        help="check that everything is in place for a run",
         description=(
             "Check, in seconds and before anything is queued: Python and packages, GPU and driver, the lists "
             "of the data sets and a sample of their files, initial weights, room on the disk, and the SLURM "

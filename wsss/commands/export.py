@@ -17,7 +17,6 @@ def add_parser(commands: Subparsers) -> None:
     """Add the command to the command line."""
     export: argparse.ArgumentParser = commands.add_parser(
         "export",
-        help="write results in the forms of other tools",
         description="Write results in the forms of other tools.",
         epilog="example: wsss export labels --help",
     )

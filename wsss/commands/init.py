@@ -31,7 +31,6 @@ def add_parser(commands: Subparsers) -> None:
     """Add the command to the command line."""
     init = commands.add_parser(
         "init",
-        help="look at pictures of your own and write a file of settings for them",
         description=(
             "Look at a folder of pictures and their labels, say what was found, and write NAME.yaml here: "
             "where they lie, and what suits their number, their size and this machine. Where there are "

@@ -14,6 +14,7 @@ from wsss.artefacts.decoding import PIXELS
 from wsss.artefacts.files import ArtefactError
 from wsss.artefacts.predictors import read_predictor
 from wsss.prediction.picture_files import picture_files
+from wsss.runtime.imports import uncollected
 
 if TYPE_CHECKING:
     from wsss.commands import Subparsers
@@ -25,7 +26,6 @@ def add_parser(commands: Subparsers) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
         "predict",
-        help="label pictures by a trained network",
         description=(
             "Write a palette PNG of class numbers for each picture, and legend.csv with their names. What is "
             "there already is skipped, so the same command goes on where it was stopped. A picture that "
@@ -111,9 +111,10 @@ def _predict(options: argparse.Namespace) -> int:
     files = picture_files(options.pictures, sys.stdin)
     if options.cpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    from wsss.prediction.label_pictures import label_pictures
-    from wsss.prediction.outputs import Outputs
-    from wsss.prediction.predictor import load_predictor
+    with uncollected():
+        from wsss.prediction.label_pictures import label_pictures
+        from wsss.prediction.outputs import Outputs
+        from wsss.prediction.predictor import load_predictor
 
     predictor = load_predictor(options.predictor, inference=_inference(options, own), **_sizes(options))
     outputs = Outputs(options.out, overlay=options.overlay, probabilities=options.probabilities)

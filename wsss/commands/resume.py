@@ -57,7 +57,6 @@ def add_parser(commands: Subparsers) -> None:
     # Without a prefix character argparse leaves options alone: all of them are Snakemake's.
     resume = commands.add_parser(
         "resume",
-        help="go on with a run whose Snakemake was killed: cancel its jobs, unlock, run again",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="example: wsss resume --workflow-profile profiles/slurm results/voc/seg_miou.json",

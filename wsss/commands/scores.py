@@ -30,7 +30,6 @@ def add_parser(commands: Subparsers) -> None:
     """Add the command to the command line."""
     scores = commands.add_parser(
         "scores",
-        help="print the scores of a chain, stage by stage",
         description=(
             "Print mIoU, FP and FN in percent: of the class maps (seed), of the maps after refinement "
             "(refined), of the pseudo labels and of the segmentation network. mIoU averages the classes with "

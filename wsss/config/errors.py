@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 Keys = tuple[Any, ...]
 UNKNOWN = "unknown key"  # kind and beginning of an error of its own
