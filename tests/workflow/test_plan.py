@@ -704,12 +704,20 @@ def test_dry_run_of_every_data_set(tmp_path: Path, fewer: Path) -> None:
     assert not {"train_single_stage", "compare"} & set(planned)
 
 
-def test_masks_of_other_values_are_converted_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "read", [{"masks_values": {0: "background", 1: "cat", 255: "dog"}}, {"long_side": 640}]
+)
+def test_masks_of_other_values_and_large_pictures_are_converted_first(
+    tmp_path: Path, read: dict[str, Any]
+) -> None:
     overlay = tmp_path / "mine.yaml"
-    settings = folder_set(tmp_path / "mine") | {"masks_values": {0: "background", 1: "cat", 255: "dog"}}
+    settings = folder_set(tmp_path / "mine") | read
     overlay.write_text(yaml.safe_dump({"datasets": {"mine": settings}}))
     target = "results/mine/manifest.jsonl"
-    assert set(jobs(tmp_path, "--configfile", overlay, "--", target)) == {"convert_masks", "prepare_manifest"}
+    assert set(jobs(tmp_path, "--configfile", overlay, "--", target)) == {
+        "convert_pictures",
+        "prepare_manifest",
+    }
 
 
 def test_dry_run_of_what_else_can_be_asked_for(tmp_path: Path) -> None:

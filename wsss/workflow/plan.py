@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.config.checks import check_config
-from wsss.config.datasets import Used
+from wsss.config.datasets import Used, is_converted
 from wsss.config.errors import ConfigError
 from wsss.config.systems import PATCHES, TRUTH, Chain, Config, System, system_of
 from wsss.config.thresholds import UNREFINED, of_data_set, pseudo_settings, unsuited
@@ -59,9 +59,9 @@ class Plan:
         )
 
     def converted(self) -> str:
-        """Wildcard constraint: the data sets whose masks hold other values than labels."""
+        """Wildcard constraint: the data sets whose pictures or masks are read otherwise than they are."""
         settings = self._config["datasets"]
-        return _alternatives(name for name in settings if settings[name].get("masks_values"))
+        return _alternatives(name for name in settings if is_converted(settings[name]))
 
     def runs(self) -> str:
         """Wildcard constraint: the runs of all data sets."""
@@ -255,7 +255,7 @@ class Plan:
     def source(self, wildcards: Wildcards) -> str | list[str]:
         """The folder that a rule made for the data set, or no file where none did."""
         dataset = self._dataset(wildcards)
-        made = dataset["kind"] in ("sample", "coco") or dataset.get("masks_values")
+        made = dataset["kind"] in ("sample", "coco") or is_converted(dataset)
         return f"results/{wildcards.dataset}/source" if made else []
 
     def tables(self, wildcards: Wildcards) -> list[str]:

@@ -60,13 +60,15 @@ class PredictorPlan:
         return settings
 
     def labels(self, wildcards: Wildcards) -> dict[str, Any]:
-        """What the network was trained on, and which system made that."""
+        """What the network was trained on, which system made that, and any size set for pictures."""
+        dataset = self._config["datasets"][wildcards.dataset]
+        read = {"long_side": side} if (side := dataset.get("long_side")) else {}
         if wildcards.stage:
-            return {"system": self._system(wildcards), "supervision": "image labels"}
-        chain, dataset = self._chain(wildcards), self._config["datasets"][wildcards.dataset]
+            return {"system": self._system(wildcards), "supervision": "image labels", **read}
+        chain = self._chain(wildcards)
         cut = pseudo_settings(self._config, dataset, chain.method, chain.refiner)
         supervision = "pseudo labels made from image labels"
-        return {"system": self._system(wildcards), "supervision": supervision, **cut}
+        return {"system": self._system(wildcards), "supervision": supervision, **cut, **read}
 
     def _folder(self, wildcards: Wildcards) -> str:
         return f"{self._run(wildcards)}/{self._system(wildcards)}"
