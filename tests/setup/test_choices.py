@@ -66,10 +66,15 @@ def test_every_choice_is_of_presets_that_there_are_and_fit_together() -> None:
 
 
 def test_few_images_are_seen_four_times_as_often() -> None:
-    for section, name in (
-        ("classifiers", "own"),
-        ("classifiers", "conformer_nano"),
-        ("refiners", "irn_nano"),
-    ):
+    for section, name in (("classifiers", "own"), ("refiners", "irn_nano")):
         one, few = (CONFIG[section][variant] for variant in (name, f"{name}_few"))
         assert few == {**one, "training": {**one["training"], "epochs": 4 * one["training"]["epochs"]}}
+
+
+def test_the_sample_s_classifier_learns_few_images_slower_not_longer() -> None:
+    one, few = (CONFIG["classifiers"][name]["training"] for name in ("conformer_nano", "conformer_nano_few"))
+    assert few == {
+        **one,
+        "vit_lr": pytest.approx(one["vit_lr"] / 5),
+        "cnn_lr": pytest.approx(one["cnn_lr"] / 5),
+    }
