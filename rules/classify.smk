@@ -13,7 +13,7 @@ rule pretrain_network:
         gpu=0,
     params:
         code=fingerprint("pretrain_network"),
-        settings=lookup(dpath="pretraining/{network}", within=config),
+        settings=plan.setting("pretraining/{network}"),
     script:
         "run_stage.py"
 
@@ -40,9 +40,9 @@ rule train_classifier:
         nodes=1,
     params:
         code=plan.classifier_code,
-        network=lookup(dpath="classifiers/{classifier}/network", within=config),
-        initial=lookup(dpath="classifiers/{classifier}/initial", within=config),
-        training=lookup(dpath="classifiers/{classifier}/training", within=config),
+        network=plan.setting("classifiers/{classifier}/network"),
+        initial=plan.setting("classifiers/{classifier}/initial"),
+        training=plan.setting("classifiers/{classifier}/training"),
         seed=plan.seed,
     script:
         "run_stage.py"
@@ -68,8 +68,8 @@ rule extract_maps:
         gpu=plan.gpus,
     params:
         code=fingerprint("extract_maps"),
-        network=lookup(dpath="classifiers/{classifier}/network", within=config),
-        views=lookup(dpath="classifiers/{classifier}/views", within=config),
+        network=plan.setting("classifiers/{classifier}/network"),
+        views=plan.setting("classifiers/{classifier}/views"),
         shard="{shard}",
     script:
         "run_stage.py"

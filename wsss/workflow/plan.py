@@ -19,7 +19,7 @@ from wsss.config.systems import PATCHES, TRUTH, Chain, Config, System, system_of
 from wsss.config.thresholds import UNREFINED, of_data_set, pseudo_settings, unsuited
 from wsss.config.views import largest_views
 from wsss.pretrained.fit import Fits
-from wsss.workflow.asked import manifest_of, scored_shards, section, shards
+from wsss.workflow.asked import manifest_of, scored_shards, section, setting, shards
 from wsss.workflow.fingerprint import fingerprint
 from wsss.workflow.initial import initial_files
 from wsss.workflow.predictor_plan import PredictorPlan
@@ -93,6 +93,10 @@ class Plan:
     def predictors(self) -> str:
         """Wildcard constraint: the folders of what predicts, a segmentation network or a single stage."""
         return f"(?:{self.labellers()})/(?:{self.pattern('segmenters')})|{self.pattern('single_stage')}"
+
+    def setting(self, path: str, **more: Callable[[Wildcards], Any]) -> Callable[[Wildcards], Any]:
+        """A part of the configuration, see :func:`wsss.workflow.asked.setting`."""
+        return setting(self._config, path, **more)
 
     def shards(self, wildcards: Wildcards) -> list[str]:
         """Shards of the data set's split train."""
