@@ -31,7 +31,7 @@ rule train_classifier:
     benchmark:
         "results/benchmarks/train_classifier/{dataset}/run{run}/{classifier}.tsv"
     wildcard_constraints:
-        classifier=plan.pattern("classifiers"),
+        classifier=plan.trained_classifiers(),
     conda:
         "../envs/openmm.yaml"
     threads: plan.training_threads("train_classifier")
@@ -51,7 +51,7 @@ rule train_classifier:
 rule extract_maps:
     input:
         manifest="results/{dataset}/train.jsonl",
-        weights="results/{dataset}/run{run}/{classifier}/weights.safetensors",
+        weights=plan.classifier_weights,
     output:
         cams="results/{dataset}/run{run}/{classifier}/cams/{shard}.safetensors",
         attention="results/{dataset}/run{run}/{classifier}/attention/{shard}.safetensors",

@@ -272,6 +272,8 @@ class Classifier(Settings):
     ]
     """Initial weights; of a pair each network's, under ``cnn`` and ``vit``; or ``classifier``, to go on."""
     training: Training
+    weights_of: Name | None = None
+    """A classifier of the same network, initial weights and training, whose weights serve here, too."""
     views: Views
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wsss.config.systems import Chain, Config
+from wsss.config.systems import Chain, Config, trained_as
 from wsss.config.thresholds import pseudo_settings
 from wsss.data.truth import unscored
 from wsss.workflow.wildcards import Wildcards
@@ -40,7 +40,8 @@ class PredictorPlan:
         classifier = f"{self._run(wildcards)}/{chain.classifier}"
         irn = f"{classifier}/{chain.method}/{chain.refiner}/irn/weights.safetensors"
         walks = "network" in self._config["refiners"][chain.refiner]
-        return [f"{classifier}/weights.safetensors", *([irn] if walks else [])]
+        first = f"{self._run(wildcards)}/{trained_as(self._config, chain.classifier)}"
+        return [f"{first}/weights.safetensors", *([irn] if walks else [])]
 
     def network(self, wildcards: Wildcards) -> Config:
         """The network's settings."""
