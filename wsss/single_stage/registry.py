@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wsss.single_stage import apc, vit_pcm
+from wsss.single_stage import apc, toco, vit_pcm
 
 if TYPE_CHECKING:
     from wsss.single_stage.contract import (
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 METHODS: dict[str, Method] = {
     "apc": apc,
     "vit_pcm": vit_pcm,
+    "toco": toco,
 }
 
 SETTINGS: tuple[type[Variant], ...] = tuple(method.Settings for method in METHODS.values())

@@ -307,6 +307,7 @@ def facts_of(system: System) -> dict[str, Any]:
                 "AD-CAM + IRNet": "AD-CAM + IRNet",
                 "AD-CAM*": "AD-CAM without stop-gradient",
                 "ViT-PCM": "ViT-PCM, patches as pseudo labels",
+                "ToCo": "ToCo",
                 "APC": "APC",
                 "APC average pooling": "APC, average pooling",
                 "APC max pooling": "APC, maximum pooling",
@@ -324,7 +325,7 @@ def facts_of(system: System) -> dict[str, Any]:
                 "APC side 1120": "APC, inference at 1120",
             },
         ),
-        ("coco", {"APC": "APC"}),
+        ("coco", {"ToCo": "ToCo", "APC": "APC"}),
         ("sample", {}),
     ],
 )
