@@ -652,7 +652,7 @@ def test_dry_run_of_the_large_comparisons(tmp_path: Path, fewer: Path) -> None:
     assert planned["train_classifier"] == 2 * 2 * 4
     assert planned["train_irn"] == 2 * 2 * 8
     assert planned["train_segmenter"] == 2 * 2 * (2 * 8 + 1)  # ViT-PCM's too
-    assert planned["train_single_stage"] == 2 * 2 * 13
+    assert planned["train_single_stage"] == 2 * 2 * 14
 
 
 def test_dry_run_of_data_set_thresholds(tmp_path: Path, fewer: Path) -> None:
