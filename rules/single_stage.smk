@@ -84,10 +84,10 @@ rule evaluate_single_stage:
     input:
         manifest=plan.single.manifest,
         counts=collect(
-            "results/{dataset}/run{run}/{single}/{split}/{inference}/counts/{shard}.safetensors",
+            "results/{dataset}/run{run}/{single}/{split}/{inference}/counts/{part}.safetensors",
             split=plan.single.split,
             inference=plan.single.inferences,
-            shard=plan.single.shards,
+            part=plan.single.parts,
             allow_missing=True,
         ),
         weights="results/{dataset}/run{run}/{single}/weights.safetensors",

@@ -450,9 +450,19 @@ def test_the_splits_are_cut_each_for_itself(plan: Plan) -> None:
     assert len(plan.shards(SimpleNamespace(dataset="voc"))) == 48
     assert len(plan.val_shards(SimpleNamespace(dataset="voc"))) == 8
     scored = SimpleNamespace(dataset="voc", score="pseudo")
-    assert (plan.single.split(scored), len(plan.single.shards(scored))) == ("train", 48)
+    assert (plan.single.split(scored), len(plan.single.parts(scored))) == ("train", 4)
     scored.score = "seg"
-    assert (plan.single.split(scored), len(plan.single.shards(scored))) == ("val", 8)
+    assert (plan.single.split(scored), len(plan.single.parts(scored))) == ("val", 1)
+
+
+@pytest.mark.parametrize(("shards", "parts"), [(1, 1), (12, 1), (13, 2), (48, 4), (96, 8), (999, 84)])
+def test_each_shard_is_counted_once(config: dict[str, Any], shards: int, parts: int) -> None:
+    config["datasets"]["voc"]["shards"] = shards
+    plan, asked = Plan(config), SimpleNamespace(dataset="voc", split="train")
+    names = plan.train_parts(asked)
+    counted = [plan.counted(SimpleNamespace(**vars(asked), part=part)) for part in names]
+    assert len(names) == parts and max(map(len, counted)) <= 12 <= max(12, min(map(len, counted)) + 11)
+    assert sorted(shard for one in counted for shard in one) == plan.shards(asked)
 
 
 def test_only_the_main_variant_of_apc_predicts_in_several_ways(plan: Plan) -> None:
@@ -621,10 +631,10 @@ def test_dry_run_of_apc_trains_no_classifier(tmp_path: Path, fewer: Path) -> Non
         "select_training": 1,
         "train_single_stage": seeds,
         "extract_patch_maps": 3 * seeds,
-        "count_seeds": 3 * seeds,
+        "count_seeds": seeds,
         "evaluate_seeds": seeds,
         "predict_single_stage_masks": (3 + 6 * 2) * seeds,
-        "count_predictions": (3 + 6 * 2) * seeds,
+        "count_predictions": (1 + 6) * seeds,
         "evaluate_single_stage": 2 * seeds,
         "summarise_single_stage": 1,
     }
@@ -638,7 +648,7 @@ def test_dry_run_of_the_ablations(tmp_path: Path, fewer: Path) -> None:
         "select_training": 1,
         "train_single_stage": runs,
         "predict_single_stage_masks": 3 * runs + 2 * runs + 5 * 2 * 2,  # the main variant's five further ways
-        "count_predictions": 3 * runs + 2 * runs + 5 * 2 * 2,
+        "count_predictions": runs + runs + 5 * 2,
         "evaluate_single_stage": 2 * runs,
         "tabulate_ablations": 1,
     }

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from wsss.config.systems import Asked, Config, asked_of
-from wsss.workflow.asked import manifest_of, scored_shards, section
+from wsss.workflow.asked import counted_parts, manifest_of, section
 from wsss.workflow.fingerprint import fingerprint
 from wsss.workflow.wildcards import Wildcards
 
@@ -52,9 +52,9 @@ class SingleStagePlan:
         """The manifest of that split."""
         return manifest_of(wildcards.dataset, self.split(wildcards))
 
-    def shards(self, wildcards: Wildcards) -> list[str]:
-        """The shards of that split."""
-        return scored_shards(self._config, wildcards.dataset, self.split(wildcards))
+    def parts(self, wildcards: Wildcards) -> list[str]:
+        """The jobs that count that split."""
+        return counted_parts(self._config, wildcards.dataset, self.split(wildcards))
 
     def inferences(self, wildcards: Wildcards) -> list[str]:
         """How the variant predicts that split."""
