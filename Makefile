@@ -11,13 +11,14 @@ UV := uv==0.13.8
 install: $(INSTALLED)
 
 # Two packages first, for pydensecrf2 is built by them: in a build of its own it asks for a Cython that knows no Python 3.13.
+# --compile-bytecode: torch and timm are imported in half the time, also by who may not write into .venv.
 # --no-deps: constraints.txt names every package. Resolving would add opencv-python, which mmcv-lite asks for and which needs the
 # system's OpenGL libraries; opencv-python-headless gives the same module without them.
 $(INSTALLED): constraints.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps $$(grep -E '^(cython|setuptools)==' constraints.txt)
-	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation-package pydensecrf2 --requirement constraints.txt
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation-package pydensecrf2 --compile-bytecode --requirement constraints.txt
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
 	touch $@
 

@@ -19,7 +19,7 @@ rule diffuse_cams:
         gpu=plan.gpus,
     params:
         code=fingerprint("diffuse_cams"),
-        settings=lookup(dpath="methods/{method}", within=config),
+        settings=plan.setting("methods/{method}"),
         shard="{shard}",
     script:
         "run_stage.py"

@@ -13,7 +13,7 @@ rule pretrain_network:
         gpu=0,
     params:
         code=fingerprint("pretrain_network"),
-        settings=lookup(dpath="pretraining/{network}", within=config),
+        settings=plan.setting("pretraining/{network}"),
     script:
         "run_stage.py"
 
@@ -31,7 +31,7 @@ rule train_classifier:
     benchmark:
         "results/benchmarks/train_classifier/{dataset}/run{run}/{classifier}.tsv"
     wildcard_constraints:
-        classifier=plan.pattern("classifiers"),
+        classifier=plan.trained_classifiers(),
     conda:
         "../envs/openmm.yaml"
     threads: plan.training_threads("train_classifier")
@@ -40,9 +40,9 @@ rule train_classifier:
         nodes=1,
     params:
         code=plan.classifier_code,
-        network=lookup(dpath="classifiers/{classifier}/network", within=config),
-        initial=lookup(dpath="classifiers/{classifier}/initial", within=config),
-        training=lookup(dpath="classifiers/{classifier}/training", within=config),
+        network=plan.setting("classifiers/{classifier}/network"),
+        initial=plan.setting("classifiers/{classifier}/initial"),
+        training=plan.setting("classifiers/{classifier}/training"),
         seed=plan.seed,
     script:
         "run_stage.py"
@@ -51,7 +51,7 @@ rule train_classifier:
 rule extract_maps:
     input:
         manifest="results/{dataset}/train.jsonl",
-        weights="results/{dataset}/run{run}/{classifier}/weights.safetensors",
+        weights=plan.classifier_weights,
     output:
         cams="results/{dataset}/run{run}/{classifier}/cams/{shard}.safetensors",
         attention="results/{dataset}/run{run}/{classifier}/attention/{shard}.safetensors",
@@ -68,8 +68,8 @@ rule extract_maps:
         gpu=plan.gpus,
     params:
         code=fingerprint("extract_maps"),
-        network=lookup(dpath="classifiers/{classifier}/network", within=config),
-        views=lookup(dpath="classifiers/{classifier}/views", within=config),
+        network=plan.setting("classifiers/{classifier}/network"),
+        views=plan.setting("classifiers/{classifier}/views"),
         shard="{shard}",
     script:
         "run_stage.py"

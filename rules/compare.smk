@@ -4,25 +4,25 @@ rule compare:
         seeds=collect(
             "results/{dataset}/run{run}/{system.maps}/seed_miou.json",
             system=plan.systems,
-            run=lookup(dpath="datasets/{dataset}/runs", within=config),
+            run=plan.setting("datasets/{dataset}/runs"),
             allow_missing=True,
         ),
         pseudo=collect(
             "results/{dataset}/run{run}/{system.scored}/pseudo_miou.json",
             system=plan.systems,
-            run=lookup(dpath="datasets/{dataset}/runs", within=config),
+            run=plan.setting("datasets/{dataset}/runs"),
             allow_missing=True,
         ),
         segmentation=collect(
             "results/{dataset}/run{run}/{system.segmentation}/seg_miou.json",
             system=plan.segmenting_systems,
-            run=lookup(dpath="datasets/{dataset}/runs", within=config),
+            run=plan.setting("datasets/{dataset}/runs"),
             allow_missing=True,
         ),
         weights=collect(
             "results/{dataset}/run{run}/{network}/weights.safetensors",
             network=plan.compared_networks,
-            run=lookup(dpath="datasets/{dataset}/runs", within=config),
+            run=plan.setting("datasets/{dataset}/runs"),
             allow_missing=True,
         ),
     output:
@@ -43,10 +43,10 @@ rule compare:
     params:
         code=fingerprint("compare"),
         systems=plan.system_settings,
-        runs=lookup(dpath="datasets/{dataset}/runs", within=config),
+        runs=plan.setting("datasets/{dataset}/runs"),
         shards=plan.shards,
         val_shards=plan.val_shards,
-        kind=lookup(dpath="datasets/{dataset}/kind", within=config),
+        kind=plan.setting("datasets/{dataset}/kind"),
         benchmarks="results/benchmarks",
     script:
         "run_stage.py"
@@ -59,54 +59,54 @@ rule draw_comparison:
         curves=collect(
             "results/{dataset}/run{run}/{system.maps}/seed_curve.csv",
             system=plan.systems,
-            run=lookup(dpath="datasets/{dataset}/runs", within=config),
+            run=plan.setting("datasets/{dataset}/runs"),
             allow_missing=True,
         ),
         curve_scores=collect(
             "results/{dataset}/run{run}/{system.maps}/seed_miou.json",
             system=plan.systems,
-            run=lookup(dpath="datasets/{dataset}/runs", within=config),
+            run=plan.setting("datasets/{dataset}/runs"),
             allow_missing=True,
         ),
         sensitivity=collect(
             "results/{dataset}/run{run}/{main.classifier}/{method}/none/seed_miou.json",
             main=plan.main,
-            method=lookup(dpath="datasets/{dataset}/compare/sensitivity", within=config),
-            run=lookup(dpath="datasets/{dataset}/runs", within=config),
+            method=plan.setting("datasets/{dataset}/compare/sensitivity"),
+            run=plan.setting("datasets/{dataset}/runs"),
             allow_missing=True,
         ),
         maps=collect(
             "results/{dataset}/run{run}/{system.maps}/maps/{shard}.safetensors",
             system=plan.systems,
-            run=lookup(dpath="datasets/{dataset}/runs/0", within=config),
+            run=plan.setting("datasets/{dataset}/runs/0"),
             shard=plan.shards,
             allow_missing=True,
         ),
         labels=collect(
             "results/{dataset}/run{run}/{system.labels}/{shard}",
             system=plan.systems,
-            run=lookup(dpath="datasets/{dataset}/runs/0", within=config),
+            run=plan.setting("datasets/{dataset}/runs/0"),
             shard=plan.shards,
             allow_missing=True,
         ),
         label_indexes=collect(
             "results/{dataset}/run{run}/{system.labels}/{shard}.jsonl",
             system=plan.systems,
-            run=lookup(dpath="datasets/{dataset}/runs/0", within=config),
+            run=plan.setting("datasets/{dataset}/runs/0"),
             shard=plan.shards,
             allow_missing=True,
         ),
         predictions=collect(
             "results/{dataset}/run{run}/{system.predictions}/{shard}",
             system=plan.segmenting_systems,
-            run=lookup(dpath="datasets/{dataset}/runs/0", within=config),
+            run=plan.setting("datasets/{dataset}/runs/0"),
             shard=plan.val_shards,
             allow_missing=True,
         ),
         prediction_indexes=collect(
             "results/{dataset}/run{run}/{system.predictions}/{shard}.jsonl",
             system=plan.segmenting_systems,
-            run=lookup(dpath="datasets/{dataset}/runs/0", within=config),
+            run=plan.setting("datasets/{dataset}/runs/0"),
             shard=plan.val_shards,
             allow_missing=True,
         ),
@@ -128,8 +128,8 @@ rule draw_comparison:
     params:
         code=fingerprint("draw_comparison"),
         systems=plan.system_settings,
-        runs=lookup(dpath="datasets/{dataset}/runs", within=config),
-        kind=lookup(dpath="datasets/{dataset}/kind", within=config),
-        images=lookup(dpath="datasets/{dataset}/compare/images", within=config),
+        runs=plan.setting("datasets/{dataset}/runs"),
+        kind=plan.setting("datasets/{dataset}/kind"),
+        images=plan.setting("datasets/{dataset}/compare/images"),
     script:
         "run_stage.py"

@@ -39,15 +39,15 @@ rule render_masks:
         "run_stage.py"
 
 
-rule convert_masks:
+rule convert_pictures:
     input:
         tables=plan.tables,
     output:
         source=directory("results/{dataset}/source"),
     log:
-        "results/logs/convert_masks/{dataset}.log",
+        "results/logs/convert_pictures/{dataset}.log",
     benchmark:
-        "results/benchmarks/convert_masks/{dataset}.tsv"
+        "results/benchmarks/convert_pictures/{dataset}.tsv"
     wildcard_constraints:
         dataset=plan.converted(),
     conda:
@@ -56,8 +56,8 @@ rule convert_masks:
     resources:
         gpu=0,
     params:
-        code=fingerprint("convert_masks"),
-        settings=plan.source_settings,
+        code=fingerprint("convert_pictures"),
+        settings=plan.data_settings,
     script:
         "run_stage.py"
 

@@ -14,7 +14,7 @@ rule count_seeds:
         gpu=0,
     params:
         code=fingerprint("count_seeds"),
-        thresholds=lookup(dpath="evaluation/thresholds", within=config),
+        thresholds=plan.setting("evaluation/thresholds"),
         shard="{shard}",
     script:
         "run_stage.py"
@@ -28,7 +28,7 @@ rule evaluate_seeds:
             shard=plan.scored_train_shards,
             allow_missing=True,
         ),
-        weights="results/{dataset}/run{run}/{classifier}/weights.safetensors",
+        weights=plan.classifier_weights,
         irn_weights=plan.irn_weights,
     output:
         scores="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/seed_miou.json",
@@ -79,7 +79,7 @@ rule evaluate_pseudo:
             shard=plan.scored_train_shards,
             allow_missing=True,
         ),
-        weights="results/{dataset}/run{run}/{classifier}/weights.safetensors",
+        weights=plan.classifier_weights,
         irn_weights=plan.irn_weights,
     output:
         scores="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/pseudo_miou.json",
@@ -126,7 +126,7 @@ rule evaluate_segmentation:
         manifest="results/{dataset}/manifest.jsonl",
         counts=collect(
             "results/{dataset}/run{run}/{labeller}/{segmenter}/val/{inference}/counts/{shard}.safetensors",
-            inference=lookup(dpath="datasets/{dataset}/inferences", within=config),
+            inference=plan.setting("datasets/{dataset}/inferences"),
             shard=plan.scored_val_shards,
             allow_missing=True,
         ),
@@ -146,7 +146,7 @@ rule evaluate_segmentation:
     params:
         code=fingerprint("evaluate_segmentation"),
         inferences=plan.inference_settings,
-        main=lookup(dpath="datasets/{dataset}/main/inference", within=config),
+        main=plan.setting("datasets/{dataset}/main/inference"),
     script:
         "run_stage.py"
 
@@ -156,25 +156,25 @@ rule summarise_runs:
         seed_scores=collect(
             "results/{dataset}/run{run}/{main.classifier}/{main.method}/none/seed_miou.json",
             main=plan.main,
-            run=lookup(dpath="datasets/{dataset}/runs", within=config),
+            run=plan.setting("datasets/{dataset}/runs"),
             allow_missing=True,
         ),
         refined_scores=collect(
             "results/{dataset}/run{run}/{main.classifier}/{main.method}/{main.refiner}/seed_miou.json",
             main=plan.main,
-            run=lookup(dpath="datasets/{dataset}/runs", within=config),
+            run=plan.setting("datasets/{dataset}/runs"),
             allow_missing=True,
         ),
         pseudo_scores=collect(
             "results/{dataset}/run{run}/{main.classifier}/{main.method}/{main.refiner}/pseudo_miou.json",
             main=plan.main,
-            run=lookup(dpath="datasets/{dataset}/runs", within=config),
+            run=plan.setting("datasets/{dataset}/runs"),
             allow_missing=True,
         ),
         segmentation=collect(
             "results/{dataset}/run{run}/{main.classifier}/{main.method}/{main.refiner}/{main.segmenter}/seg_miou.json",
             main=plan.main,
-            run=lookup(dpath="datasets/{dataset}/runs", within=config),
+            run=plan.setting("datasets/{dataset}/runs"),
             allow_missing=True,
         ),
     output:
@@ -194,6 +194,6 @@ rule summarise_runs:
         gpu=0,
     params:
         code=fingerprint("summarise_runs"),
-        runs=lookup(dpath="datasets/{dataset}/runs", within=config),
+        runs=plan.setting("datasets/{dataset}/runs"),
     script:
         "run_stage.py"

@@ -19,7 +19,7 @@ rule make_irn_labels:
         gpu=0,
     params:
         code=fingerprint("make_irn_labels"),
-        settings=lookup(dpath="refiners/{refiner}/labels", within=config),
+        settings=plan.setting("refiners/{refiner}/labels"),
         shard="{shard}",
     script:
         "run_stage.py"
@@ -56,9 +56,9 @@ rule train_irn:
         nodes=1,
     params:
         code=fingerprint("train_irn"),
-        network=lookup(dpath="refiners/{refiner}/network", within=config),
-        initial=lookup(dpath="refiners/{refiner}/initial", within=config),
-        training=lookup(dpath="refiners/{refiner}/training", within=config),
+        network=plan.setting("refiners/{refiner}/network"),
+        initial=plan.setting("refiners/{refiner}/initial"),
+        training=plan.setting("refiners/{refiner}/training"),
         seed=plan.seed,
     script:
         "run_stage.py"
@@ -84,8 +84,8 @@ rule walk_cams:
         gpu=plan.gpus,
     params:
         code=fingerprint("walk_cams"),
-        network=lookup(dpath="refiners/{refiner}/network", within=config),
-        walk=lookup(dpath="refiners/{refiner}/walk", within=config),
+        network=plan.setting("refiners/{refiner}/network"),
+        walk=plan.setting("refiners/{refiner}/walk"),
         shard="{shard}",
     script:
         "run_stage.py"

@@ -39,7 +39,7 @@ rule choose_threshold:
     params:
         code=fingerprint("choose_threshold"),
         rule="{threshold}",
-        thresholds=lookup(dpath="evaluation/thresholds", within=config),
+        thresholds=plan.setting("evaluation/thresholds"),
     script:
         "run_stage.py"
 

@@ -4,35 +4,35 @@ rule draw_examples:
         cams=collect(
             "results/{dataset}/run{run}/{main.classifier}/cam/none/maps/{shard}.safetensors",
             main=plan.main,
-            run=lookup(dpath="datasets/{dataset}/runs/0", within=config),
+            run=plan.setting("datasets/{dataset}/runs/0"),
             shard=plan.shards,
             allow_missing=True,
         ),
         maps=collect(
             "results/{dataset}/run{run}/{main.classifier}/{main.method}/none/maps/{shard}.safetensors",
             main=plan.main,
-            run=lookup(dpath="datasets/{dataset}/runs/0", within=config),
+            run=plan.setting("datasets/{dataset}/runs/0"),
             shard=plan.shards,
             allow_missing=True,
         ),
         walked=collect(
             "results/{dataset}/run{run}/{main.classifier}/{main.method}/{main.refiner}/maps/{shard}.safetensors",
             main=plan.main_walking,
-            run=lookup(dpath="datasets/{dataset}/runs/0", within=config),
+            run=plan.setting("datasets/{dataset}/runs/0"),
             shard=plan.shards,
             allow_missing=True,
         ),
         pseudo=collect(
             "results/{dataset}/run{run}/{main.classifier}/{main.method}/{main.refiner}/pseudo/{shard}",
             main=plan.main,
-            run=lookup(dpath="datasets/{dataset}/runs/0", within=config),
+            run=plan.setting("datasets/{dataset}/runs/0"),
             shard=plan.shards,
             allow_missing=True,
         ),
         indexes=collect(
             "results/{dataset}/run{run}/{main.classifier}/{main.method}/{main.refiner}/pseudo/{shard}.jsonl",
             main=plan.main,
-            run=lookup(dpath="datasets/{dataset}/runs/0", within=config),
+            run=plan.setting("datasets/{dataset}/runs/0"),
             shard=plan.shards,
             allow_missing=True,
         ),
@@ -54,10 +54,10 @@ rule draw_examples:
         gpu=0,
     params:
         code=fingerprint("draw_examples"),
-        network=lookup(dpath="segmenters/{main.segmenter}/network", within=config, main=plan.chain),
-        settings=lookup(dpath="inferences/{main.inference}", within=config, main=plan.chain),
-        method=lookup(dpath="datasets/{dataset}/main/method", within=config),
-        examples=lookup(dpath="datasets/{dataset}/examples", within=config),
+        network=plan.setting("segmenters/{main.segmenter}/network", main=plan.chain),
+        settings=plan.setting("inferences/{main.inference}", main=plan.chain),
+        method=plan.setting("datasets/{dataset}/main/method"),
+        examples=plan.setting("datasets/{dataset}/examples"),
     script:
         "run_stage.py"
 

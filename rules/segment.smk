@@ -50,9 +50,9 @@ rule train_segmenter:
         nodes=1,
     params:
         code=fingerprint("train_segmenter"),
-        network=lookup(dpath="segmenters/{segmenter}/network", within=config),
-        initial=lookup(dpath="segmenters/{segmenter}/initial", within=config),
-        training=lookup(dpath="segmenters/{segmenter}/training", within=config),
+        network=plan.setting("segmenters/{segmenter}/network"),
+        initial=plan.setting("segmenters/{segmenter}/initial"),
+        training=plan.setting("segmenters/{segmenter}/training"),
         seed=plan.seed,
     script:
         "run_stage.py"
@@ -80,8 +80,8 @@ rule predict_masks:
         gpu=plan.gpus,
     params:
         code=fingerprint("predict_masks"),
-        network=lookup(dpath="segmenters/{segmenter}/network", within=config),
-        settings=lookup(dpath="inferences/{inference}", within=config),
+        network=plan.setting("segmenters/{segmenter}/network"),
+        settings=plan.setting("inferences/{inference}"),
         split="{split}",
         shard="{shard}",
     script:

@@ -17,10 +17,10 @@ rule train_single_stage:
         nodes=1,
     params:
         code=plan.single.code("train_single_stage"),
-        kind=lookup(dpath="single_stage/{single}/kind", within=config),
-        network=lookup(dpath="single_stage/{single}/network", within=config),
-        initial=lookup(dpath="single_stage/{single}/initial", within=config),
-        training=lookup(dpath="single_stage/{single}/training", within=config),
+        kind=plan.setting("single_stage/{single}/kind"),
+        network=plan.setting("single_stage/{single}/network"),
+        initial=plan.setting("single_stage/{single}/initial"),
+        training=plan.setting("single_stage/{single}/training"),
         seed=plan.seed,
     script:
         "run_stage.py"
@@ -43,9 +43,9 @@ rule extract_patch_maps:
         gpu=plan.gpus,
     params:
         code=plan.single.code("extract_patch_maps"),
-        kind=lookup(dpath="single_stage/{single}/kind", within=config),
-        network=lookup(dpath="single_stage/{single}/network", within=config),
-        side=lookup(dpath="single_stage/{single}/side", within=config),
+        kind=plan.setting("single_stage/{single}/kind"),
+        network=plan.setting("single_stage/{single}/network"),
+        side=plan.setting("single_stage/{single}/side"),
         shard="{shard}",
     script:
         "run_stage.py"
@@ -71,9 +71,9 @@ rule predict_single_stage_masks:
         gpu=plan.gpus,
     params:
         code=plan.single.code("predict_single_stage_masks"),
-        kind=lookup(dpath="single_stage/{single}/kind", within=config),
-        network=lookup(dpath="single_stage/{single}/network", within=config),
-        settings=lookup(dpath="single_stage_inferences/{inference}", within=config),
+        kind=plan.setting("single_stage/{single}/kind"),
+        network=plan.setting("single_stage/{single}/network"),
+        settings=plan.setting("single_stage_inferences/{inference}"),
         split="{split}",
         shard="{shard}",
     script:
@@ -103,7 +103,7 @@ rule evaluate_single_stage:
         gpu=0,
     params:
         code=fingerprint("evaluate_single_stage"),
-        kind=lookup(dpath="single_stage/{single}/kind", within=config),
+        kind=plan.setting("single_stage/{single}/kind"),
         inferences=plan.single.inference_settings,
         main=plan.single.inference,
         split=plan.single.split,
@@ -116,19 +116,19 @@ rule summarise_single_stage:
         seed_scores=collect(
             "results/{dataset}/run{run}/{single}/patches/none/seed_miou.json",
             single=plan.single.main,
-            run=lookup(dpath="datasets/{dataset}/runs", within=config),
+            run=plan.setting("datasets/{dataset}/runs"),
             allow_missing=True,
         ),
         pseudo_scores=collect(
             "results/{dataset}/run{run}/{single}/pseudo_miou.json",
             single=plan.single.main,
-            run=lookup(dpath="datasets/{dataset}/runs", within=config),
+            run=plan.setting("datasets/{dataset}/runs"),
             allow_missing=True,
         ),
         segmentation=collect(
             "results/{dataset}/run{run}/{single}/seg_miou.json",
             single=plan.single.main,
-            run=lookup(dpath="datasets/{dataset}/runs", within=config),
+            run=plan.setting("datasets/{dataset}/runs"),
             allow_missing=True,
         ),
     output:
@@ -148,7 +148,7 @@ rule summarise_single_stage:
         gpu=0,
     params:
         code=fingerprint("summarise_single_stage"),
-        runs=lookup(dpath="datasets/{dataset}/runs", within=config),
+        runs=plan.setting("datasets/{dataset}/runs"),
     script:
         "run_stage.py"
 
@@ -158,13 +158,13 @@ rule tabulate_ablations:
         scores=collect(
             "results/{dataset}/run{run}/{single}/seg_miou.json",
             single=plan.single.ablation,
-            run=lookup(dpath="datasets/{dataset}/runs", within=config),
+            run=plan.setting("datasets/{dataset}/runs"),
             allow_missing=True,
         ),
         pseudo=collect(
             "results/{dataset}/run{run}/{single}/pseudo_miou.json",
             single=plan.single.ablation,
-            run=lookup(dpath="datasets/{dataset}/runs", within=config),
+            run=plan.setting("datasets/{dataset}/runs"),
             allow_missing=True,
         ),
     output:
@@ -185,6 +185,6 @@ rule tabulate_ablations:
     params:
         code=fingerprint("tabulate_ablations"),
         variants=plan.single.ablation_settings,
-        runs=lookup(dpath="datasets/{dataset}/runs", within=config),
+        runs=plan.setting("datasets/{dataset}/runs"),
     script:
         "run_stage.py"

@@ -69,6 +69,19 @@ def test_what_it_says_is_what_the_run_will_find(place: Path, capsys: pytest.Capt
     assert [record.id for record in manifest.split("val")] == Path("pets.val.txt").read_text().split()
 
 
+def test_photographs_of_12_megapixels(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own_pictures(place, 4, enlarged=48)
+    status, text = init(capsys, "pets", "--images", "images", "--labels", "labels.csv")
+    assert status == 0, text
+    said = "; larger ones are read at 640 pixels of the longer side (long_side)"
+    assert line(text, "images: ").endswith(said)
+    assert len((place / "pets.yaml").read_text().splitlines()) <= 10
+    pets = read_config([Path("pets.yaml")])["datasets"]["pets"]
+    assert pets["long_side"] == 640 and pets["main"]["classifier"] == "own_few"
+    main(["doctor", "pets"])
+    assert "pets: views" not in capsys.readouterr().out
+
+
 def test_a_split_that_is_given_is_kept(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own_pictures(place, 10, masks=True)
     rows = Path("labels.csv").read_text().splitlines()[1:]

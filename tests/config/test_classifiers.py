@@ -144,6 +144,40 @@ def test_a_classifier_goes_on_from_one_with_weights_of_its_own(
         check_config({**CONFIG, "classifiers": classifiers})
 
 
+def test_weights_are_shared_with_a_classifier_of_the_same_training(classifiers: dict[str, Any]) -> None:
+    """Of whatever views, and of one that goes on from a third."""
+    for name in ("resnet50", "resnet50_recam"):
+        views = {**classifiers[name]["views"], "scales": [1.0]}
+        classifiers[f"{name}_one"] = {**classifiers[name], "weights_of": name, "views": views}
+    check_config({**CONFIG, "classifiers": classifiers})
+
+
+@pytest.mark.parametrize("part", ["network", "initial", "training"])
+def test_weights_of_another_training_are_refused(classifiers: dict[str, Any], part: str) -> None:
+    other = {**classifiers["resnet50"], part: classifiers["resnet50_recam"][part]}
+    classifiers["mine"] = {**other, "weights_of": "resnet50"}
+    expected = f"classifiers.mine.weights_of: expected the {part} of 'resnet50', found another {part}; extend"
+    with pytest.raises(ConfigError, match=expected):
+        check_config({**CONFIG, "classifiers": classifiers})
+
+
+@pytest.mark.parametrize("shared", ["resnet51", "mine", "shared"])
+def test_weights_are_those_of_a_classifier_that_is_trained(classifiers: dict[str, Any], shared: str) -> None:
+    """Neither of one that there is not, nor its own or those that another shares."""
+    for name, weights in (("shared", "resnet50"), ("mine", shared)):
+        classifiers[name] = {**classifiers["resnet50"], "weights_of": weights}
+    expected = r"mine.weights_of: expected a classifier that is trained itself \(.*resnet50,"
+    with pytest.raises(ConfigError, match=f"classifiers.{expected}.*found '{shared}'"):
+        check_config({**CONFIG, "classifiers": classifiers})
+
+
+def test_a_classifier_goes_on_from_one_that_is_trained(classifiers: dict[str, Any]) -> None:
+    classifiers["shared"] = {**classifiers["resnet50"], "weights_of": "resnet50"}
+    put(classifiers, ("resnet50_recam", "initial", "classifier"), "shared")
+    with pytest.raises(ConfigError, match=r"resnet50_recam.initial.classifier: .*found 'shared'"):
+        check_config({**CONFIG, "classifiers": classifiers})
+
+
 def test_gradient_descent_needs_a_momentum(classifiers: dict[str, Any]) -> None:
     training = classifiers["resnet50"]["training"]
     del training["momentum"]

@@ -57,14 +57,14 @@ def changed(keys: tuple[Any, ...], value: Any) -> dict[str, Any]:
             "x.pth",
             "initial: expected a file or timm, of which timm: false takes back a true that lies below, found",
         ),
-        (("single_stage", "apc", "kind"), "acp", "kind: expected one of 'apc', 'vit_pcm', found 'acp'"),
+        (("single_stage", "apc", "kind"), "acp", "kind: expected one of 'apc', 'vit_pcm', 'toco', found"),
         (("single_stage", "apc", "kind"), GONE, "kind: expected a kind, found none"),
         ((*APC, "warm_up"), 15, "training.warm_up: expected fewer than all 15 epochs, found 15"),
         ((*APC, "decoder_start"), 15, "training.decoder_start: expected fewer than all 15 epochs, found 15"),
         (
             ("single_stage_inferences", "side_960", "source"),
-            "maps",
-            "source: expected 'decoder' or 'patches', f",
+            "pixels",
+            "source: expected 'decoder', 'patches' or 'maps', f",
         ),
         ((*VOC, "apc"), {}, "voc.apc: unknown key; it is called 'single_stage' now"),
         (

@@ -47,7 +47,8 @@ def test_the_limit_itself_is_taken() -> None:
         "at most 65536 can be numbered (own)"
     )
     assert excess.fix == (
-        "take scales up to 1.9 in classifiers.own.views.scales, or scale the images to 4.1 million pixels"
+        "set the data set's long_side to 640, or to at most 2048; "
+        "or take scales up to 1.9 in classifiers.own.views.scales"
     )
 
 
@@ -60,8 +61,16 @@ def test_each_classifier_is_judged_by_its_own_view() -> None:
 @pytest.mark.parametrize("size", [(3000, 4000), (2049, 2047), (5000, 900), (4097, 4097), (4096, 4096)])
 def test_the_scale_that_is_offered_is_the_largest_tenth_that_fits(size: tuple[int, int]) -> None:
     (excess,) = excesses([size], OWN)
-    tenths = round(10 * float(excess.fix.split()[4]))
+    tenths = round(10 * float(excess.fix.split()[-3]))
     assert cells(size, 16, tenths / 10) <= MAX_TOKENS < cells(size, 16, (tenths + 1) / 10)
+
+
+@pytest.mark.parametrize("view", [{"stride": 16, "scale": 2.0}, {"stride": 8, "scale": 1.5}])
+def test_the_side_that_is_offered_fits_a_square(view: dict[str, float]) -> None:
+    (excess,) = excesses([(5000, 5000)], {"own": view})
+    side = int(excess.fix.split("at most ")[1].split(";")[0])
+    assert list(excesses([(side, side)], {"own": view})) == []
+    assert list(excesses([(side + 1, side + 1)], {"own": view}))
 
 
 def test_of_no_images_nothing_is_said() -> None:

@@ -30,8 +30,8 @@ def test_photographs_of_12_megapixels_at_scale_2() -> None:
     assert verdict.status == ERROR
     assert "images of 4000x3000 pixels have 187500 tokens at scale 2" in verdict.found
     assert "at most 65536 can be numbered (conformer_small)" in verdict.found
-    assert verdict.fix.startswith("take scales up to 1.1 in classifiers.conformer_small.views.scales")
-    assert verdict.fix.endswith("scale the images to 4.1 million pixels")
+    assert verdict.fix.startswith("set the data set's long_side to 640, or to at most 2048; ")
+    assert verdict.fix.endswith("or take scales up to 1.1 in classifiers.conformer_small.views.scales")
 
 
 @pytest.mark.parametrize("fix", ["scales", "size", "no attention"])
@@ -40,7 +40,7 @@ def test_its_remedies_remedy_it(fix: str) -> None:
     if fix == "scales":
         config["classifiers"]["conformer_small"]["views"]["scales"] = [0.5, 1.0, 1.1]
     elif fix == "size":
-        known = facts((1752, 2336))
+        known = facts((1536, 2048))
     else:
         config["datasets"]["voc"]["main"]["classifier"] = "resnet50"
     assert check_views(config, known) == []

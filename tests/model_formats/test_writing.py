@@ -100,6 +100,13 @@ def test_vit_pcm_at_a_side_that_is_not_its_own(data: Data, form: str) -> None:
     assert_same(folder, READERS[form](exported(folder, form)), "vit_pcm", [(2, 40, 52)])
 
 
+@pytest.mark.parametrize("source", ["decoder", "maps"])
+def test_toco_at_a_side_that_is_not_its_own(data: Data, source: str, form: str) -> None:
+    inference = {"side": 48, "source": source, "tags": False, "crf": None}
+    folder = make_predictor(data, "toco", inference=inference)
+    assert_same(folder, READERS[form](exported(folder, form)), "toco", [(2, 40, 52)])
+
+
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_other_backbones(data: Data, backbone: str, form: str) -> None:
     network = {"backbone": BACKBONES[backbone], "rates": [2, 4], "norm": "by_backbone", **STATISTICS}

@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import TypeAdapter, ValidationError
 
 from tests.support.builders import SHARD, Data, make_data
 from tests.support.networks import crf
-from tests.support.predictors import INFERENCES, KINDS, NETWORKS, make_predictor
+from tests.support.predictors import INFERENCES, KINDS, LABELS, NETWORKS, make_predictor
 from wsss import load_predictor
 from wsss.artefacts.files import ArtefactError
 from wsss.artefacts.formats import Labels, read_image, read_label
+from wsss.config.datasets import LongSide
 from wsss.config.errors import ConfigError
 from wsss.prediction import predictor as module
 from wsss.prediction.predictor import Predictor
@@ -148,6 +150,22 @@ def test_a_long_side_shows_the_network_a_smaller_picture(data: Data) -> None:
     assert np.array_equal(
         load_predictor(folder, long_side=100)(module.rescale(picture, 0.5)).labels, small.labels
     )
+
+
+def test_a_data_set_s_own_size_is_that_of_new_pictures_too(data: Data) -> None:
+    folder = make_predictor(data, "segmenter", labels={**LABELS, "long_side": 100})
+    picture = large((80, 200))
+    predictor = load_predictor(folder)
+    assert predictor.long_side == 100
+    labels = predictor(picture).labels
+    assert np.array_equal(labels, load_predictor(folder, long_side=100)(picture).labels)
+    assert labels.shape == (80, 200)
+    assert load_predictor(folder, long_side=120).long_side == 120
+
+
+def test_what_a_data_set_may_ask_for_is_seen_at_once() -> None:
+    with pytest.raises(ValidationError, match="less than or equal to"):
+        TypeAdapter(LongSide).validate_python(module.TILE + 1)
 
 
 def test_a_full_gpu_is_left_for_single_pictures_and_smaller_tiles(

@@ -7,7 +7,8 @@ import pytest
 from tests.support.settings import CONFIG, ROOT
 from wsss.config.checks import check_config
 from wsss.config.reading import lay_over, read_mapping, resolved
-from wsss.setup.choices import FEW, MANY, SHARD, SMALL, Facts, beside, chain, work
+from wsss.config.views import USUAL
+from wsss.setup.choices import FEW, LARGE, MANY, SHARD, SMALL, Facts, beside, chain, reading, work
 
 
 def facts(
@@ -46,22 +47,34 @@ def test_the_main_chain_follows_size_and_number(given: Facts, first: str, last: 
     assert (main["classifier"], main["segmenter"]) == (first, last)
 
 
+@pytest.mark.parametrize(("longest", "read"), [(0, {}), (LARGE, {}), (LARGE + 1, {"long_side": USUAL})])
+def test_large_pictures_are_read_smaller(longest: int, read: dict[str, int]) -> None:
+    assert reading(Facts(300, 0, 400, False, False, longest)).settings == read
+
+
 def test_every_choice_is_of_presets_that_there_are_and_fit_together() -> None:
-    cases = product((10, 300, 5000), (0, 50), (64, 400), (False, True), (False, True))
+    cases = product((10, 300, 5000), (0, 50), (64, 400), (False, True), (False, True), (500, 4000))
     for number, case in enumerate(cases):
         config = read_mapping(ROOT / "config.yaml")
         entry = {
-            key: value for part in (work, chain, beside) for key, value in part(Facts(*case)).settings.items()
+            key: value
+            for part in (reading, work, chain, beside)
+            for key, value in part(Facts(*case)).settings.items()
         }
         lay_over(config, {"datasets": {f"case{number}": {"kind": "folder", **entry}}})
         check_config(resolved(config))
 
 
 def test_few_images_are_seen_four_times_as_often() -> None:
-    for section, name in (
-        ("classifiers", "own"),
-        ("classifiers", "conformer_nano"),
-        ("refiners", "irn_nano"),
-    ):
+    for section, name in (("classifiers", "own"), ("refiners", "irn_nano")):
         one, few = (CONFIG[section][variant] for variant in (name, f"{name}_few"))
         assert few == {**one, "training": {**one["training"], "epochs": 4 * one["training"]["epochs"]}}
+
+
+def test_the_sample_s_classifier_learns_few_images_slower_not_longer() -> None:
+    one, few = (CONFIG["classifiers"][name]["training"] for name in ("conformer_nano", "conformer_nano_few"))
+    assert few == {
+        **one,
+        "vit_lr": pytest.approx(one["vit_lr"] / 5),
+        "cnn_lr": pytest.approx(one["cnn_lr"] / 5),
+    }

@@ -23,7 +23,7 @@ def copied(tmp_path: Path) -> Callable[..., Path]:
         folder = package / "single_stage"
         (folder / "other.py").write_text((folder / "apc.py").read_text().replace('["apc"]', '["other"]'))
         table = (folder / "registry.py").read_text()
-        table = table.replace("import apc, vit_pcm\n", "import apc, other, vit_pcm\n")
+        table = table.replace("import apc, toco, vit_pcm\n", "import apc, other, toco, vit_pcm\n")
         (folder / "registry.py").write_text(table.replace('"apc": apc,', '"apc": apc,\n    "other": other,'))
         return package
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 
-from tests.support import vit_pcm_training
+from tests.support import toco_training, vit_pcm_training
 from tests.support.builders import APC, CLASSES, STATISTICS, Data
 from tests.support.networks import build_deeplabv2
 from wsss.artefacts.formats import write_tensors
 from wsss.models.apc import build_apc
-from wsss.single_stage import vit_pcm
+from wsss.single_stage import toco, vit_pcm
 from wsss.stages.predictor import package_predictor
 
 SEGMENTER: dict[str, Any] = {
@@ -21,11 +21,17 @@ SEGMENTER: dict[str, Any] = {
     **STATISTICS,
 }
 KINDS = ("segmenter", "apc")  # ViT-PCM is APC without its decoder
-NETWORKS = {"segmenter": SEGMENTER, "apc": APC, "vit_pcm": vit_pcm_training.NETWORK}
+NETWORKS = {
+    "segmenter": SEGMENTER,
+    "apc": APC,
+    "vit_pcm": vit_pcm_training.NETWORK,
+    "toco": toco_training.NETWORK,
+}
 INFERENCES: dict[str, dict[str, Any]] = {
     "segmenter": {"scales": [1.0, 0.5], "mirror": True, "crf": None},
     "apc": {"side": 48, "source": "decoder", "tags": False, "crf": None},
     "vit_pcm": {"side": 48, "source": "patches", "tags": False, "crf": None},
+    "toco": {"side": 48, "source": "decoder", "tags": False, "crf": None},
 }
 LABELS = {"system": "a/b/c/d", "supervision": "pseudo labels", "threshold": 0.4, "crf": None}
 INITIAL = {"supervision": "labels of images", "pixel_labels": False}
@@ -38,6 +44,9 @@ def write_trained(path: Path, kind: str, settings: Any = None, **params: Any) ->
         network: torch.nn.Module = build_apc(settings or APC, len(CLASSES))
     elif kind == "vit_pcm":
         network = vit_pcm.build(settings or vit_pcm_training.NETWORK, len(CLASSES))
+    elif kind == "toco":
+        network = toco.build(settings or toco_training.NETWORK, len(CLASSES))
+        torch.nn.init.normal_(network.decoder[-1].weight, std=4.0)
     else:
         network = build_deeplabv2(settings or SEGMENTER, len(CLASSES) + 1)
         for convolution in network.decode_head.convolutions:  # type: ignore[union-attr]

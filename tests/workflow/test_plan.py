@@ -489,6 +489,23 @@ def test_every_network_of_the_systems_is_named_once(plan: Plan) -> None:
     assert not any(network.endswith(("none/irn", "None")) for network in networks)
 
 
+def test_a_system_says_whose_weights_its_classifier_has(config: dict[str, Any]) -> None:
+    nano = config["classifiers"]["conformer_nano"]
+    config["classifiers"]["shared"] = {**nano, "weights_of": "conformer_nano"}
+    systems = config["datasets"]["sample"]["compare"]["systems"]
+    systems.insert(1, {**systems[0], "name": "shared", "classifier": "shared"})
+    plan, wildcards = Plan(config), SimpleNamespace(dataset="sample")
+    first, shared, *_ = plan.systems(wildcards)
+    assert (first.trained, shared.trained) == (None, "conformer_nano")
+    assert first.first_weights == shared.first_weights == "conformer_nano"
+    assert not {"shared", None} & set(plan.compared_networks(wildcards))
+    labels = SimpleNamespace(dataset="sample", run="0", labeller="shared/cam/none")
+    assert plan.labeller_weights(labels) == "results/sample/run0/conformer_nano/weights.safetensors"
+    config["datasets"]["sample"]["main"]["classifier"] = "shared"
+    ancestors = PredictorPlan(config).ancestors(SimpleNamespace(dataset="sample", stage=""))
+    assert ancestors[0] == "results/sample/run0/conformer_nano/weights.safetensors"
+
+
 def test_systems_reach_a_stage_as_fields(plan: Plan) -> None:
     wildcards = SimpleNamespace(dataset="voc")
     fields = plan.system_settings(wildcards)
@@ -576,6 +593,24 @@ def test_a_classifier_that_goes_on_from_another_waits_for_it(tmp_path: Path, few
     target = "results/voc/run0/resnet50_recam/weights.safetensors"
     planned = jobs(put_weights(tmp_path / "place", CONFIG), "--configfile", fewer, "--", target)
     assert planned == {"prepare_manifest": 1, "select_training": 1, "train_classifier": 2}
+
+
+def test_a_classifier_with_another_s_weights_is_not_trained(tmp_path: Path) -> None:
+    """Not for its maps, their scores, or a network that its labels train."""
+    overlay = tmp_path / "shared.yaml"
+    overlay.write_text(
+        "classifiers: {shared: {extends: conformer_nano, weights_of: conformer_nano, views.scales: [1.0]}}"
+    )
+    targets = [
+        *(f"results/sample/run0/{name}/cam/none/seed_miou.json" for name in ("shared", "conformer_nano")),
+        "results/sample/run0/shared/cam/none/pseudo_miou.json",
+        "results/sample/run0/shared/cam/none/deeplab_nano/seg_miou.json",
+    ]
+    planned = jobs(tmp_path, "--configfile", overlay, "--", *targets)
+    assert (planned["train_classifier"], planned["extract_maps"]) == (1, 2)
+    untrained = "results/sample/run0/shared/weights.safetensors"
+    refused = snakemake("-n", "--directory", tmp_path, "--configfile", overlay, "--", untrained)
+    assert "MissingRuleException" in refused.stdout
 
 
 def test_dry_run_of_apc_trains_no_classifier(tmp_path: Path, fewer: Path) -> None:
@@ -704,12 +739,20 @@ def test_dry_run_of_every_data_set(tmp_path: Path, fewer: Path) -> None:
     assert not {"train_single_stage", "compare"} & set(planned)
 
 
-def test_masks_of_other_values_are_converted_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "read", [{"masks_values": {0: "background", 1: "cat", 255: "dog"}}, {"long_side": 640}]
+)
+def test_masks_of_other_values_and_large_pictures_are_converted_first(
+    tmp_path: Path, read: dict[str, Any]
+) -> None:
     overlay = tmp_path / "mine.yaml"
-    settings = folder_set(tmp_path / "mine") | {"masks_values": {0: "background", 1: "cat", 255: "dog"}}
+    settings = folder_set(tmp_path / "mine") | read
     overlay.write_text(yaml.safe_dump({"datasets": {"mine": settings}}))
     target = "results/mine/manifest.jsonl"
-    assert set(jobs(tmp_path, "--configfile", overlay, "--", target)) == {"convert_masks", "prepare_manifest"}
+    assert set(jobs(tmp_path, "--configfile", overlay, "--", target)) == {
+        "convert_pictures",
+        "prepare_manifest",
+    }
 
 
 def test_dry_run_of_what_else_can_be_asked_for(tmp_path: Path) -> None:

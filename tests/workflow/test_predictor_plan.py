@@ -45,6 +45,13 @@ def test_the_single_stage() -> None:
     assert plan.labels(asked) == {"system": "apc_nano", "supervision": "image labels"}
 
 
+@pytest.mark.parametrize("stage", ["", "apc/"])
+def test_it_is_told_the_size_at_which_pictures_are_read(stage: str) -> None:
+    config = deepcopy(CONFIG)
+    config["datasets"]["sample"]["long_side"] = 640
+    assert PredictorPlan(config).labels(wildcards(stage))["long_side"] == 640
+
+
 def test_a_chain_that_refines_nothing_has_a_classifier_alone() -> None:
     config = deepcopy(CONFIG)
     config["datasets"]["sample"]["main"]["refiner"] = "none"

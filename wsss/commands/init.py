@@ -14,7 +14,7 @@ from wsss.config.errors import ConfigError
 from wsss.config.reading import ROOT, lay_over, read_mapping, resolved
 from wsss.doctor.machine import gpu_names
 from wsss.doctor.plans import targets
-from wsss.setup.choices import beside, chain, work
+from wsss.setup.choices import beside, chain, reading, work
 from wsss.setup.draft import draft
 from wsss.setup.look import Look, described, held_back, look
 from wsss.setup.next_step import run_command
@@ -80,7 +80,7 @@ def _write(
     """Choose, write, and say so."""
     gpus = gpu_names()
     facts = found.facts(GPU.get(options.gpu, bool(gpus)))
-    chosen = [work(facts), chain(facts), beside(facts)]
+    chosen = [reading(facts), work(facts), chain(facts), beside(facts)]
     text = draft(options.name, source, split, chosen)
     _settings(options.name, yaml.safe_load(text)["datasets"][options.name])
     config = Path(f"{options.name}.yaml")

@@ -52,7 +52,7 @@ def check_config(config: Config) -> None:
     findings = (
         check_refiners(config) + _check_names(config) + _check_single_names(config) + check_timm_names(config)
     )
-    findings += _check_starts(config)
+    findings += _check_starts(config) + _check_shared(config)
     findings += [
         f"methods.{name}: expected {meaning}"
         for name, meaning in FIXED_METHODS.items()
@@ -77,13 +77,36 @@ def _check_names(config: Config) -> list[str]:
 def _check_starts(config: Config) -> list[str]:
     """A classifier goes on from one that does not go on itself: no two can wait for each other."""
     starts = {name: variant["initial"].get("classifier") for name, variant in config["classifiers"].items()}
-    first = [name for name, start in starts.items() if start is None]
+    trained = [name for name, variant in config["classifiers"].items() if not variant["weights_of"]]
+    first = [name for name in trained if starts[name] is None]
     return [
         f"classifiers.{name}.initial.classifier: expected a classifier that starts from weights of its own "
         f"({', '.join(first)}), found {start!r}"
         for name, start in starts.items()
         if start is not None and start not in first
     ]
+
+
+def _check_shared(config: Config) -> list[str]:
+    """Weights are shared with a classifier that is trained itself, and in the same way."""
+    classifiers = config["classifiers"]
+    trained = [name for name, variant in classifiers.items() if not variant["weights_of"]]
+    findings = []
+    for name, variant in classifiers.items():
+        key, shared = f"classifiers.{name}.weights_of", variant["weights_of"]
+        if shared and shared not in trained:
+            known = ", ".join(trained)
+            findings.append(
+                f"{key}: expected a classifier that is trained itself ({known}), found {shared!r}"
+            )
+        elif shared:
+            findings += [
+                f"{key}: expected the {part} of {shared!r}, found another {part}; extend {shared!r} "
+                f"without a {part} of its own, or drop weights_of"
+                for part in ("network", "initial", "training")
+                if variant[part] != classifiers[shared][part]
+            ]
+    return findings
 
 
 def _check_single_names(config: Config) -> list[str]:

@@ -275,6 +275,8 @@ class Classifier(Settings):
     initial: ClassifierInitial
     """Initial weights; of a pair each network's, under ``cnn`` and ``vit``; or ``classifier``, to go on."""
     training: Training
+    weights_of: Name | None = None
+    """A classifier of the same network, initial weights and training, whose weights serve here, too."""
     views: Views
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
@@ -29,6 +30,7 @@ from wsss.config.methods import MethodKind
 Shards = Annotated[int, Field(ge=1, le=999)]
 Split = Literal["train", "val", "test"]
 MaskValue = Annotated[int, Field(ge=0, le=255)]
+LongSide = Annotated[int, Field(ge=1, le=1536)]  # pixels: as many as a predictor sees at once
 MASKS = "masks"  # folder of an own data set's masks, where it is not named
 LABELS = "labels.csv"  # and its table
 
@@ -235,6 +237,10 @@ class Folder(Pictures):
     masks_values: Annotated[dict[MaskValue, Text], AfterValidator(in_order)] = {}
     """What the masks' values mean if not that: a class by its name, ``background`` or ``ignore``, for each
     value that occurs, such as ``{0: background, 255: cell}``."""
+    long_side: LongSide | None = None
+    """Pixels of the longer side at which larger pictures and their masks are read, by all stages and in use:
+    class maps, pseudo labels and scores are of this size. The predictor sees new pictures so, too, and its
+    labels have the pictures' own size. None: as they are."""
     classes: Annotated[list[Text], Field(min_length=1)] | Path | None = None
     """Names in order, or a text file with one name per line; None takes the table's."""
     splits: Annotated[dict[Split, Path], AfterValidator(in_order)] = {}
@@ -268,3 +274,8 @@ class Folder(Pictures):
 
 
 Dataset = Annotated[Sample | Voc | Coco | Folder, Field(discriminator="kind")]
+
+
+def is_converted(dataset: Mapping[str, Any]) -> bool:
+    """Whether a rule makes a data set's pictures or masks anew: at another size, or with other values."""
+    return bool(dataset.get("masks_values") or dataset.get("long_side"))

@@ -37,6 +37,7 @@ class System:
             classifier; None: a chain.
         inference: How val is segmented.
         pseudo: How a single stage labels the training images; None for a chain.
+        trained: The network whose training gives the first one's weights; None: it is trained itself.
     """
 
     name: str
@@ -47,6 +48,12 @@ class System:
     single: str | None
     inference: str
     pseudo: str | None
+    trained: str | None = None
+
+    @property
+    def first_weights(self) -> str:
+        """Where the first network's weights lie, and the name of their training."""
+        return self.trained or self.classifier
 
     @property
     def maps(self) -> str:
@@ -77,6 +84,16 @@ class System:
     def predictions(self) -> str:
         """Where its predictions of val lie, a folder a shard."""
         return f"{self.segmentation}/val/{self.inference}/masks"
+
+
+def trained_as(config: Config, classifier: str) -> str:
+    """The network whose training gives a classifier's weights: itself, unless it has another's.
+
+    Args:
+        config: The whole configuration.
+        classifier: A classifier, or a variant of a single-stage method.
+    """
+    return config["classifiers"].get(classifier, {}).get("weights_of") or classifier
 
 
 def system_of(settings: Mapping[str, Any], dataset: Config) -> System:

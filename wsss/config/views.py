@@ -11,6 +11,7 @@ from wsss.config.checks import COARSER_THAN_TOKENS, WITHOUT_ATTENTION
 from wsss.config.systems import Config
 
 MAX_TOKENS = 2**16  # of a view, as many as extract_maps can number
+USUAL = 640  # pixels of the longer side, as COCO's images have, for which the presets' networks are made
 PATCH = 16  # pixels a token, of the Conformer and of timm's names that say no other
 
 Size = tuple[int, int]
@@ -88,10 +89,10 @@ def excesses(sizes: Iterable[Size], views: Mapping[str, Mapping[str, Any]]) -> I
         fits = next(
             (at / 10 for at in range(tenths, 0, -1) if cells(largest, stride, at / 10) <= MAX_TOKENS), 0
         )
-        pixels = math.floor(MAX_TOKENS * stride**2 / scale**2 / 1e5) / 10
+        side = math.floor(math.isqrt(MAX_TOKENS) * stride / scale)  # of a square, which has the most tokens
         yield Excess(
             f"images of {width}x{height} pixels have {tokens} tokens at scale {scale}, "
             f"at most {MAX_TOKENS} can be numbered ({name})",
-            f"take scales up to {fits} in classifiers.{name}.views.scales, or scale the images to "
-            f"{pixels} million pixels",
+            f"set the data set's long_side to {USUAL}, or to at most {side}; or take scales up to {fits} in "
+            f"classifiers.{name}.views.scales",
         )

@@ -44,7 +44,8 @@ def list_folder(settings: Mapping[str, Any], source: Path | None = None) -> List
 
     Args:
         settings: The data set's entry in the config.
-        source: Folder with the converted masks, where ``masks_values`` says what the masks hold.
+        source: Folder with the converted pictures and masks, where ``long_side`` says at which size they are
+            read, or ``masks_values`` what the masks hold.
 
     Returns:
         Entries sorted by id, and findings.
@@ -63,8 +64,9 @@ def list_folder(settings: Mapping[str, Any], source: Path | None = None) -> List
     unlabelled = _without_labels(members, index, paths)
     findings = [*findings, *table.findings, *members.findings, *unlabelled]
     remarks = (*table.remarks, *_respelt(index), *_unused(entries, paths.masks))
-    if source is not None and settings.get("masks_values"):
-        entries = [_converted(entry, source) for entry in entries]
+    if source is not None and (settings.get("masks_values") or settings.get("long_side")):
+        relabelled = bool(settings.get("masks_values"))
+        entries = [_converted(entry, source, relabelled) for entry in entries]
     return Listing(table.classes, tuple(entries), tuple(findings), remarks)
 
 
@@ -214,14 +216,25 @@ def _unused(entries: Iterable[Entry], folder: Path | None) -> Iterator[Remark]:
 
 
 def converted_path(source: Path, image_id: str) -> Path:
-    """Where the label map of an image's mask lies in the folder that convert_masks makes."""
+    """Where the label map of an image's mask lies in the folder that convert_pictures makes."""
     return source / "masks" / f"{image_id}.png"
 
 
-def _converted(entry: Entry, source: Path) -> Entry:
-    """An image with its mask as convert_masks has written it; one that is missing is named as it was."""
-    there = entry.mask is not None and entry.mask.is_file()
-    return replace(entry, mask=converted_path(source, entry.id)) if there else entry
+def scaled_path(source: Path, image_id: str) -> Path:
+    """Where a picture lies there that was too large."""
+    return source / "images" / f"{image_id}.png"
+
+
+def _converted(entry: Entry, source: Path, relabelled: bool) -> Entry:
+    """An image and its mask as convert_pictures wrote them; what it left alone, or is missing, as named."""
+    image = scaled_path(source, entry.id)
+    scaled = image.is_file()
+    there = entry.mask is not None and entry.mask.is_file() and (relabelled or scaled)
+    return replace(
+        entry,
+        image=image if scaled else entry.image,
+        mask=converted_path(source, entry.id) if there else entry.mask,
+    )
 
 
 def _without_labels(members: _Members, index: ImageIndex, paths: _Paths) -> list[Finding]:

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from wsss.data.image_index import EXTENSIONS
 from wsss.data.listings import LISTINGS
 from wsss.data.records import Entry, Finding, Listing, Remark
 from wsss.data.remarks import of_files, ubiquitous
+from wsss.data.working_size import working_size
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict, listed
 
 SPLITS = ("train", "masked", "val", "test")
@@ -81,7 +83,7 @@ def _check(name: str, settings: Mapping[str, Any], source: Path) -> tuple[list[V
     findings += _absent(listing.entries)
     findings += [found for one in examined for found in one.findings if "missing" not in found.kind]
     findings += check_masks(some, examined)
-    facts = _facts(listing, some, examined, settings["kind"])
+    facts = _facts(listing, some, examined, settings)
     fine = [] if findings else [Verdict(OK, f"{name}: data", _said(listing, some, facts))]
     remarks = [*listing.remarks, *of_files(some.entries, examined), *ubiquitous(listing)]
     remarks += _disagreement(some.entries, examined)
@@ -158,12 +160,15 @@ def _sample(listing: Listing, limit: int) -> tuple[Listing, list[Examined]]:
     return replace(listing, entries=tuple(chosen[: len(examined)])), examined
 
 
-def _facts(listing: Listing, some: Listing, examined: Sequence[Examined], kind: str) -> Facts:
+def _facts(
+    listing: Listing, some: Listing, examined: Sequence[Examined], settings: Mapping[str, Any]
+) -> Facts:
     images = {split: sum(split in entry.splits for entry in listing.entries) for split in SPLITS}
     classes = [len(entry.classes) for entry in listing.entries if "train" in entry.splits]
-    mean = sum(classes) / max(1, len(classes)) if listing.classes else ASSUMED_CLASSES[kind]
-    sizes = [(one.height, one.width) for one in examined if one.height]
-    return Facts(images, sizes, mean, mapped_sizes(some.entries, examined))
+    mean = sum(classes) / max(1, len(classes)) if listing.classes else ASSUMED_CLASSES[settings["kind"]]
+    read = partial(working_size, long_side=settings.get("long_side"))
+    sizes = [read((one.height, one.width)) for one in examined if one.height]
+    return Facts(images, sizes, mean, list(map(read, mapped_sizes(some.entries, examined))))
 
 
 def _disagreement(entries: Iterable[Entry], examined: Iterable[Examined]) -> Iterator[Remark]:

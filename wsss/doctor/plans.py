@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from wsss.config.systems import Chain, Config, System, system_of
+from wsss.config.systems import Chain, Config, System, system_of, trained_as
 from wsss.doctor.verdict import OK, Verdict
 
 
@@ -64,7 +64,8 @@ def all_systems(dataset: Config) -> list[System]:
 def networks(config: Config, system: System) -> Iterator[Network]:
     """The networks that a system trains."""
     first = "single_stage" if system.classifier in config["single_stage"] else "classifiers"
-    yield Network(first, system.classifier, system.classifier)
+    trained = trained_as(config, system.classifier)
+    yield Network(first, trained, trained)
     if "network" in config["refiners"][system.refiner]:
         yield Network("refiners", system.refiner, f"{system.maps}/irn")
     if system.segmenter:

@@ -23,7 +23,7 @@ class Job(NamedTuple):
 
 def networks(system: System) -> dict[str, str]:
     """Chain of each network that is trained for a system, by its part in the system."""
-    chains = {"single_stage" if system.single else "classifier": system.classifier}
+    chains = {"single_stage" if system.single else "classifier": system.first_weights}
     if system.refiner != UNREFINED:
         chains["irn"] = system.maps
     if system.segmenter:
@@ -50,7 +50,7 @@ def prediction_chain(system: System) -> str:
 
 def training_jobs(system: System) -> list[Job]:
     """The jobs that train a system's networks."""
-    jobs = [Job(("train_classifier", "train_single_stage"), system.classifier)]
+    jobs = [Job(("train_classifier", "train_single_stage"), system.first_weights)]
     if system.refiner != UNREFINED:
         jobs.append(Job(("train_irn",), system.maps))
     if system.segmenter:

@@ -61,7 +61,8 @@ class Predictor:
             ``side`` and ``source``; of both ``crf``, the dense CRF's settings or None.
         tile: Largest side in pixels of what is seen at once; a larger picture is seen by overlapping tiles.
             A GPU that is too small for it halves it.
-        long_side: Longest side in pixels at which a network sees pictures; None sees them as they are.
+        long_side: Longest side in pixels at which a network sees pictures; None sees them as they are. Of a
+            data set with such a size, it is that.
     """
 
     def __init__(
@@ -236,6 +237,7 @@ def load_predictor(
     data = Manifest(description["dataset"], classes, ())
     weights = Path(folder) / WEIGHTS
     scorer = load_scorer(kind, weights, data, network, chosen)
+    long_side = description["training"].get("long_side") if long_side is None else long_side
     return Predictor(description, scorer, chosen, tile, long_side)
 
 

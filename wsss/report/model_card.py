@@ -97,12 +97,18 @@ def _scores(known: Values) -> str:
 
 def _limits(known: Values) -> str:
     height, width = known["training"]["median_size"]
+    side = known["training"].get("long_side")
+    larger = (
+        f"larger pictures are shown to it at {side} pixels of the longer side"
+        if side
+        else f"for much larger pictures give `--long-side {max(width, height)}`"
+    )
     return (
         "## Limits\n\n"
         "- It knows the classes above; all else is background, and what often stands beside a class may be "
         "labelled as it, for no training label told them apart.\n"
-        f"- Objects should be about as large as in the training images ({width} x {height} pixels); for much "
-        f"larger pictures give `--long-side {max(width, height)}`.\n"
+        f"- Objects should be about as large as in the training images ({width} x {height} pixels); "
+        f"{larger}.\n"
         "- Probabilities are a network's, not calibrated.\n"
         "- What the training images or the initial weights were biased to, so is it; it was tested on "
         "nothing but what is said above."

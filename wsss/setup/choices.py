@@ -10,10 +10,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wsss.config.views import USUAL
+
 SMALL = 128  # pixels of the shorter side, below which the sample's networks suit, made for 64 to 96
 FEW = 100  # training images, below which networks see each more often
 MANY = 1000  # from which a segmentation network is trained longer, where a GPU makes that minutes
 SHARD = 250  # images of a job
+LARGE = 1024  # pixels of the longer side, above which pictures are read smaller
 
 
 # Classifier, refiner, segmenter and inference.
@@ -28,9 +31,10 @@ class Facts:
     Attributes:
         train: Number of training images.
         held_back: Number of images of val or test, whichever has more.
-        side: Median of the images' shorter sides, pixels.
+        side: Median of the images' shorter sides, pixels, as they are read.
         scored: Whether val has masks.
         gpu: Whether the trainings will have a GPU.
+        longest: The largest of the images' longer sides, pixels.
     """
 
     train: int
@@ -38,6 +42,7 @@ class Facts:
     side: int
     scored: bool
     gpu: bool
+    longest: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,18 @@ def beside(facts: Facts) -> Choice:
         {part: {"extends": f"datasets.sample.{part}"} for part in ("inferences", "single_stage")},
         ("for small images",),
     )
+
+
+def reading_side(longest: int) -> int | None:
+    """Pixels of the longer side at which images are read, by those of the largest; None: as they are."""
+    return USUAL if longest > LARGE else None
+
+
+def reading(facts: Facts) -> Choice:
+    """At which size the images are read."""
+    if (side := reading_side(facts.longest)) is None:
+        return Choice({}, ())
+    return Choice({"long_side": side}, (f"sides of up to {facts.longest} pixels, networks for about this",))
 
 
 def _small(facts: Facts) -> bool:

@@ -11,10 +11,11 @@ from typing import Any
 
 from wsss.data.listings import LISTINGS
 from wsss.data.records import Entry
+from wsss.data.working_size import working_size
 from wsss.doctor.data import Facts as Sampled
 from wsss.doctor.data import check_dataset
 from wsss.doctor.verdict import ERROR, Verdict, listed
-from wsss.setup.choices import Facts
+from wsss.setup.choices import Facts, reading_side
 
 NAMES = 40  # classes that are listed
 RARE = 5  # training images, below which a class is hardly learnt
@@ -58,8 +59,10 @@ class Look:
     def facts(self, gpu: bool) -> Facts:
         """What choices rest on."""
         times = Counter(split for entry in self.entries for split in entry.splits)
-        side = round(statistics.median(map(min, self.sizes)))
-        return Facts(times["train"], max(times["val"], times["test"]), side, self.scored, gpu)
+        longest = max(map(max, self.sizes))
+        read = [working_size(size, reading_side(longest)) for size in self.sizes]
+        side = round(statistics.median(map(min, read)))
+        return Facts(times["train"], max(times["val"], times["test"]), side, self.scored, gpu, longest)
 
 
 def look(name: str, settings: Mapping[str, Any]) -> Look:
@@ -89,7 +92,9 @@ def described(found: Look, split: str) -> Iterator[str]:
     """
     ends = (min(found.sizes, key=_area), max(found.sizes, key=_area))
     low, high = (f"{width} x {height}" for height, width in ends)
-    yield f"images: {len(found.entries)} in {found.settings['images']}, {low} to {high} pixels"
+    read = reading_side(max(map(max, found.sizes)))
+    smaller = f"; larger ones are read at {read} pixels of the longer side (long_side)" if read else ""
+    yield f"images: {len(found.entries)} in {found.settings['images']}, {low} to {high} pixels{smaller}"
     yield f"classes: {_classes(found)}"
     yield f"splits: {_splits(found.entries)}" + (f"; {split}" if split else "")
     masks = sum(entry.mask is not None for entry in found.entries)

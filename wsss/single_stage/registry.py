@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wsss.single_stage import apc, vit_pcm
+from wsss.single_stage import apc, toco, vit_pcm
 
 if TYPE_CHECKING:
     from wsss.config.networks import Coloured
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 METHODS: dict[str, Method] = {
     "apc": apc,
     "vit_pcm": vit_pcm,
+    "toco": toco,
 }
 
 SETTINGS: dict[str, type[Variant]] = {kind: method.Settings for kind, method in METHODS.items()}

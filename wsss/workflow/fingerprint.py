@@ -44,6 +44,7 @@ class Module:
     effects: list[ast.stmt] = field(default_factory=list)
 
 
+@functools.cache
 def fingerprint(stage: str, package: Path = PACKAGE, entry: str | None = None) -> str:
     """Digest the code that a stage runs.
 
@@ -260,6 +261,7 @@ def _definition(package: Path, target: Reference) -> Iterator[Reference]:
             yield from _resolve(package, module, module.aliases, name)
 
 
+@functools.cache
 def _split(package: Path, dotted: str) -> Reference | None:
     """Split a full dotted name into the deepest module of the package and the name in it; None if outside."""
     parts = dotted.split(".")
@@ -301,6 +303,7 @@ def _dump(statement: ast.stmt) -> str:
     return ast.dump(statement).replace(", type_params=[]", "")
 
 
+@functools.cache
 def _file(package: Path, module: str) -> Path | None:
     """Source file of a module of the package, or None."""
     base = package.parent.joinpath(*module.split("."))

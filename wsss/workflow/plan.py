@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from wsss.config.checks import check_config
-from wsss.config.datasets import Used
+from wsss.config.datasets import Used, is_converted
 from wsss.config.errors import ConfigError
-from wsss.config.systems import PATCHES, TRUTH, Chain, Config, System, system_of
+from wsss.config.systems import PATCHES, TRUTH, Chain, Config, System, system_of, trained_as
 from wsss.config.thresholds import UNREFINED, of_data_set, pseudo_settings, unsuited
 from wsss.config.views import largest_views
 from wsss.pretrained.fit import Fits
-from wsss.workflow.asked import manifest_of, scored_shards, section, shards
+from wsss.workflow.asked import manifest_of, scored_shards, section, setting, shards
 from wsss.workflow.fingerprint import fingerprint
 from wsss.workflow.initial import initial_files
 from wsss.workflow.predictor_plan import PredictorPlan
@@ -52,6 +52,11 @@ class Plan:
         """Wildcard constraint: the names of the sections' variants."""
         return _alternatives(name for section in sections for name in self._config[section])
 
+    def trained_classifiers(self) -> str:
+        """Wildcard constraint: the classifiers that are trained, not given the weights of another."""
+        variants = self._config["classifiers"].items()
+        return _alternatives(name for name, variant in variants if not variant["weights_of"])
+
     def datasets(self, kind: str) -> str:
         """Wildcard constraint: the data sets of a kind."""
         return _alternatives(
@@ -59,9 +64,9 @@ class Plan:
         )
 
     def converted(self) -> str:
-        """Wildcard constraint: the data sets whose masks hold other values than labels."""
+        """Wildcard constraint: the data sets whose pictures or masks are read otherwise than they are."""
         settings = self._config["datasets"]
-        return _alternatives(name for name in settings if settings[name].get("masks_values"))
+        return _alternatives(name for name in settings if is_converted(settings[name]))
 
     def runs(self) -> str:
         """Wildcard constraint: the runs of all data sets."""
@@ -93,6 +98,10 @@ class Plan:
     def predictors(self) -> str:
         """Wildcard constraint: the folders of what predicts, a segmentation network or a single stage."""
         return f"(?:{self.labellers()})/(?:{self.pattern('segmenters')})|{self.pattern('single_stage')}"
+
+    def setting(self, path: str, **more: Callable[[Wildcards], Any]) -> Callable[[Wildcards], Any]:
+        """A part of the configuration, see :func:`wsss.workflow.asked.setting`."""
+        return setting(self._config, path, **more)
 
     def shards(self, wildcards: Wildcards) -> list[str]:
         """Shards of the data set's split train."""
@@ -180,7 +189,7 @@ class Plan:
         """The first network of the chain that labels the training images, or no file for their masks."""
         if wildcards.labeller == TRUTH:
             return []
-        classifier = wildcards.labeller.split("/")[0]
+        classifier = trained_as(self._config, wildcards.labeller.split("/")[0])
         return f"results/{wildcards.dataset}/run{wildcards.run}/{classifier}/weights.safetensors"
 
     def labeller_irn_weights(self, wildcards: Wildcards) -> str | list[str]:
@@ -194,6 +203,11 @@ class Plan:
     def classifier_file(self, wildcards: Wildcards) -> list[str]:
         """The files that the classifier starts from, those of them that are the user's."""
         return self._initial_files("train_classifier", wildcards)
+
+    def classifier_weights(self, wildcards: Wildcards) -> str:
+        """The first network's trained weights, which a classifier may share with another."""
+        name = trained_as(self._config, wildcards.classifier)
+        return f"results/{wildcards.dataset}/run{wildcards.run}/{name}/weights.safetensors"
 
     def classifier_before(self, wildcards: Wildcards) -> str | list[str]:
         """The trained classifier of the same run that the classifier goes on from, if it does."""
@@ -228,7 +242,13 @@ class Plan:
     def systems(self, wildcards: Wildcards) -> list[System]:
         """The systems that are compared on the data set."""
         entries = section(self._config, wildcards.dataset, "compare")["systems"]
-        return [system_of(entry, self._dataset(wildcards)) for entry in entries]
+        systems = [system_of(entry, self._dataset(wildcards)) for entry in entries]
+        return [replace(one, trained=self._shared(one.classifier)) for one in systems]
+
+    def _shared(self, classifier: str) -> str | None:
+        """The classifier that another has its weights of, or None for one that is trained itself."""
+        name = trained_as(self._config, classifier)
+        return None if name == classifier else name
 
     def segmenting_systems(self, wildcards: Wildcards) -> list[System]:
         """Those of them that segment images without labels."""
@@ -246,7 +266,7 @@ class Plan:
     def _networks(self, system: System) -> list[str]:
         refines = "network" in self._config["refiners"][system.refiner]
         irn = [f"{system.maps}/irn"] if refines else []
-        return [system.classifier, *irn, *([system.segmentation] if system.segmenter else [])]
+        return [system.first_weights, *irn, *([system.segmentation] if system.segmenter else [])]
 
     def seed(self, wildcards: Wildcards) -> int:
         """What the run's random numbers start from: its own number."""
@@ -255,7 +275,7 @@ class Plan:
     def source(self, wildcards: Wildcards) -> str | list[str]:
         """The folder that a rule made for the data set, or no file where none did."""
         dataset = self._dataset(wildcards)
-        made = dataset["kind"] in ("sample", "coco") or dataset.get("masks_values")
+        made = dataset["kind"] in ("sample", "coco") or is_converted(dataset)
         return f"results/{wildcards.dataset}/source" if made else []
 
     def tables(self, wildcards: Wildcards) -> list[str]:

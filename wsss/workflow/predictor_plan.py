@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wsss.config.systems import Chain, Config
+from wsss.config.systems import Chain, Config, trained_as
 from wsss.config.thresholds import pseudo_settings
 from wsss.data.truth import unscored
 from wsss.workflow.wildcards import Wildcards
@@ -40,7 +40,8 @@ class PredictorPlan:
         classifier = f"{self._run(wildcards)}/{chain.classifier}"
         irn = f"{classifier}/{chain.method}/{chain.refiner}/irn/weights.safetensors"
         walks = "network" in self._config["refiners"][chain.refiner]
-        return [f"{classifier}/weights.safetensors", *([irn] if walks else [])]
+        first = f"{self._run(wildcards)}/{trained_as(self._config, chain.classifier)}"
+        return [f"{first}/weights.safetensors", *([irn] if walks else [])]
 
     def network(self, wildcards: Wildcards) -> Config:
         """The network's settings."""
@@ -60,13 +61,15 @@ class PredictorPlan:
         return settings
 
     def labels(self, wildcards: Wildcards) -> dict[str, Any]:
-        """What the network was trained on, and which system made that."""
+        """What the network was trained on, which system made that, and any size set for pictures."""
+        dataset = self._config["datasets"][wildcards.dataset]
+        read = {"long_side": side} if (side := dataset.get("long_side")) else {}
         if wildcards.stage:
-            return {"system": self._system(wildcards), "supervision": "image labels"}
-        chain, dataset = self._chain(wildcards), self._config["datasets"][wildcards.dataset]
+            return {"system": self._system(wildcards), "supervision": "image labels", **read}
+        chain = self._chain(wildcards)
         cut = pseudo_settings(self._config, dataset, chain.method, chain.refiner)
         supervision = "pseudo labels made from image labels"
-        return {"system": self._system(wildcards), "supervision": supervision, **cut}
+        return {"system": self._system(wildcards), "supervision": supervision, **cut, **read}
 
     def _folder(self, wildcards: Wildcards) -> str:
         return f"{self._run(wildcards)}/{self._system(wildcards)}"

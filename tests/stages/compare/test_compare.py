@@ -1,12 +1,13 @@
 """The comparison's table: one row per system, its scores over the runs and its costs."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from tests.support.compared import JOBS, SYSTEMS, Scene, document, make_scene, write_benchmark
+from tests.support.compared import JOBS, SHARDS, SYSTEMS, Scene, document, make_scene, write_benchmark
 from tests.support.settings import CONFIG
 from wsss.artefacts.formats import ArtefactError, read_json, write_json
 from wsss.config.systems import System, system_of
@@ -120,6 +121,19 @@ def test_minutes_are_those_of_the_chain_s_own_jobs(scene: Scene) -> None:
     assert table.loc["CAM", "label_minutes"] == pytest.approx(minutes(*plain, parts=2))
     assert table.loc["AD-CAM + IRNet", "label_minutes"] == pytest.approx(minutes(*refined, parts=2))
     assert pd.isna(table.loc["APC", "label_minutes"])
+
+
+def test_a_classifier_with_another_s_weights_has_its_parameters_and_training(scene: Scene) -> None:
+    systems = [asdict(SYSTEMS[0])]
+    shared = {**systems[0], "name": "shared", "classifier": "mine", "trained": "small"}
+    for rule in ("extract_maps", "diffuse_cams"):
+        folder = "mine/cam" if rule == "diffuse_cams" else "mine"
+        for shard in SHARDS:
+            write_benchmark(scene.path(f"benchmarks/{rule}/toy/run0/{folder}/{shard}.tsv"), 12.0, 50.0)
+    rows = scene.compare(systems=[*systems, shared])
+    assert rows.loc["shared", "parameters"] == rows.loc["CAM", "parameters"] > 0
+    assert rows.loc["shared", "train_minutes"] == rows.loc["CAM", "train_minutes"]
+    assert rows.loc["shared", "label_minutes"] == pytest.approx(2 * 2 * 12 / 60)
 
 
 def test_speed_and_memory(scene: Scene) -> None:
@@ -288,6 +302,7 @@ def facts_of(system: System) -> dict[str, Any]:
                 "AD-CAM + IRNet": "AD-CAM + IRNet",
                 "AD-CAM*": "AD-CAM without stop-gradient",
                 "ViT-PCM": "ViT-PCM, patches as pseudo labels",
+                "ToCo": "ToCo",
                 "APC": "APC",
                 "APC average pooling": "APC, average pooling",
                 "APC max pooling": "APC, maximum pooling",
@@ -305,7 +320,7 @@ def facts_of(system: System) -> dict[str, Any]:
                 "APC side 1120": "APC, inference at 1120",
             },
         ),
-        ("coco", {"APC": "APC"}),
+        ("coco", {"ToCo": "ToCo", "APC": "APC"}),
         ("sample", {}),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 from safetensors import safe_open
 
 from tests.support.builders import Data, folder_bytes, make_data
-from tests.support.predictors import INITIAL, KINDS, make_predictor, write_trained
+from tests.support.predictors import INITIAL, KINDS, LABELS, make_predictor, write_trained
 from wsss.artefacts.formats import write_json
 
 SCORES = {
@@ -57,6 +57,13 @@ def test_the_card_says_what_was_measured(data: Data) -> None:
     assert "class maps cut at 0.4, without a dense CRF" in card
     assert "`--long-side 48`" in card
     assert json.loads((folder / "predictor.json").read_text())["scores"]["miou"] == 0.5
+
+
+def test_the_card_says_at_which_size_pictures_are_read(data: Data) -> None:
+    folder = make_predictor(data, "segmenter", labels={**LABELS, "long_side": 640})
+    card = (folder / "README.md").read_text()
+    assert "larger pictures are shown to it at 640 pixels of the longer side" in card
+    assert json.loads((folder / "predictor.json").read_text())["training"]["long_side"] == 640
 
 
 def test_a_card_without_scores_says_so(data: Data) -> None:

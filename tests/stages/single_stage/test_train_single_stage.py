@@ -8,14 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.support import vit_pcm_training
+from tests.support import toco_training, vit_pcm_training
 from tests.support.apc_training import TRAINING
-from tests.support.builders import APC, CLASSES, Data, make_data
+from tests.support.builders import APC, CLASSES, SHARD, Data, make_data
 from wsss.artefacts.files import digest
-from wsss.artefacts.formats import open_tensors, read_table, read_tensors, write_tensors
+from wsss.artefacts.formats import open_tensors, read_label_index, read_table, read_tensors, write_tensors
 from wsss.models.apc import APCOutput, build_apc
 from wsss.single_stage import apc_training
-from wsss.stages.single_stage import train_single_stage
+from wsss.single_stage.toco_training import TokenContrast
+from wsss.stages.single_stage import extract_patch_maps, predict_single_stage_masks, train_single_stage
 
 RANDOM = {"supervision": "none", "pixel_labels": False}
 PAMR = {"iterations": 2, "dilations": [1, 2]}
@@ -253,3 +254,81 @@ def test_vit_pcm_warms_up_its_heads_and_then_trains_the_last_blocks(tmp_path: Pa
     assert (history[["mce_loss", "eq_loss"]] > 0).all(axis=None)
     moved = {name for name, value in start.items() if not torch.equal(trained(out)[f"encoder.{name}"], value)}
     assert moved == {name for name in start if name.startswith(("blocks.1.", "norm."))}
+
+
+def train_toco(folder: Path, data: Data, seed: int = 1, **changes: Any) -> Path:
+    train_single_stage.run(
+        manifest=data.manifest,
+        weights=folder / "weights.safetensors",
+        history=folder / "history.csv",
+        kind="toco",
+        network=toco_training.NETWORK,
+        initial=RANDOM,
+        training={**toco_training.TRAINING, **changes},
+        seed=seed,
+    )
+    return folder
+
+
+def test_toco_s_rates_rise_and_its_decoder_joins(tmp_path: Path, data: Data) -> None:
+    history = read_table(train_toco(tmp_path / "out", data) / "history.csv")
+    terms = ["cls_loss", "aux_loss", "ptc_loss", "ctc_loss", "seg_loss", "energy_loss"]
+    assert list(history) == ["iteration", "loss", *terms, "encoder_lr", "heads_lr"]
+    assert history["encoder_lr"].tolist() == [5e-4, 1e-3, 1e-3, 1e-3]
+    np.testing.assert_allclose(history["heads_lr"], 10 * history["encoder_lr"])
+    for term in ("seg_loss", "energy_loss"):
+        assert (history[term] > 0).tolist() == [False, False, True, True]
+    assert (history[terms[:3]] > 0).all(axis=None)
+
+
+# Two passes an iteration: killed in the first, between iterations, between the passes of one, and later.
+@pytest.mark.parametrize("passes", [1, 2, 3, 5])
+def test_a_killed_training_of_toco_resumes_to_the_uninterrupted_bytes(
+    tmp_path: Path, data: Data, monkeypatch: pytest.MonkeyPatch, passes: int
+) -> None:
+    halves = {"batch": 2, "accumulate": 2}
+    whole = train_toco(tmp_path / "whole", data, **halves)
+    teachers = {name: value for name, value in trained(whole).items() if name.startswith("teacher.")}
+    for name, value in teachers.items():  # it has followed, and not all of the way
+        assert not torch.equal(value, trained(whole)[name.replace("teacher", "projection")])
+    done, original = [], TokenContrast.losses
+
+    def losses(self: TokenContrast, *others: Any) -> dict[str, Tensor]:
+        if len(done) == passes:
+            raise Killed
+        done.append(True)
+        return original(self, *others)
+
+    monkeypatch.setattr(TokenContrast, "losses", losses)
+    with pytest.raises(Killed):
+        train_toco(tmp_path / "killed", data, **halves)
+    monkeypatch.undo()
+    resumed = train_toco(tmp_path / "killed", data, **halves)
+    for name in ("weights.safetensors", "history.csv"):
+        assert (resumed / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_toco_labels_val_and_the_training_images(tmp_path: Path, data: Data) -> None:
+    out = train_toco(tmp_path / "out", data)
+    made = {
+        "manifest": data.manifest,
+        "weights": out / "weights.safetensors",
+        "kind": "toco",
+        "network": toco_training.NETWORK,
+        "shard": SHARD,
+    }
+    extract_patch_maps.run(maps=data.path("maps"), side=32, **made)
+    maps = read_tensors(data.path("maps"), "maps")
+    for record in data.records:
+        found = maps[f"{record.id}/maps"]
+        assert len(found) == len(record.classes) and all(plane.max() > 0.98 for plane in found)
+    for source in ("decoder", "maps"):
+        settings = {"side": 32, "source": source, "tags": source == "maps", "crf": None}
+        predict_single_stage_masks.run(
+            labels=data.path(source),
+            index=data.path(f"{source}.jsonl"),
+            split="val",
+            settings=settings,
+            **made,
+        )
+        assert len(read_label_index(data.path(f"{source}.jsonl")).ids) == len(data.records)

@@ -49,7 +49,7 @@ def run(
         settings: Its entry in the config.
         views: The classifiers' largest views, by :func:`wsss.config.views.largest_views`; their class maps
             are taken of each training image that shows a class.
-        source: Folder made by generate_sample, render_masks or convert_masks, where the kind needs one.
+        source: Folder made by generate_sample, render_masks or convert_pictures, where the kind needs one.
     """
     listing = LISTINGS[settings["kind"]](settings, None if source is None else Path(source))
     examined = _examine(listing, settings.get("largest_image", PIXELS))

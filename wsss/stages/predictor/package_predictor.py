@@ -42,7 +42,8 @@ def run(
         inference: The settings of the inference that its score counts by; its ``crf`` is applied to new
             pictures, too.
         labels: How its training labels came about: ``system``, the folder's names along the chain, and
-            ``threshold`` and ``crf`` of the pseudo labels, where there are any.
+            ``threshold`` and ``crf`` of the pseudo labels, where there are any, and ``long_side``, the pixels
+            of the longer side at which larger pictures are read, where the data set has it.
         scores: The metrics file of this network; None where the data set has no masks to score it by.
         ancestors: Weights of the networks that made its training labels.
     """
