@@ -9,9 +9,18 @@ import numpy as np
 from common import report, timed
 from numpy.typing import NDArray
 
+from wsss.config.networks import Crf
 from wsss.methods.labels import irn_labels
 from wsss.runtime.process_pool import parallel_map
 
+CRF = Crf(
+    iterations=10,
+    gaussian_sxy=3,
+    gaussian_compat=3,
+    bilateral_sxy=50,
+    bilateral_srgb=5,
+    bilateral_compat=10,
+)
 IMAGES, HEIGHT, WIDTH = 16, 375, 500
 
 
@@ -25,7 +34,7 @@ def labels(seed: int) -> NDArray[np.uint8]:
     )
     noise = rng.integers(0, 40, (HEIGHT, WIDTH, 3))
     image = (200 * maps.max(0)[..., None] + noise).astype(np.uint8)
-    return irn_labels(image, maps, [0, 1], {})
+    return irn_labels(image, maps, [0, 1], foreground=0.3, background=0.05, gt_prob=0.7, crf=CRF)
 
 
 def main() -> None:

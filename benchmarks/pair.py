@@ -18,8 +18,10 @@ import numpy as np
 import torch
 from common import report
 from PIL import Image
+from pydantic import TypeAdapter
 
 from wsss.artefacts.formats import Manifest, Record, write_manifest, write_tensors
+from wsss.config.classifiers import Network
 from wsss.models.classifiers import build_classifier
 from wsss.stages.classify import extract_maps
 
@@ -28,11 +30,13 @@ CLASSES = ("cat", "dog")
 GREY = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
 CNN = {"model": "tf_efficientnet_lite0", "arguments": {}, "output_stride": 16}
 VIT = {"model": "vit_tiny_patch16_224", "arguments": {}}
-NETWORKS = {
-    "pair": {"kind": "pair", "cnn": CNN, "vit": {**VIT, "learns": False, **GREY}, **GREY},
-    "cnn": {"kind": "cnn", **CNN, **GREY},
-    "vit": {"kind": "timm", **VIT, **GREY},
-}
+NETWORKS = TypeAdapter(dict[str, Network]).validate_python(
+    {
+        "pair": {"kind": "pair", "cnn": CNN, "vit": {**VIT, "learns": False, **GREY}, **GREY},
+        "cnn": {"kind": "cnn", **CNN, **GREY},
+        "vit": {"kind": "timm", **VIT, **GREY},
+    }
+)
 VIEWS = {"scales": [1.0, 0.5], "mirror": True, "cached_neighbours": 64, "attention_steps": 2}
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from wsss.artefacts.formats import Manifest, Record, write_manifest, write_tensors
 from wsss.artefacts.predictors import read_predictor
+from wsss.config.segmenters import SegmenterNetwork
 from wsss.data.transforms import normalise, to_tensor
 from wsss.models.deeplabv2_network import build_deeplabv2
 from wsss.stages.predictor import package_predictor
@@ -61,7 +62,7 @@ def make(folder: Path) -> Path:
     """A predictor of an untrained network."""
     torch.manual_seed(0)
     known = {"classes": list(CLASSES), "seed": 0, "initial": {"supervision": "none", "pixel_labels": False}}
-    state = build_deeplabv2(NETWORK, len(CLASSES) + 1).state_dict()
+    state = build_deeplabv2(SegmenterNetwork(**NETWORK), len(CLASSES) + 1).state_dict()
     write_tensors(folder / "weights.safetensors", "weights", state, known)
     record = Record("a", "a.jpg", None, 375, 500, (0,), ("train",))
     write_manifest(folder / "manifest.jsonl", Manifest("benchmark", CLASSES, (record,)))
@@ -112,9 +113,9 @@ def command(predictor: Path, photos: list[Path], out: Path) -> Spent:
 
 def network_pass(predictor: Path, photos: list[Path]) -> float:
     """Seconds a picture of the logits alone."""
-    network = read_predictor(predictor)["network"]
+    network = SegmenterNetwork(**read_predictor(predictor)["network"])
     model = build_deeplabv2(network, len(CLASSES) + 1).eval()
-    image = to_tensor(normalise(np.array(Image.open(photos[0])), network["mean"], network["std"]))
+    image = to_tensor(normalise(np.array(Image.open(photos[0])), *network.colours))
     batch = image.expand(BATCH, -1, -1, -1).contiguous()
     with torch.inference_mode():
         model.logits(batch)

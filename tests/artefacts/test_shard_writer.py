@@ -18,14 +18,12 @@ import torch
 
 from tests.support.builders import APC, SHARD, STATISTICS, folder_bytes, make_data, write_maps, write_weights
 from tests.support.memory import Peak
+from tests.support.networks import build_classifier, build_irnet, build_segmenter, crf
 from tests.support.processes import ended, fork, killed_at
 from wsss.artefacts import shard_writer as shards
 from wsss.artefacts.formats import Record, read_label_index, read_tensors
 from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, label_shard, tensor_shard
 from wsss.models.apc import build_apc
-from wsss.models.classifiers import build_classifier
-from wsss.models.deeplabv2 import build_segmenter
-from wsss.models.irnet import build_irnet
 from wsss.workflow.fingerprint import module_of
 
 Tensors = dict[str, dict[str, torch.Tensor]]
@@ -231,7 +229,14 @@ def test_one_units_tensors_are_held_at_a_time(tmp_path: Path) -> None:
 
 # ---------------------------------------------------------------------------------------------- the stages
 
-CLASSIFIER = {"kind": "conformer", "variant": "nano", "output_stride": 4, **STATISTICS}
+CLASSIFIER = {
+    "kind": "conformer",
+    "variant": "nano",
+    "output_stride": 4,
+    "stop_gradient": True,
+    "drop_path": 0.0,
+    **STATISTICS,
+}
 BACKBONE = {"model": "resnet18", "arguments": {"channels": [8, 8, 16, 16]}}
 IRNET = {"backbone": {**BACKBONE, "output_stride": 16}, "displacement": False, **STATISTICS}
 SEGMENTER = {
@@ -241,7 +246,7 @@ SEGMENTER = {
     "loss": "cross_entropy",
     **STATISTICS,
 }
-CRF = {"iterations": 1}
+CRF = crf(iterations=1)
 PARAMS: dict[str, dict[str, Any]] = {
     "extract_maps": {
         "network": CLASSIFIER,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support.networks import build_irnet
 from tests.support.settings import CONFIG
 from wsss.config.classifiers import CnnNetwork, ConformerNetwork
 from wsss.config.fields import Settings
@@ -17,7 +18,6 @@ from wsss.models.apc import APC
 from wsss.models.backbones import TimmBackbone
 from wsss.models.cnn_classifier import CnnClassifier
 from wsss.models.conformer import Conformer
-from wsss.models.irnet import build_irnet
 from wsss.single_stage import apc
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.support.builders import SHARD, make_data, write_weights
+from tests.support.networks import build_classifier
 from tests.support.settings import CONFIG
 from wsss.artefacts.formats import read_tensors, write_mask
 from wsss.config.views import strides
@@ -19,7 +20,6 @@ from wsss.doctor.disk import Estimate, check_disk
 from wsss.doctor.plans import Network
 from wsss.doctor.sizes import attention_bytes, cam_bytes, label_bytes, map_bytes
 from wsss.doctor.verdict import ERROR, OK, WARNING
-from wsss.models.classifiers import build_classifier
 from wsss.stages.cam import diffuse_cams
 from wsss.stages.classify import extract_maps
 

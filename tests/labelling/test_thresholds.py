@@ -11,6 +11,7 @@ import torch
 from tests.support import scenes
 from wsss.artefacts.formats import ArtefactError, read_json, read_manifest, read_tensors, write_json
 from wsss.config.fields import Rule
+from wsss.config.refiners import Pseudo
 from wsss.labelling.thresholds import (
     data_set_threshold,
     image_threshold,
@@ -101,17 +102,16 @@ def test_settings_take_the_number_of_the_data_set_s_file(tmp_path: Path) -> None
     choose(tmp_path)
     number = read_json(tmp_path / "chosen.json")["threshold"]
     file = tmp_path / "chosen.json"
-    assert resolved({"threshold": "otsu_dataset", "crf": None}, file) == {"threshold": number, "crf": None}
-    assert resolved({"threshold": "otsu"}, None) == {"threshold": "otsu"}
-    assert resolved({"threshold": 0.25}, None) == {"threshold": 0.25}
-    assert resolved({"foreground": 0.3}, None) == {"foreground": 0.3}
+    assert resolved(Pseudo(threshold="otsu_dataset"), file) == Pseudo(threshold=number)
+    for settled in (Pseudo(threshold="otsu"), Pseudo(threshold=0.25)):
+        assert resolved(settled, None) == settled
 
 
 def test_a_missing_file_and_one_of_another_rule_are_named(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="threshold otsu_dataset: expected the file of the data set's"):
-        resolved({"threshold": "otsu_dataset"}, None)
+        resolved(Pseudo(threshold="otsu_dataset"), None)
     write_json(tmp_path / "x.json", {"form": "threshold", "version": 1, "rule": "li_dataset", "threshold": 1})
     with pytest.raises(
         ArtefactError, match=r"x\.json: expected a threshold by rule 'otsu_dataset', version 1"
     ):
-        resolved({"threshold": "otsu_dataset"}, tmp_path / "x.json")
+        resolved(Pseudo(threshold="otsu_dataset"), tmp_path / "x.json")

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from tests.golden import assert_close_to_golden
+from wsss.config.classifiers import CachedNeighbours
 from wsss.methods import diffusion
 from wsss.methods.attention import normalise_rows
 from wsss.methods.cam import normalise
@@ -252,7 +253,7 @@ def test_token_count(k, tokens, expected):
 
 @pytest.mark.parametrize(("tokens", "expected"), [(40, 40), (400, 100), (576, 115), (2304, 461)])
 def test_a_number_and_a_share_are_cached_at_once(tokens, expected):
-    assert cached_count({"at_least": 100, "fraction": 0.2}, tokens) == expected
+    assert cached_count(CachedNeighbours(at_least=100, fraction=0.2), tokens) == expected
     assert cached_count(100, tokens) == min(100, tokens)
     assert cached_count(0.2, tokens) == round(0.2 * tokens)
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.support.networks import build_classifier
 from tests.support.trainings import COLOURS
 from wsss.methods.gradient_attention import coupled, gradient_maps
-from wsss.models.classifiers import build_classifier
 
 ARGUMENTS = {"depth": 3, "embed_dim": 24, "num_heads": 3, "img_size": 32}
 VIT = {"kind": "timm", "model": "vit_tiny_patch16_224", "arguments": ARGUMENTS, **COLOURS}

@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import nn
 
-from wsss.models.backbones import build_backbone
+from tests.support.networks import build_backbone
 
 THIN = {"channels": [8, 8, 16, 24]}
 FAMILIES = [

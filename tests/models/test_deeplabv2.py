@@ -12,14 +12,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tests.golden import FOLDER, assert_close_to_golden, fill
+from tests.support.networks import build_deeplabv2, build_segmenter
 from tests.support.settings import CONFIG
-from wsss.models.deeplabv2 import (
-    MODELS,
-    MultiScaleEncoderDecoder,
-    build_segmenter,
-    default_optimizer,
-)
-from wsss.models.deeplabv2_network import atrous_convolutions, build_deeplabv2, channel_norm
+from wsss.models.deeplabv2 import MODELS, MultiScaleEncoderDecoder, default_optimizer
+from wsss.models.deeplabv2_network import atrous_convolutions, channel_norm
 
 TOLERANCE, ROUNDED = 1e-9, 2e-7
 NANO = {

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from tests.golden import FOLDER, assert_close_to_golden, fill
+from tests.support.networks import build_irnet
 from wsss.methods.affinity_loss import affinity_terms, displacement_terms, irn_losses, pair_labels
-from wsss.models.irnet import IRNet, build_irnet, edge_map
+from wsss.models.irnet import IRNet, edge_map
 
 TOLERANCE = 1e-9
 NANO = {"model": "resnet18", "arguments": {"channels": [8, 8, 16, 16]}, "output_stride": 16}

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support.networks import build_classifier
 from tests.support.trainings import COLOURS, NANO
+from wsss.config.networks import Backbone
 from wsss.models.backbone_classifier import BackboneClassifier
-from wsss.models.classifiers import build_classifier
 from wsss.models.second_head import SecondHead
 
 THIN = {"model": "resnet18", "arguments": {"channels": [8, 8, 16, 16]}, "output_stride": 16}
@@ -22,8 +23,9 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def build(kind: str) -> Any:
     torch.manual_seed(0)
-    network = BackboneClassifier(THIN, 3) if kind == "backbone" else build_classifier(KINDS[kind], 3)
-    return network.eval()
+    if kind == "backbone":
+        return BackboneClassifier(Backbone(**THIN), 3).eval()
+    return build_classifier(KINDS[kind], 3).eval()
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "backbone"])

@@ -8,6 +8,7 @@ from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
 from tests.support.builders import SHARD, Data, make_data
+from tests.support.networks import crf
 from tests.support.predictors import INFERENCES, KINDS, LABELS, NETWORKS, make_predictor
 from wsss import load_predictor
 from wsss.artefacts.files import ArtefactError
@@ -20,7 +21,7 @@ from wsss.stages.segment import predict_masks
 from wsss.stages.single_stage import predict_single_stage_masks
 
 STAGES: dict[str, Any] = {"segmenter": predict_masks, "apc": predict_single_stage_masks}
-CRF = {"iterations": 2, "bilateral_sxy": 9}
+CRF = crf(iterations=2, bilateral_sxy=9)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from tests.support.networks import build_backbone
 from tests.support.settings import CONFIG
-from wsss.models.backbones import build_backbone
 from wsss.pretrained import fit, meta_loading
 from wsss.pretrained.files import PACKAGED, starts
 from wsss.pretrained.fit import SECTIONS, Fits
@@ -34,7 +34,7 @@ def backbone(**changes: Any) -> dict[str, Any]:
     return {"backbone": {**THIN, **changes}, **COLOURS}
 
 
-APC = {**VIT, **COLOURS, "blocks": [1], "lstm": 4, "dropout": 0.0, "decoder": 8}
+APC = {**VIT, **COLOURS, "blocks": [1], "lstm": 4, "dropout": 0.0, "decoder": 8, "native_side": 32}
 PAIR = {
     "kind": "pair",
     "cnn": {**THIN, "output_stride": 16},

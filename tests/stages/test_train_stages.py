@@ -9,6 +9,7 @@ import pytest
 import timm
 import torch
 
+from tests.support.networks import build_classifier, build_irnet, build_segmenter
 from tests.support.trainings import (
     CLASSIFIER_TRAINING,
     COLOURS,
@@ -37,9 +38,7 @@ from wsss.artefacts.formats import (
     write_tensors,
 )
 from wsss.artefacts.networks import load_network
-from wsss.models.classifiers import build_classifier
-from wsss.models.deeplabv2 import build_segmenter
-from wsss.models.irnet import build_irnet
+from wsss.config.classifiers import TagsTraining
 from wsss.stages.classify import train_classifier
 from wsss.training import TrainingError
 from wsss.training.engine import _optimizer
@@ -58,7 +57,13 @@ TINY_VIT = {"depth": 1, "embed_dim": 16, "num_heads": 2, "img_size": 32}
 PAIR: dict[str, Any] = {
     "kind": "pair",
     "cnn": {key: value for key, value in CNN.items() if key not in ("kind", "mean", "std")},
-    "vit": {"model": "vit_tiny_patch16_224", "arguments": TINY_VIT, "mean": [0.5] * 3, "std": [0.5] * 3},
+    "vit": {
+        "model": "vit_tiny_patch16_224",
+        "arguments": TINY_VIT,
+        "learns": False,
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+    },
     **COLOURS,
 }
 VIT_SEEN = {"supervision": "photographs", "pixel_labels": True}
@@ -145,7 +150,7 @@ def test_a_classifiers_descent_is_that_of_its_settings() -> None:
     """One update by hand: without momentum to speak of, w - lr (gradient + decay w)."""
     recipe = {"optimizer": "sgd", "momentum": 1e-4, "head_factor": 10, "cnn_lr": 0.1, "weight_decay": 0.01}
     network = build_classifier(CNN, 2)
-    groups = branch_groups(network, {**CNN_TRAINING, **recipe})
+    groups = branch_groups(network, TagsTraining(**{**CNN_TRAINING, **recipe}))
     rates = {group["name"]: (group["lr"], group["power"], group["weight_decay"]) for group in groups}
     assert rates == {"cnn": (0.1, 0.9, 0.01), "cnn_head": (1.0, 0.9, 0.01)}
     learning = {id(p) for p in network.parameters() if p.requires_grad}
@@ -161,7 +166,7 @@ def test_a_classifiers_descent_is_that_of_its_settings() -> None:
 
 
 def test_all_heads_learn_faster_where_asked() -> None:
-    groups = branch_groups(build_classifier(NANO, 2), {**CLASSIFIER_TRAINING, "head_factor": 3})
+    groups = branch_groups(build_classifier(NANO, 2), TagsTraining(**CLASSIFIER_TRAINING, head_factor=3))
     sizes = {group["name"]: (len(group["params"]), group["lr"]) for group in groups}
     assert sizes["cnn_head"] == sizes["vit_head"] == (2, pytest.approx(3e-3))
     assert [group["name"] for group in groups] == ["cnn", "cnn_head", "vit", "vit_head"]

@@ -7,9 +7,9 @@ import torch
 
 from tests.support import toco_training, vit_pcm_training
 from tests.support.builders import APC, CLASSES, STATISTICS, Data
+from tests.support.networks import build_deeplabv2
 from wsss.artefacts.formats import write_tensors
 from wsss.models.apc import build_apc
-from wsss.models.deeplabv2_network import build_deeplabv2
 from wsss.single_stage import toco, vit_pcm
 from wsss.stages.predictor import package_predictor
 

@@ -14,7 +14,14 @@ from wsss.stages.segment import train_segmenter
 
 COLOURS = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 RANDOM = {"supervision": "none", "pixel_labels": False}
-NANO = {"kind": "conformer", "variant": "nano", "output_stride": 8, **COLOURS}
+NANO = {
+    "kind": "conformer",
+    "variant": "nano",
+    "output_stride": 8,
+    "stop_gradient": True,
+    "drop_path": 0.0,
+    **COLOURS,
+}
 THIN = {"model": "resnet18", "arguments": {"channels": [8, 8, 16, 16]}, "output_stride": 16}
 IRN = {"backbone": THIN, "displacement": False, **COLOURS}
 DEEPLAB = {"backbone": THIN, "rates": [1, 2], "multi_scale": [0.5], "loss": "cross_entropy", **COLOURS}

@@ -6,22 +6,34 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.support.networks import build_classifier
 from tests.support.trainings import COLOURS, NANO
-from wsss.models.classifiers import build_classifier
+from wsss.config.classifiers import RecamTraining
 from wsss.training_methods import recam
 
-CNN = {"kind": "cnn", "model": "resnet18", "arguments": {"channels": [8, 8, 16, 16]}, **COLOURS}
-TRAINING = {
-    "kind": "recam",
-    "cnn_lr": 5e-5,
-    "cnn_power": 0.9,
-    "vit_lr": 1e-3,
-    "vit_power": 0,
-    "weight_decay": 1e-4,
-    "second_lr": 5e-4,
-    "weight": 1.0,
-    "combine": "product",
+CNN = {
+    "kind": "cnn",
+    "model": "resnet18",
+    "arguments": {"channels": [8, 8, 16, 16]},
+    "output_stride": 16,
+    **COLOURS,
 }
+TRAINING = RecamTraining(
+    kind="recam",
+    epochs=1,
+    batch=2,
+    crop=32,
+    rescale=[32, 48],
+    precision="full",
+    cnn_lr=5e-5,
+    cnn_power=0.9,
+    vit_lr=1e-3,
+    vit_power=0,
+    weight_decay=1e-4,
+    second_lr=5e-4,
+    weight=1.0,
+    combine="product",
+)
 BATCH = {"images": torch.rand(2, 3, 32, 48), "tags": torch.tensor([[1.0, 0, 1], [0, 1, 0]])}
 
 
@@ -31,7 +43,7 @@ def trainee(network: dict[str, Any] = CNN, **more: Any) -> Any:
 
 
 def losses(network: Any, **changes: Any) -> dict[str, Tensor]:
-    return recam.losses(network, BATCH, {**TRAINING, **changes})
+    return recam.losses(network, BATCH, TRAINING.model_copy(update=changes))
 
 
 def test_the_softmax_loss_stands_beside_that_of_the_labels() -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 PathLike: TypeAlias = str | os.PathLike[str]
+Values: TypeAlias = Mapping[str, Any]  # plain ones, as JSON holds them
 Inputs: TypeAlias = Mapping[str, PathLike | Sequence[PathLike]]
 # Weights that the package ships are named in the config by `package:`, wherever the package lies.
 PACKAGED = "package:"
@@ -170,7 +171,7 @@ def naming(target: PathLike) -> Iterator[None]:
 
 
 @contextmanager
-def work_folder(artefact: PathLike, shape: Mapping[str, Any]) -> Iterator[Path]:
+def work_folder(artefact: PathLike, shape: Values) -> Iterator[Path]:
     """Yield the folder for what a stage must not lose if it is killed; it goes when the block has succeeded.
 
     Its name holds a digest of ``shape``, so that a changed configuration, input or code never resumes what

@@ -22,14 +22,13 @@ from safetensors import SafetensorError, safe_open
 
 from wsss.artefacts import tensor_file
 from wsss.artefacts.decoding import PIXELS, decode, read_picture
-from wsss.artefacts.files import ArtefactError, Inputs, PathLike, atomic_file, atomic_folder, digest
+from wsss.artefacts.files import ArtefactError, Inputs, PathLike, Values, atomic_file, atomic_folder, digest
 from wsss.artefacts.identity import METADATA_KEY, digests, dump, made_by
 
 if TYPE_CHECKING:  # seconds of every start, for the few that read tables or tensors
     import pandas as pd
     from torch import Tensor
 
-Values: TypeAlias = Mapping[str, Any]  # plain ones, for JSON
 Labels: TypeAlias = NDArray[np.uint8]
 
 VERSIONS = {"manifest": 1, "weights": 1, "views": 1, "attention": 1, "maps": 1, "counts": 1, "labels": 2}

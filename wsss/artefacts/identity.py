@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from wsss.artefacts import tensor_file
-from wsss.artefacts.files import ArtefactError, Inputs, PathLike
+from wsss.artefacts.files import ArtefactError, Inputs, PathLike, Values
 
 METADATA_KEY = "wsss"  # of the header in a safetensors file
 MADE_BY = "made_by"  # of the identity in a header
@@ -51,7 +51,7 @@ class Identity:
 
     rule: str
     wildcards: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Values = field(default_factory=dict)
     code: str | None = None
 
     @property

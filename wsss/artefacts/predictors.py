@@ -7,11 +7,10 @@ It stands alone: ``predictor.json`` tells classes, network, inference, supervisi
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wsss.artefacts.files import ArtefactError, PathLike, atomic_folder
+from wsss.artefacts.files import ArtefactError, PathLike, Values, atomic_folder
 from wsss.artefacts.formats import palette, read_json, write_json
 
 DESCRIPTION, WEIGHTS, CARD = "predictor.json", "weights.safetensors", "README.md"
@@ -19,7 +18,7 @@ FORM, VERSION = "predictor", 1
 BACKGROUND = "background"
 
 
-def write_predictor(folder: PathLike, description: Mapping[str, Any], weights: PathLike, card: str) -> None:
+def write_predictor(folder: PathLike, description: Values, weights: PathLike, card: str) -> None:
     """Write the folder as a whole.
 
     Args:

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor
 
 from wsss.artefacts.class_maps import size_of
-from wsss.artefacts.files import ArtefactError, Inputs, PathLike, Unwritten, naming, work_folder
+from wsss.artefacts.files import ArtefactError, Inputs, PathLike, Unwritten, Values, naming, work_folder
 from wsss.artefacts.finished_parts import has_label, has_part, join_labels, join_tensors, write_part
 from wsss.artefacts.formats import Labels, Record, label_path, write_mask
 from wsss.artefacts.identity import digests
@@ -43,8 +43,8 @@ class Provenance:
     """
 
     stage: str
-    settings: Mapping[str, Any]
-    params: Mapping[str, Any]
+    settings: Values
+    params: Values
     inputs: Inputs
 
 
@@ -81,7 +81,7 @@ class _Parts(ABC, Generic[Unit, Result]):
         """Write a unit's result, whole or not at all."""
 
     @abstractmethod
-    def join(self, units: Sequence[Unit], params: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+    def join(self, units: Sequence[Unit], params: Values, inputs: Values) -> None:
         """Write the artefact; ``inputs`` are digests."""
 
 
@@ -196,7 +196,7 @@ class _Tensors(_Parts[Any, TensorsByForm]):
             with naming(output):
                 write_part(self._path(kind, number), result[kind])
 
-    def join(self, units: Sequence[object], params: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+    def join(self, units: Sequence[object], params: Values, inputs: Values) -> None:
         for kind, output in self.outputs.items():
             parts = [self._path(kind, number) for number in range(len(units))]
             join_tensors(output, kind, parts, params, inputs)
@@ -220,6 +220,6 @@ class _Labels(_Parts[Record, Labels]):
         with naming(self.labels):
             write_mask(label_path(self.work, unit.id), result)
 
-    def join(self, units: Sequence[Record], params: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+    def join(self, units: Sequence[Record], params: Values, inputs: Values) -> None:
         ids = [record.id for record in units]
         join_labels(self.labels, self.index, self.work, ids, params, inputs)

@@ -6,12 +6,11 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.artefacts.decoding import PIXELS
-from wsss.artefacts.files import ArtefactError
+from wsss.artefacts.files import ArtefactError, Values
 from wsss.artefacts.predictors import read_predictor
 from wsss.prediction.picture_files import picture_files
 from wsss.runtime.imports import uncollected
@@ -132,7 +131,7 @@ def _predict(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _inference(options: argparse.Namespace, own: Mapping[str, Any]) -> dict[str, Any]:
+def _inference(options: argparse.Namespace, own: Values) -> dict[str, Any]:
     """The settings that the options change of the predictor's own."""
     from wsss.methods.crf import DEEPLAB
 

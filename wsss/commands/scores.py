@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wsss.artefacts.formats import ArtefactError, read_json
+from wsss.artefacts.formats import ArtefactError, Values, read_json
 from wsss.methods.metric_table import SHOWN
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Row(NamedTuple):
     """A line of the table: stage, its scores by name, and what they were measured on."""
 
     stage: str
-    scores: Mapping[str, Any]
+    scores: Values
     scope: str
 
 
@@ -53,7 +53,7 @@ def _print_scores(options: argparse.Namespace) -> int:
     return 0
 
 
-def format_scores(document: Mapping[str, Any]) -> str:
+def format_scores(document: Values) -> str:
     """A metrics file, or a chain's summary, as an aligned table in percent."""
     cells: list[Sequence[str]] = [HEADER]
     for row in _rows(document):
@@ -63,7 +63,7 @@ def format_scores(document: Mapping[str, Any]) -> str:
     return "\n".join([_title(document), *lines, *_warnings(document)])
 
 
-def _rows(document: Mapping[str, Any]) -> Iterator[Row]:
+def _rows(document: Values) -> Iterator[Row]:
     stages = document.get("stages", {"scores": document})
     for name in sorted(stages, key=[*STAGES, "scores"].index):
         stage = stages[name]
@@ -79,7 +79,7 @@ def _rows(document: Mapping[str, Any]) -> Iterator[Row]:
                 yield Row("", scores, _scope(stage) + _threshold(scores))
 
 
-def _inference_rows(name: str, stage: Mapping[str, Any]) -> Iterator[Row]:
+def _inference_rows(name: str, stage: Values) -> Iterator[Row]:
     """The inference that counts first, under the stage's name; then the others."""
     main_name = stage["inference"]
     yield Row(name, stage, f"{_scope(stage)}, inference {main_name}")
@@ -88,11 +88,11 @@ def _inference_rows(name: str, stage: Mapping[str, Any]) -> Iterator[Row]:
             yield Row("", scores, f"{_scope(stage)}, inference {other}")
 
 
-def _scope(stage: Mapping[str, Any]) -> str:
+def _scope(stage: Values) -> str:
     return f"{stage['split']}, {stage['images']} images"
 
 
-def _threshold(stage: Mapping[str, Any], by_rule: str = "") -> str:
+def _threshold(stage: Values, by_rule: str = "") -> str:
     """The thresholds of all runs and how they were chosen; a mean where each image has its own."""
     if "threshold" not in stage:
         return ""
@@ -120,13 +120,13 @@ def _align(line: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join([stage.ljust(widths[0]), *padded, scope]).rstrip()
 
 
-def _title(document: Mapping[str, Any]) -> str:
+def _title(document: Values) -> str:
     runs = document.get("runs", [document.get("run")])
     over = f"mean ± deviation over runs {runs}" if len(runs) > 1 else f"run {runs[0]}"
     return f"{document['dataset']}, percent, {over}"
 
 
-def _warnings(document: Mapping[str, Any]) -> list[str]:
+def _warnings(document: Values) -> list[str]:
     """What makes the result no weakly supervised one: labels of the training, or of the weights before it."""
     taught = {role: _texts(labels) for role, labels in document.get("training_supervision", {}).items()}
     trained = [f"{role} was trained on pixel labels ({labels})" for role, labels in taught.items()]
@@ -139,7 +139,7 @@ def _texts(labels: str | Sequence[str]) -> str:
     return labels if isinstance(labels, str) else "; ".join(labels)
 
 
-def _initially(document: Mapping[str, Any]) -> bool:
+def _initially(document: Values) -> bool:
     """Whether initial weights had seen pixel labels; where no training did, they alone can be meant."""
     if "training_supervision" not in document:
         return bool(document["pixel_labels_used"])

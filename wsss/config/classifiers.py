@@ -147,6 +147,14 @@ def _start(value: Any) -> str:
     return "trained" if "classifier" in keys else "pair" if {"cnn", "vit"} & keys else "one"
 
 
+ClassifierInitial = Annotated[
+    Annotated[Initial, Tag("one")]
+    | Annotated[PairInitial, Tag("pair")]
+    | Annotated[TrainedInitial, Tag("trained")],
+    Discriminator(_start),
+]
+
+
 class ClassifierTraining(Settings):
     """Fine-tuning on image labels."""
 
@@ -264,12 +272,7 @@ class Classifier(Settings):
     """A network, what it starts from, its training, and what is stored of it."""
 
     network: Network
-    initial: Annotated[
-        Annotated[Initial, Tag("one")]
-        | Annotated[PairInitial, Tag("pair")]
-        | Annotated[TrainedInitial, Tag("trained")],
-        Discriminator(_start),
-    ]
+    initial: ClassifierInitial
     """Initial weights; of a pair each network's, under ``cnn`` and ``vit``; or ``classifier``, to go on."""
     training: Training
     weights_of: Name | None = None

@@ -85,3 +85,10 @@ class Coloured(Settings):
     """Of R, G, B in 0..1, subtracted from images; None: as timm's weights of its name were trained."""
     std: Channels | None = None
     """Of R, G, B in 0..1, by which images are then divided; None: likewise."""
+
+    @property
+    def colours(self) -> tuple[list[float], list[float]]:
+        """Mean and deviation, once :func:`wsss.models.colours.with_colours` has filled them in."""
+        if self.mean is None or self.std is None:
+            raise ValueError("network: expected its mean and std, found none; fill them in by with_colours")
+        return self.mean, self.std

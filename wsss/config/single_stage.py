@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # what the registry lists is known when it is imported, not b
     SingleStage = Settings
     Source = str
 else:
-    SingleStage = Annotated[Union[(*SETTINGS,)], Field(discriminator="kind")]
+    SingleStage = Annotated[Union[(*SETTINGS.values(),)], Field(discriminator="kind")]
     Source = Literal[tuple(dict.fromkeys(source for sources in SOURCES.values() for source in sources))]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean, variance
 from typing import Any, NamedTuple
 
-from wsss.artefacts.formats import ArtefactError, read_json
+from wsss.artefacts.formats import ArtefactError, Values, read_json
 from wsss.diff.pairing import Unit
 from wsss.methods.metric_table import METRICS
 
@@ -89,7 +89,7 @@ def _document(path: Path | None) -> dict[str, Any]:
     return document if known else {}
 
 
-def _values(document: Mapping[str, Any]) -> Iterator[tuple[str, str, list[Any]]]:
+def _values(document: Values) -> Iterator[tuple[str, str, list[Any]]]:
     """The scores in a metrics file: part, name and the runs' values."""
     for part, scores in _parts(document):
         for name in (name for name in METRICS if name in scores):
@@ -97,7 +97,7 @@ def _values(document: Mapping[str, Any]) -> Iterator[tuple[str, str, list[Any]]]
             yield part, name, value["runs"] if isinstance(value, Mapping) else [value]
 
 
-def _parts(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _parts(document: Values) -> Iterator[tuple[str, Values]]:
     if document.get("form") == "summary":
         yield from document["stages"].items()
         return

@@ -10,7 +10,15 @@ from typing import Any
 
 import pandas as pd
 
-from wsss.artefacts.formats import ArtefactError, Manifest, Record, read_json, read_manifest, read_table
+from wsss.artefacts.formats import (
+    ArtefactError,
+    Manifest,
+    Record,
+    Values,
+    read_json,
+    read_manifest,
+    read_table,
+)
 from wsss.artefacts.identity import MADE_BY
 from wsss.diff.findings import Change, Difference, paired, several, size
 from wsss.diff.pairing import Parts
@@ -33,7 +41,7 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield from leaves(item, f"{name}.{key}" if name else str(key))
 
 
-def changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Change]:
+def changes(a: Values, b: Values) -> list[Change]:
     """The plain values that differ; one that a side lacks is None there."""
     one, other = dict(leaves(a)), dict(leaves(b))
     names = sorted(one.keys() | other.keys())

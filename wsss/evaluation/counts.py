@@ -20,6 +20,7 @@ from wsss.artefacts.formats import (
     Manifest,
     PathLike,
     Record,
+    Values,
     open_tensors,
     read_label,
     read_mask,
@@ -150,7 +151,7 @@ def write_counts(
     path: PathLike,
     matrices: Tensor,
     images: int,
-    params: Mapping[str, Any],
+    params: Values,
     thresholds: Sequence[float] = (),
     more: Mapping[str, Tensor] | None = None,
 ) -> None:
@@ -257,7 +258,7 @@ def _provenance(weights: Mapping[str, PathLike]) -> dict[str, Any]:
     }
 
 
-def _taught(labels: Mapping[str, Any]) -> str:
+def _taught(labels: Values) -> str:
     """What pixel labels a network was trained on, and of how many images."""
     return f"{labels['supervision']}, {labels['masked']} of {labels['images']}"
 
@@ -288,7 +289,7 @@ def score_inferences(
     split: str,
     counts: Sequence[PathLike],
     weights: Mapping[str, PathLike],
-    inferences: Mapping[str, Mapping[str, Any]],
+    inferences: Mapping[str, Values],
     main: str,
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Score predictions that were made in several ways.
@@ -326,7 +327,7 @@ def _by_inference(counts: Sequence[PathLike], names: Sequence[str]) -> Mapping[s
     return groups
 
 
-def _total(name: str, paths: Sequence[PathLike], settings: Mapping[str, Any]) -> Counts:
+def _total(name: str, paths: Sequence[PathLike], settings: Values) -> Counts:
     """The added counts of an inference, which must have been made with its settings."""
     total = add_counts(paths) if paths else None
     if total is None or total.params["inference"] != dict(settings):
@@ -336,7 +337,7 @@ def _total(name: str, paths: Sequence[PathLike], settings: Mapping[str, Any]) ->
     return total
 
 
-def view_scales(maps: Mapping[str, Any]) -> list[float] | None:
+def view_scales(maps: Values) -> list[float] | None:
     """Scales at which the classifier saw the images, by the parameters of its maps; None for other maps."""
     scales: list[float] | None = maps.get("views", {}).get("scales")
     return scales

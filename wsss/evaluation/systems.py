@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from wsss.artefacts.files import ArtefactError, PathLike
+from wsss.artefacts.files import ArtefactError, PathLike, Values
 from wsss.artefacts.identity import identity_of
 from wsss.config.systems import PATCHES, System
 from wsss.config.thresholds import UNREFINED
@@ -19,19 +19,6 @@ class Job(NamedTuple):
 
     rules: tuple[str, ...]
     folder: str
-
-
-def read_systems(systems: Iterable[Mapping[str, Any]]) -> list[System]:
-    """Read the systems as a rule hands them over, the fields of :class:`wsss.config.systems.System`.
-
-    Raises:
-        ValueError: If two have one name, which would make them one row.
-    """
-    result = [System(**fields) for fields in systems]
-    names = [system.name for system in result]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"systems: expected different names, found {twice} more than once")
-    return result
 
 
 def networks(system: System) -> dict[str, str]:
@@ -127,6 +114,6 @@ def find_all(files: FilesByRun, run: int, chain: str) -> Sequence[PathLike]:
     return files.get((str(run), chain), ())
 
 
-def under_inference(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+def under_inference(document: Values, name: str) -> dict[str, Any]:
     """A metrics file of predictions, with the scores of a way of inference where its main one's stand."""
     return {**document, **document["inferences"][name], "inference": name}

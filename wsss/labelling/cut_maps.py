@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -14,22 +14,22 @@ from numpy.typing import NDArray
 from wsss.artefacts.class_maps import ImageMaps, stream_maps
 from wsss.artefacts.formats import PathLike, open_tensors, read_manifest
 from wsss.artefacts.shard_writer import Provenance, label_shard
-from wsss.labelling.thresholds import resolved
+from wsss.labelling.thresholds import Cutting, resolved
 from wsss.runtime.process_pool import parallel_map
 
 log = logging.getLogger(__name__)
 
-Cut: TypeAlias = Callable[[Mapping[str, Any], ImageMaps], NDArray[np.uint8]]
+Cut: TypeAlias = Callable[[Cutting, ImageMaps], NDArray[np.uint8]]
 
 
 def cut_shard(
     stage: str,
-    cut: Cut,
+    cut: Cut[Cutting],
     manifest: PathLike,
     maps: PathLike,
     labels: PathLike,
     index: PathLike,
-    settings: Mapping[str, Any],
+    settings: Cutting,
     shard: str,
     threshold: PathLike | None = None,
 ) -> None:
@@ -48,14 +48,14 @@ def cut_shard(
             is handed the number, and the index keeps it, too.
     """
     made = resolved(settings, threshold)
-    found = {"threshold": made["threshold"]} if threshold is not None else {}
+    found = {"threshold": made.threshold} if threshold is not None else {}
     files = {"threshold": threshold} if threshold is not None else {}
     records = read_manifest(manifest).shard("train", shard)
     with open_tensors(maps, "maps") as source:
         provenance = Provenance(
             stage,
-            settings={"settings": made, "shard": shard},
-            params={"settings": settings, "maps": source.params, **found},
+            settings={"settings": made.model_dump(), "shard": shard},
+            params={"settings": settings.model_dump(), "maps": source.params, **found},
             inputs={"manifest": manifest, "maps": maps, **files},
         )
         with label_shard(labels, index, records, provenance, "making label maps") as out:

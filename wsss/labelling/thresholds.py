@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from wsss.artefacts.formats import ArtefactError, PathLike, read_json
+from wsss.config.refiners import Labels, Pseudo
 from wsss.config.thresholds import DATA_SET_RULE, of_data_set
 from wsss.methods.thresholds import RULES, STEPS, threshold_by, value_histogram
+
+Cutting = TypeVar("Cutting", Labels, Pseudo)
 
 FORM = "threshold"
 VERSION = 1
@@ -75,15 +78,15 @@ def spread_of_steps(sums: Sequence[int]) -> dict[str, float | None]:
     }
 
 
-def resolved(settings: Mapping[str, Any], file: PathLike | None) -> dict[str, Any]:
-    """Settings whose ``threshold``, where it is a rule of the data set, is the number that its file has.
+def resolved(settings: Cutting, file: PathLike | None) -> Cutting:
+    """Settings whose threshold, where it is a rule of the data set, is the number that its file has.
 
     Raises:
         ArtefactError: If the file is missing, or of another rule.
     """
-    rule = settings.get("threshold")
+    rule = settings.threshold
     if not of_data_set(rule):
-        return dict(settings)
+        return settings
     if file is None:
         raise ArtefactError(f"threshold {rule}: expected the file of the data set's threshold, found none")
     document = read_json(file)
@@ -93,4 +96,4 @@ def resolved(settings: Mapping[str, Any], file: PathLike | None) -> dict[str, An
             f"{file}: expected a threshold by rule {rule!r}, version {VERSION}, found {found}; "
             "remove it and run again"
         )
-    return {**settings, "threshold": document["threshold"]}
+    return settings.model_copy(update={"threshold": document["threshold"]})

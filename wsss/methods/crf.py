@@ -1,11 +1,14 @@
 """Fully connected conditional random field over an image's pixels (Krähenbühl and Koltun, 2011)."""
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from pydensecrf.densecrf import DenseCRF2D
 from pydensecrf.utils import unary_from_labels, unary_from_softmax
+
+if TYPE_CHECKING:
+    from wsss.config.networks import Crf
 
 DEEPLAB = {
     "iterations": 10,
@@ -21,14 +24,14 @@ DEEPLAB = {
 def dense_crf(
     image: NDArray[np.uint8],
     probabilities: NDArray[np.floating],
-    settings: Mapping[str, float],
+    settings: "Crf",
 ) -> NDArray[np.float32]:
     """Refine class probabilities by colour and nearness.
 
     Args:
         image: RGB image, uint8 (H, W, 3).
         probabilities: Class probabilities, (C, H, W).
-        settings: Any of the keys of :data:`DEEPLAB`, whose values are the defaults.
+        settings: The two kernels and how often they act.
 
     Returns:
         Refined probabilities, (C, H, W). A single class has nothing to compete with and gets 1 everywhere.
@@ -47,7 +50,7 @@ def label_crf(
     labels: NDArray[np.integer],
     num_labels: int,
     gt_prob: float,
-    settings: Mapping[str, float],
+    settings: "Crf",
 ) -> NDArray[np.intp]:
     """Clean a label map by colour and nearness.
 
@@ -71,29 +74,19 @@ def label_crf(
     return _infer(image, unary, settings).argmax(0).reshape(labels.shape)
 
 
-def _infer(
-    image: NDArray[np.uint8], unary: NDArray[np.float32], settings: Mapping[str, float]
-) -> NDArray[np.float32]:
+def _infer(image: NDArray[np.uint8], unary: NDArray[np.float32], settings: "Crf") -> NDArray[np.float32]:
     """Marginals after the mean-field iterations, (C, H * W)."""
-    chosen = _chosen(settings)
     height, width = image.shape[:2]
     field = DenseCRF2D(width, height, len(unary))
     field.setUnaryEnergy(np.ascontiguousarray(unary, dtype=np.float32))
-    field.addPairwiseGaussian(sxy=chosen["gaussian_sxy"], compat=chosen["gaussian_compat"])
+    field.addPairwiseGaussian(sxy=settings.gaussian_sxy, compat=settings.gaussian_compat)
     field.addPairwiseBilateral(
-        sxy=chosen["bilateral_sxy"],
-        srgb=chosen["bilateral_srgb"],
+        sxy=settings.bilateral_sxy,
+        srgb=settings.bilateral_srgb,
         rgbim=image,
-        compat=chosen["bilateral_compat"],
+        compat=settings.bilateral_compat,
     )
-    return np.array(field.inference(int(chosen["iterations"])), dtype=np.float32)
-
-
-def _chosen(settings: Mapping[str, float]) -> dict[str, float]:
-    unknown = sorted(set(settings) - set(DEEPLAB))
-    if unknown:
-        raise ValueError(f"CRF settings: expected keys among {sorted(DEEPLAB)}, found {unknown}")
-    return {**DEEPLAB, **settings}
+    return np.array(field.inference(settings.iterations), dtype=np.float32)
 
 
 def _checked_image(image: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:

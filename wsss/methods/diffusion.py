@@ -6,13 +6,17 @@ figures have its shape (fewer false positives than CAM) and ``hand_on``, the pap
 worse than CAM wherever it was tried at the paper's k and T.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from wsss.methods.attention import normalise_rows
 from wsss.methods.sparse import as_rows, compressed_columns, compressed_rows
+
+if TYPE_CHECKING:
+    from wsss.config.classifiers import CachedNeighbours
 
 ROWS = 1024  # rows of the similarity matrix held at a time: bounds memory, changes no more than rounding
 
@@ -192,16 +196,16 @@ def token_count(k: float, tokens: int) -> int:
     return min(int(k), tokens)
 
 
-def cached_count(cached: float | Mapping[str, float], tokens: int) -> int:
+def cached_count(cached: "float | CachedNeighbours", tokens: int) -> int:
     """How many co-neighbours a token keeps on a grid of N ``tokens``.
 
     Args:
-        cached: A number or a fraction of N; or both, ``at_least`` and ``fraction``, of which the larger
-            counts, so that every k up to the one and every share up to the other is served.
+        cached: A number or a fraction of N; or both, of which the larger counts, so that every k up to the
+            one and every share up to the other is served.
         tokens: N.
     """
-    if isinstance(cached, Mapping):
-        return max(token_count(cached[key], tokens) for key in ("at_least", "fraction"))
+    if not isinstance(cached, float | int):
+        return max(token_count(number, tokens) for number in (cached.at_least, cached.fraction))
     return token_count(cached, tokens)
 
 

@@ -1,7 +1,7 @@
 """Label maps from class maps: training labels for IRN, and pseudo labels."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,42 +9,31 @@ from numpy.typing import ArrayLike, NDArray
 from wsss.methods.crf import label_crf
 from wsss.methods.void import VOID
 
-IRN: dict[str, Any] = {
-    "foreground": 0.30,
-    "background": 0.05,
-    "gt_prob": 0.7,
-    "crf": {
-        "iterations": 10,
-        "gaussian_sxy": 3,
-        "gaussian_compat": 3,
-        "bilateral_sxy": 50,
-        "bilateral_srgb": 5,
-        "bilateral_compat": 10,
-    },
-}
-"""Published settings of IRN's training labels."""
+if TYPE_CHECKING:
+    from wsss.config.networks import Crf
+    from wsss.config.refiners import Above, Below
 
 
 def label_thresholds(
-    foreground: float | Mapping[str, float], background: float | Mapping[str, float], threshold: float | None
+    foreground: "float | Above", background: "float | Below", threshold: float | None
 ) -> tuple[float, float]:
     """The scores that sure and possible foreground must exceed, in numbers.
 
     Args:
-        foreground: A number, or ``{"above": distance}`` from the threshold that the map has.
-        background: A number, or ``{"below": distance}``.
+        foreground: A number, or the distance above the threshold that the map has.
+        background: A number, or the distance below it.
         threshold: The map's own threshold in [0, 1]; None where both are numbers.
 
     Returns:
         Foreground and background score. One that is relative goes at most half of the way from the
         threshold to 1, and to 0: a score of 1 would leave no foreground, one below 0 no background.
     """
-    if isinstance(foreground, Mapping):
+    if not isinstance(foreground, float | int):
         own = _own(threshold, "foreground")
-        foreground = min(own + foreground["above"], (own + 1) / 2)
-    if isinstance(background, Mapping):
+        foreground = min(own + foreground.above, (own + 1) / 2)
+    if not isinstance(background, float | int):
         own = _own(threshold, "background")
-        background = max(own - background["below"], own / 2)
+        background = max(own - background.below, own / 2)
     return foreground, background
 
 
@@ -60,7 +49,11 @@ def irn_labels(
     image: NDArray[np.uint8],
     maps: ArrayLike,
     classes: Sequence[int],
-    settings: Mapping[str, Any],
+    *,
+    foreground: float,
+    background: float,
+    gt_prob: float,
+    crf: "Crf",
 ) -> NDArray[np.uint8]:
     """Mark what the maps are sure of: foreground, background, and unknown between (IRN, section 5.3).
 
@@ -68,21 +61,21 @@ def irn_labels(
         image: RGB image, uint8 (H, W, 3).
         maps: Class maps in [0, 1], (K, H, W).
         classes: Class of each map, counted from 0 without background.
-        settings: Any of the keys of :data:`IRN`, whose values are the defaults: ``foreground`` and
-            ``background``, the scores a pixel must exceed to be sure, and to be possible foreground;
-            ``gt_prob``, the trust in the thresholded maps; ``crf``, see :func:`wsss.methods.crf.dense_crf`.
+        foreground: The score a pixel must exceed to be sure foreground; IRN has 0.3.
+        background: The score it must exceed to be possible foreground; IRN has 0.05.
+        gt_prob: The trust in the thresholded maps; IRN has 0.7.
+        crf: What cleans them.
 
     Returns:
         0 for background, class + 1, or 255 for unknown, uint8 (H, W).
     """
     maps, names = _checked(maps, classes)
-    chosen = _chosen(settings)
 
     def cleaned(threshold: float) -> NDArray[np.uint8]:
         local = _strongest(maps, threshold)
-        return names[label_crf(image, local, len(names), chosen["gt_prob"], chosen["crf"])]
+        return names[label_crf(image, local, len(names), gt_prob, crf)]
 
-    sure, possible = cleaned(chosen["foreground"]), cleaned(chosen["background"])
+    sure, possible = cleaned(foreground), cleaned(background)
     between = np.where(possible == 0, 0, VOID).astype(np.uint8)
     return np.where(sure == 0, between, sure)
 
@@ -100,13 +93,6 @@ def pseudo_labels(maps: ArrayLike, classes: Sequence[int], threshold: float) -> 
     """
     maps, names = _checked(maps, classes)
     return names[_strongest(maps, threshold)]
-
-
-def _chosen(settings: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = sorted(set(settings) - set(IRN))
-    if unknown:
-        raise ValueError(f"label settings: expected keys among {sorted(IRN)}, found {unknown}")
-    return {**IRN, **settings, "crf": {**IRN["crf"], **settings.get("crf", {})}}
 
 
 def _strongest(maps: NDArray[np.floating], background: float) -> NDArray[np.intp]:

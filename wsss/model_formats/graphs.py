@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from wsss.artefacts.files import PathLike
-from wsss.artefacts.formats import Manifest
+from wsss.artefacts.formats import Manifest, Values
 from wsss.artefacts.networks import load_network
 from wsss.artefacts.predictors import WEIGHTS
+from wsss.config.inferences import SEGMENTER, checked_inference, checked_network
 from wsss.model_formats.resizing import PillowBicubic
 from wsss.models.backbones import TimmBackbone
 from wsss.models.deeplabv2_network import DeepLabV2, build_deeplabv2, pooled
 from wsss.models.outputs import pad_to_multiple
-from wsss.prediction.scorers import SEGMENTER
 from wsss.single_stage.registry import BUILD, FIXED, PROBABILITIES, SCORES
 
-Settings = Mapping[str, Any]
+if TYPE_CHECKING:
+    from wsss.config.networks import Coloured
 
 
 class Normalise(nn.Module):
@@ -74,10 +75,10 @@ class SegmenterGraph(nn.Module):
 class SingleStageGraph(nn.Module):
     """A single stage, which resizes each picture to its square and the scores to the picture."""
 
-    def __init__(self, kind: str, model: nn.Module, network: Settings, side: int, source: str) -> None:
+    def __init__(self, kind: str, model: nn.Module, network: Coloured, side: int, source: str) -> None:
         super().__init__()
         self.squares = PillowBicubic(side)
-        self.normalise = Normalise(network["mean"], network["std"])
+        self.normalise = Normalise(*network.colours)
         self.model = FIXED[kind](model, side) if kind in FIXED else model
         self.source = source
         self.scores, self.probabilities = SCORES[kind], PROBABILITIES[kind]
@@ -119,19 +120,17 @@ def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
 
 
-def _segmenter(weights: Path, data: Manifest, network: Settings) -> nn.Module:
+def _segmenter(weights: Path, data: Manifest, network: Any) -> nn.Module:
     model = load_network(build_deeplabv2(network, data.num_classes + 1), weights, data)
-    return SegmenterGraph(model, network["mean"], network["std"])
+    return SegmenterGraph(model, *network.colours)
 
 
-def _single_stage(
-    kind: str, weights: Path, data: Manifest, network: Settings, inference: Settings
-) -> nn.Module:
-    model = load_network(BUILD[kind](network, data.num_classes), weights, data)
-    return SingleStageGraph(kind, model, network, inference["side"], inference["source"])
+def _single_stage(kind: str, weights: Path, data: Manifest, network: Coloured, inference: Any) -> nn.Module:
+    model = load_network(BUILD[kind](network.model_dump(), data.num_classes), weights, data)
+    return SingleStageGraph(kind, model, network, inference.side, inference.source)
 
 
-def build_graph(folder: PathLike, description: Settings) -> nn.Module:
+def build_graph(folder: PathLike, description: Values) -> nn.Module:
     """Build the graph of a predictor, filled, in evaluation mode, on the CPU.
 
     Args:
@@ -143,9 +142,11 @@ def build_graph(folder: PathLike, description: Settings) -> nn.Module:
     """
     classes = tuple(entry["class"] for entry in description["labels"][1:])
     data = Manifest(description["dataset"], classes, ())
-    kind, weights, network = description["kind"], Path(folder) / WEIGHTS, description["network"]
+    kind, weights = description["kind"], Path(folder) / WEIGHTS
+    network = checked_network(kind, description["network"])
     if kind == SEGMENTER:
         graph = _segmenter(weights, data, network)
     else:
-        graph = _single_stage(kind, weights, data, network, description["inference"])
+        inference = checked_inference(kind, description["inference"])
+        graph = _single_stage(kind, weights, data, network, inference)
     return graph.eval().cpu().requires_grad_(False)

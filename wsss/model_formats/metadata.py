@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from wsss.artefacts.files import PathLike, digest
+from wsss.artefacts.formats import Values
 from wsss.artefacts.predictors import DESCRIPTION, WEIGHTS
-from wsss.prediction.scorers import SEGMENTER
+from wsss.config.inferences import SEGMENTER
 
 INPUT = "images: uint8 (batch, height, width, 3), RGB, 0 to 255, any size; normalised inside"
 OUTPUT = "probabilities: float32 (batch, classes, height, width), at the images' size"
@@ -20,7 +20,7 @@ SINGLE_STAGE_PASS = (
 SINGLE_STAGE = ("side", "source")  # settings of its inference that are part of the graph
 
 
-def metadata(folder: PathLike, description: Mapping[str, Any]) -> dict[str, str]:
+def metadata(folder: PathLike, description: Values) -> dict[str, str]:
     """Of a predictor's export; text that is not plain is JSON.
 
     Args:

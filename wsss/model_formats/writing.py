@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 from wsss.artefacts.files import ArtefactError, PathLike, atomic_file
 from wsss.artefacts.predictors import read_predictor
+from wsss.config.inferences import SEGMENTER
 from wsss.data.transforms import long_side_factor, rescale
 from wsss.model_formats.checking import Difference, difference, random_pictures
 from wsss.model_formats.form import Form, Pictures, Run
 from wsss.model_formats.graphs import build_graph
 from wsss.model_formats.metadata import metadata
 from wsss.prediction.predictor import load_predictor, pixels_of
-from wsss.prediction.scorers import SEGMENTER
 
 TOLERANCE = 1e-4  # of a probability: float32 in another order of additions gives some 1e-5
 LONG_SIDE = 1024  # pixels: larger pictures are compared at this size, below the predictor's tiles
 
 
-def one_pass(kind: str) -> Mapping[str, Any]:
+def one_pass(kind: str) -> dict[str, Any]:
     """Settings of the inference that an export is one pass of, in place of the predictor's own.
 
     Args:

@@ -1,7 +1,6 @@
 """A timm backbone under a linear head, as it is pretrained on image labels."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,16 +8,19 @@ from torch.nn import functional as F
 from wsss.models.backbones import build_backbone
 from wsss.models.outputs import ClassifierOutput
 
+if TYPE_CHECKING:
+    from wsss.config.networks import Backbone
+
 
 class BackboneClassifier(nn.Module):
     """Linear head on the averaged last feature of a backbone.
 
     Args:
-        backbone: Arguments of ``TimmBackbone``.
+        backbone: Its settings.
         num_classes: Number of classes C.
     """
 
-    def __init__(self, backbone: Mapping[str, Any], num_classes: int) -> None:
+    def __init__(self, backbone: "Backbone", num_classes: int) -> None:
         super().__init__()
         self.backbone = build_backbone(backbone)
         self.head = nn.Linear(self.backbone.channels[-1], num_classes)

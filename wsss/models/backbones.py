@@ -1,7 +1,7 @@
 """Feature pyramids of timm models: residual networks, other CNNs and vision transformers alike."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import timm
 from timm.models import model_entrypoint
@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from wsss.models.outputs import pad_to_multiple
 from wsss.models.timm_cnns import create_cnn
+
+if TYPE_CHECKING:
+    from wsss.config.networks import Backbone
 
 # timm's modules whose transformers take images of any size by resampling the position embedding
 RESIZABLE = ("deit", "eva", "vision_transformer")
@@ -92,9 +95,9 @@ class TimmBackbone(nn.Module):
         return [features[index] for index in self.out_indices]
 
 
-def build_backbone(network: Mapping[str, Any]) -> TimmBackbone:
-    """Build a backbone, randomly initialised, from its configuration (the arguments of ``TimmBackbone``)."""
-    return TimmBackbone(**network)
+def build_backbone(backbone: "Backbone") -> TimmBackbone:
+    """Build a backbone, randomly initialised, from its settings."""
+    return TimmBackbone(**backbone.model_dump())
 
 
 def _create(model: str, arguments: Mapping[str, Any], output_stride: int | None, dilate: bool) -> Any:

@@ -4,7 +4,7 @@ Importing this module imports mmsegmentation, which takes seconds; nothing else 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,9 @@ from wsss.models.deeplabv2_network import BY_BACKBONE, NORMS, atrous_convolution
 from wsss.models.mmseg_import import compiled_operators_optional
 from wsss.models.outputs import check_images
 
+if TYPE_CHECKING:
+    from wsss.config.segmenters import SegmenterNetwork
+
 with compiled_operators_optional():
     from mmseg.models.decode_heads.decode_head import BaseDecodeHead
     from mmseg.models.segmentors import EncoderDecoder
@@ -25,7 +28,7 @@ with compiled_operators_optional():
 MODELS.register_module(module=TimmBackbone)
 
 
-def default_optimizer(backbone: TimmBackbone) -> str:
+def default_optimizer(backbone: TimmBackbone) -> Literal["sgd", "adamw"]:
     """DeepLab's gradient descent for a residual network, AdamW for any other."""
     return "sgd" if backbone.residual else "adamw"
 
@@ -171,28 +174,25 @@ class MultiScaleEncoderDecoder(EncoderDecoder):
         return [module for module in self.modules() if isinstance(module, _BatchNorm)]
 
 
-def build_segmenter(network: Mapping[str, Any], num_labels: int) -> MultiScaleEncoderDecoder:
+def build_segmenter(network: "SegmenterNetwork", num_labels: int) -> MultiScaleEncoderDecoder:
     """Build DeepLabV2, its backbone randomly initialised, through mmseg's registry.
 
     Args:
-        network: ``backbone`` (the arguments of ``TimmBackbone``), ``rates``, ``multi_scale``, ``loss`` and,
-            optionally, ``norm`` (a key of ``NORMS``, or ``by_backbone``: :func:`default_norm`); other keys
-            are not read here.
+        network: Its settings; a ``norm`` that is ``by_backbone`` is :func:`default_norm`'s.
         num_labels: Number of classes with background.
 
     Returns:
         The network in training mode.
     """
-    norm = network.get("norm", BY_BACKBONE)
-    given = {} if norm == BY_BACKBONE else {"norm": norm}
-    head = {"rates": network["rates"], "num_classes": num_labels, **given}
+    given = {} if network.norm == BY_BACKBONE else {"norm": network.norm}
+    head = {"rates": network.rates, "num_classes": num_labels, **given}
     net: MultiScaleEncoderDecoder = MODELS.build(
         {
             "type": "MultiScaleEncoderDecoder",
-            "backbone": {"type": "TimmBackbone", **network["backbone"]},
+            "backbone": {"type": "TimmBackbone", **network.backbone.model_dump()},
             "decode_head": {"type": "DeepLabV2Head", **head},
-            "multi_scale": network["multi_scale"],
-            "criterion": network["loss"],
+            "multi_scale": network.multi_scale,
+            "criterion": network.loss,
         }
     )
     return net

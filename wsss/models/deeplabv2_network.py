@@ -1,14 +1,17 @@
 """DeepLabV2's network by itself, as it labels images: a timm backbone under atrous pooling."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wsss.models.backbones import TimmBackbone
+from wsss.models.backbones import TimmBackbone, build_backbone
 from wsss.models.outputs import check_images
+
+if TYPE_CHECKING:
+    from wsss.config.segmenters import SegmenterNetwork
 
 BY_BACKBONE = "by_backbone"  # a setting that the backbone decides
 
@@ -92,14 +95,13 @@ class DeepLabV2(nn.Module):
         return logits
 
 
-def build_deeplabv2(network: Mapping[str, Any], num_labels: int) -> DeepLabV2:
+def build_deeplabv2(network: "SegmenterNetwork", num_labels: int) -> DeepLabV2:
     """Build the network, randomly initialised, from the settings that ``build_segmenter`` takes.
 
     Args:
-        network: ``backbone`` (the arguments of ``TimmBackbone``), ``rates`` and, optionally, ``norm``.
+        network: Its settings; ``multi_scale`` and ``loss`` are those of a training and not read.
         num_labels: Number of classes with background.
     """
-    backbone = TimmBackbone(**network["backbone"])
-    norm = network.get("norm", BY_BACKBONE)
-    norm = default_norm(backbone) if norm == BY_BACKBONE else norm
-    return DeepLabV2(backbone, AtrousHead(backbone.channels[-1], num_labels, network["rates"], norm))
+    backbone = build_backbone(network.backbone)
+    norm = default_norm(backbone) if network.norm == BY_BACKBONE else network.norm
+    return DeepLabV2(backbone, AtrousHead(backbone.channels[-1], num_labels, network.rates, norm))

@@ -1,7 +1,7 @@
 """IRNet: class boundaries, and displacements to object centres, on a frozen backbone (IRN, section 4)."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from wsss.models.backbones import TimmBackbone, build_backbone
 from wsss.models.outputs import check_images
+
+if TYPE_CHECKING:
+    from wsss.config.refiners import IrnNetwork
 
 STRIDE = 4
 COARSE_STRIDE = 8
@@ -140,18 +143,9 @@ class Branch(nn.Module):
         return F.relu(_change_stride(reduced, self.stride, self.wanted_stride, size))
 
 
-def build_irnet(network: Mapping[str, Any]) -> IRNet:
-    """Build IRNet, its backbone randomly initialised.
-
-    Args:
-        network: ``backbone`` (the arguments of ``TimmBackbone``; as in IRN, a stage that loses its stride is
-            not dilated unless ``dilate`` says so) and ``displacement``; other keys are not read here.
-
-    Returns:
-        The network in training mode.
-    """
-    backbone = build_backbone({"dilate": False, **network["backbone"]})
-    return IRNet(backbone, network.get("displacement", False))
+def build_irnet(network: "IrnNetwork") -> IRNet:
+    """Build IRNet, its backbone randomly initialised, in training mode."""
+    return IRNet(build_backbone(network.backbone), network.displacement)
 
 
 def edge_map(net: IRNet, image: Tensor, *, pad_to: int | None = None) -> Tensor:

@@ -3,8 +3,7 @@
 It is AD-CAM's stop-gradient taken to its end. A transformer that does not learn needs no labels at all.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +11,13 @@ from torch.nn import functional as F
 
 from wsss.models.attending import create_attending, run_transformer
 from wsss.models.cnn_classifier import CnnClassifier
-from wsss.models.colours import without_colours
+from wsss.models.colours import arguments_of
 from wsss.models.outputs import ClassifierOutput, check_images, pad_to_multiple
+
+if TYPE_CHECKING:
+    from wsss.config.classifiers import PairCnn, PairTransformer
+
+Colours = tuple[list[float], list[float]]  # mean and deviation of R, G, B in 0..1
 
 
 class Pair(nn.Module):
@@ -25,13 +29,11 @@ class Pair(nn.Module):
 
     Args:
         num_classes: Classes C.
-        cnn: ``model`` and the other arguments of :class:`CnnClassifier`; ``mean`` and ``std``, if given, are
-            those below.
-        vit: ``model`` and ``arguments`` of a transformer, ``mean`` and ``std`` that its weights expect, and
-            ``learns``: whether it is trained, with a linear head on its class token. Otherwise it keeps its
-            weights, has no head, is always in evaluation mode and only runs where attention is asked for.
-        mean: Of R, G, B in 0..1, by which the images come normalised.
-        std: Likewise.
+        cnn: Settings of the CNN.
+        vit: Settings of the transformer, with the colours that its weights expect. If it learns it has a
+            linear head on its class token. Otherwise it keeps its weights, has no head, is always in
+            evaluation mode and only runs where attention is asked for.
+        colours: By which the images come normalised.
 
     Attributes:
         cnn: The CNN, with its head.
@@ -45,23 +47,21 @@ class Pair(nn.Module):
         self,
         num_classes: int,
         *,
-        cnn: Mapping[str, Any],
-        vit: Mapping[str, Any],
-        mean: Sequence[float],
-        std: Sequence[float],
+        cnn: "PairCnn",
+        vit: "PairTransformer",
+        colours: Colours,
     ) -> None:
         super().__init__()
-        _check_colours(cnn, mean, std)
-        self.cnn = CnnClassifier(num_classes=num_classes, **without_colours(cnn))
+        self.cnn = CnnClassifier(num_classes=num_classes, **arguments_of(cnn))
         self.stride = self.token_stride = self.cnn.stride
-        self.vit = create_attending(vit["model"], vit.get("arguments", {}))
-        self.learns: bool = vit["learns"]
+        self.vit = create_attending(vit.model, vit.arguments)
+        self.learns = vit.learns
         self.token_head = nn.Linear(self.vit.embed_dim, num_classes) if self.learns else None
         if self.token_head is not None:
             nn.init.trunc_normal_(self.token_head.weight, std=0.02)
             nn.init.zeros_(self.token_head.bias)
         self.vit.requires_grad_(self.learns)
-        scale, shift = _recolour((mean, std), (vit["mean"], vit["std"]))
+        scale, shift = _recolour(colours, vit.colours)
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("shift", shift, persistent=False)
         self.train()
@@ -120,20 +120,10 @@ class Pair(nn.Module):
         return F.interpolate(padded, size, mode="bilinear", antialias=True)
 
 
-def _recolour(
-    given: tuple[Sequence[float], Sequence[float]], wanted: tuple[Sequence[float], Sequence[float]]
-) -> tuple[Tensor, Tensor]:
+def _recolour(given: Colours, wanted: Colours) -> tuple[Tensor, Tensor]:
     """Factor and summand, (3, 1, 1) each, from images normalised one way to another."""
     (mean, std), (own_mean, own_std) = (
         tuple(torch.tensor(values, dtype=torch.float64, device="cpu")[:, None, None] for values in colours)
         for colours in (given, wanted)
     )
     return (std / own_std).float(), ((mean - own_mean) / own_std).float()
-
-
-def _check_colours(cnn: Mapping[str, Any], mean: Sequence[float], std: Sequence[float]) -> None:
-    for name, expected in (("mean", mean), ("std", std)):
-        if list(cnn.get(name) or expected) != list(expected):
-            raise ValueError(
-                f"cnn.{name}: expected {list(expected)}, by which images come normalised, found {cnn[name]}"
-            )

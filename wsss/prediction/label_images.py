@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from wsss.artefacts.formats import Labels, PathLike, Record, read_image
 from wsss.methods.crf import dense_crf
 from wsss.runtime.process_pool import parallel_map
 
-Crf = Mapping[str, Any] | None
+if TYPE_CHECKING:
+    from wsss.config.networks import Crf
 
 
 class Scored(NamedTuple):
@@ -39,7 +40,7 @@ class Labelled(NamedTuple):
     probabilities: NDArray[np.float32] | None
 
 
-def most_probable(answers: Iterable[Scored], crf: Crf) -> Iterator[Labels]:
+def most_probable(answers: Iterable[Scored], crf: Crf | None) -> Iterator[Labels]:
     """Take each pixel's most probable label, after a dense CRF if asked.
 
     Args:
@@ -52,13 +53,15 @@ def most_probable(answers: Iterable[Scored], crf: Crf) -> Iterator[Labels]:
     return map(attrgetter("labels"), labelled(answers, crf))
 
 
-def labelled(answers: Iterable[Scored], crf: Crf, *, probabilities: bool = False) -> Iterator[Labelled]:
+def labelled(
+    answers: Iterable[Scored], crf: Crf | None, *, probabilities: bool = False
+) -> Iterator[Labelled]:
     """As :func:`most_probable`, with the probabilities beside the labels if they are asked for."""
     workers = torch.get_num_threads() if crf is not None else 0
     return parallel_map(partial(_labelled, crf, probabilities), answers, workers)
 
 
-def _labelled(crf: Crf, keep: bool, item: Scored) -> Labelled:
+def _labelled(crf: Crf | None, keep: bool, item: Scored) -> Labelled:
     probabilities = item.probabilities
     if crf is not None:
         picture = item.picture if isinstance(item.picture, np.ndarray) else read_image(item.picture)

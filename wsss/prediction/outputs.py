@@ -41,7 +41,11 @@ class Outputs:
             predictor: The predictor.
         """
         sizes = {"tile": predictor.tile, "long_side": predictor.long_side}
-        made = {"predictor": digest(Path(source) / DESCRIPTION), "inference": predictor.inference, **sizes}
+        made = {
+            "predictor": digest(Path(source) / DESCRIPTION),
+            "inference": predictor.inference.model_dump(),
+            **sizes,
+        }
         path = self.folder / RECORD
         if path.exists() and (found := read_json(path)) != made:
             changed = sorted(key for key in {*found, *made} if found.get(key) != made.get(key))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -16,14 +16,19 @@ from PIL import Image
 
 from wsss.artefacts.decoding import PIXELS, read_picture, upright_pixels
 from wsss.artefacts.files import PathLike
-from wsss.artefacts.formats import Labels, Manifest
+from wsss.artefacts.formats import Labels, Manifest, Values
 from wsss.artefacts.predictors import WEIGHTS, read_predictor
 from wsss.config.errors import ConfigError
+from wsss.config.inferences import checked_inference, checked_network
 from wsss.data.transforms import rescale
 from wsss.prediction.label_images import Labelled, Scored, labelled
 from wsss.prediction.scorers import Scorer, load_scorer, probabilities_of
 from wsss.prediction.segmentation import resized
 from wsss.prediction.tiling import Tile, enlarged_part, inside, slices, tiles
+
+if TYPE_CHECKING:
+    from wsss.config.segmenters import Inference
+    from wsss.config.single_stage import SingleStageInference
 
 TILE = 1536  # pixels: with ResNet-101 over VOC's scales a tile takes some 3 GB, with small networks far less
 SMALLEST_TILE = 64  # pixels
@@ -62,9 +67,9 @@ class Predictor:
 
     def __init__(
         self,
-        description: Mapping[str, Any],
+        description: Values,
         scorer: Scorer,
-        inference: Mapping[str, Any],
+        inference: Inference | SingleStageInference,
         tile: int = TILE,
         long_side: int | None = None,
     ) -> None:
@@ -112,7 +117,7 @@ class Predictor:
         """
         layouts: deque[_Layout] = deque()
         answers = self._answers(pictures, batch, layouts)
-        parts = labelled(answers, self.inference["crf"], probabilities=probabilities)
+        parts = labelled(answers, self.inference.crf, probabilities=probabilities)
         for part in parts:
             layout = layouts.popleft()
             yield self._joined(layout, [part, *islice(parts, len(layout.tiles) - 1)])
@@ -208,7 +213,7 @@ class _Layout(NamedTuple):
 def load_predictor(
     folder: PathLike,
     *,
-    inference: Mapping[str, Any] | None = None,
+    inference: Values | None = None,
     tile: int = TILE,
     long_side: int | None = None,
 ) -> Predictor:
@@ -225,11 +230,13 @@ def load_predictor(
         ConfigError: If a setting is not one of this kind of network.
     """
     description = read_predictor(folder)
-    chosen = _checked(description, inference or {})
+    kind = description["kind"]
+    network = checked_network(kind, description["network"])
+    chosen = checked_inference(kind, {**description["inference"], **(inference or {})})
     classes = tuple(entry["class"] for entry in description["labels"][1:])
     data = Manifest(description["dataset"], classes, ())
     weights = Path(folder) / WEIGHTS
-    scorer = load_scorer(description["kind"], weights, data, description["network"], chosen)
+    scorer = load_scorer(kind, weights, data, network, chosen)
     long_side = description["training"].get("long_side") if long_side is None else long_side
     return Predictor(description, scorer, chosen, tile, long_side)
 
@@ -247,16 +254,6 @@ def _first(answers: Iterator[Scored]) -> Scored | None:
         return next(answers)
     except torch.OutOfMemoryError:
         return None
-
-
-def _checked(description: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A way of inference with changes, as the configuration would take it."""
-    own: dict[str, Any] = description["inference"]
-    if not changes:
-        return own
-    from wsss.config.inferences import checked_inference  # pydantic, which the predictor's own settings spare
-
-    return checked_inference(description["kind"], {**own, **changes})
 
 
 def pixels_of(image: PathLike | Image.Image | Labels, largest_image: int = PIXELS) -> Labels:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from wsss.artefacts.formats import Labels, Manifest, PathLike
 from wsss.artefacts.networks import load_network
+from wsss.config.inferences import SEGMENTER
 from wsss.data.transforms import normalise, to_tensor
 from wsss.models.colours import with_colours
 from wsss.models.deeplabv2_network import DeepLabV2, build_deeplabv2
@@ -21,8 +21,9 @@ from wsss.runtime.device import device
 from wsss.single_stage.contract import Network
 from wsss.single_stage.registry import BUILD, PROBABILITIES, SCORES, SOURCES
 
-Settings = Mapping[str, Any]
-SEGMENTER = "segmenter"  # the kind of network that is no single-stage method
+if TYPE_CHECKING:
+    from wsss.config.networks import Coloured
+    from wsss.config.segmenters import Inference, SegmenterNetwork
 
 
 class Scorer(Protocol):
@@ -59,18 +60,18 @@ class SegmenterScorer:
 
     whole = False
 
-    def __init__(self, model: DeepLabV2, network: Settings, inference: Settings) -> None:
+    def __init__(self, model: DeepLabV2, network: Coloured, inference: Inference) -> None:
         self._model = model
         self._network = network
         self._inference = inference
 
     def scores(self, pictures: NDArray[np.uint8]) -> Tensor:
         """Logits at the pictures' size, see :class:`Scorer`."""
-        mean, std = self._network["mean"], self._network["std"]
-        images = torch.stack([to_tensor(normalise(picture, mean, std)) for picture in pictures])
+        colours = self._network.colours
+        images = torch.stack([to_tensor(normalise(picture, *colours)) for picture in pictures])
         stride = self._model.backbone.strides[-1]
         inference = self._inference
-        return best_logits(self._model, images.to(device()), stride, inference["scales"], inference["mirror"])
+        return best_logits(self._model, images.to(device()), stride, inference.scales, inference.mirror)
 
     def probabilities(self, scores: Tensor) -> Tensor:
         """Softmax, see :class:`Scorer`."""
@@ -82,7 +83,7 @@ class SingleStageScorer:
 
     whole = True
 
-    def __init__(self, kind: str, model: Network, network: Settings, side: int, source: str) -> None:
+    def __init__(self, kind: str, model: Network, network: Coloured, side: int, source: str) -> None:
         if source not in SOURCES[kind]:
             raise ValueError(f"source: expected one of {sorted(SOURCES[kind])}, found {source!r}")
         check_side(model, side)
@@ -103,15 +104,15 @@ class SingleStageScorer:
 
 
 def load_segmenter(
-    weights: PathLike, data: Manifest, network: Settings, inference: Settings
+    weights: PathLike, data: Manifest, network: SegmenterNetwork, inference: Inference
 ) -> SegmenterScorer:
     """Load a trained segmentation network.
 
     Args:
         weights: The artefact of its training.
         data: The data set that it was trained on.
-        network: Its configuration.
-        inference: ``scales`` and ``mirror``; other keys are left to others.
+        network: Its settings.
+        inference: Its scales; a CRF is left to others.
     """
     network = with_colours(network)
     model = load_network(build_deeplabv2(network, data.num_classes + 1), weights, data)
@@ -119,7 +120,7 @@ def load_segmenter(
 
 
 def load_single_stage(
-    kind: str, weights: PathLike, data: Manifest, network: Settings, side: int, source: str
+    kind: str, weights: PathLike, data: Manifest, network: Coloured, side: int, source: str
 ) -> SingleStageScorer:
     """Load a trained single-stage network.
 
@@ -127,27 +128,25 @@ def load_single_stage(
         kind: The method, a key of :data:`wsss.single_stage.registry.METHODS`.
         weights: The artefact of its training.
         data: The data set that it was trained on.
-        network: Its configuration.
+        network: Its settings.
         side: Side in pixels of the square that it sees each picture as.
         source: What of its output is taken, one of the method's sources.
     """
     network = with_colours(network)
-    model = load_network(BUILD[kind](network, data.num_classes), weights, data)
+    model = load_network(BUILD[kind](network.model_dump(), data.num_classes), weights, data)
     return SingleStageScorer(kind, model, network, side, source)
 
 
-def load_scorer(
-    kind: str, weights: PathLike, data: Manifest, network: Settings, inference: Settings
-) -> Scorer:
+def load_scorer(kind: str, weights: PathLike, data: Manifest, network: Any, inference: Any) -> Scorer:
     """Load a trained network with its way of inference.
 
     Args:
         kind: ``segmenter``, or a single-stage method.
         weights: The artefact of its training.
         data: The data set that it was trained on.
-        network: Its configuration.
-        inference: As an entry of ``inferences`` or ``single_stage_inferences``.
+        network: Its settings, see :func:`wsss.config.inferences.checked_network`.
+        inference: Its way of inference, see :func:`wsss.config.inferences.checked_inference`.
     """
     if kind == SEGMENTER:
         return load_segmenter(weights, data, network, inference)
-    return load_single_stage(kind, weights, data, network, inference["side"], inference["source"])
+    return load_single_stage(kind, weights, data, network, inference.side, inference.source)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,21 +12,23 @@ from wsss.data.transforms import normalise, resize_square, to_tensor
 from wsss.runtime.device import device
 from wsss.single_stage.contract import Network
 
+if TYPE_CHECKING:
+    from wsss.config.networks import Coloured
 
-def squares(pictures: Labels, network: Mapping[str, Any], side: int) -> Tensor:
+
+def squares(pictures: Labels, network: Coloured, side: int) -> Tensor:
     """Pictures as the network sees them, on this job's device.
 
     Args:
         pictures: Of one size, uint8 (B, H, W, 3).
-        network: The network's configuration, with ``mean`` and ``std``.
+        network: The network's settings.
         side: Of the square, in pixels.
 
     Returns:
         Normalised images, (B, 3, side, side).
     """
-    mean, std = network["mean"], network["std"]
     resized = (resize_square(picture, side) for picture in pictures)
-    return torch.stack([to_tensor(normalise(square, mean, std)) for square in resized]).to(device())
+    return torch.stack([to_tensor(normalise(square, *network.colours)) for square in resized]).to(device())
 
 
 def check_side(model: Network, side: int) -> None:

@@ -7,9 +7,8 @@ import argparse
 import os
 import pickle
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import timm
 import torch
@@ -21,18 +20,21 @@ from wsss.artefacts.files import atomic_file
 from wsss.pretrained.files import PAIRED, fault, known_digest, locate
 from wsss.pretrained.state_dicts import WeightsError, load_pretrained, timm_network, unwrap
 
+if TYPE_CHECKING:
+    from wsss.config.classifiers import PairInitial
+    from wsss.config.networks import Initial
+
 PathLike = str | os.PathLike[str]
-SEEN = {"supervision": "the labels the weights have seen", "pixel_labels": "whether those include pixels"}
+SEEN = ("supervision", "pixel_labels")  # which labels the weights have seen
 
 
-def load_initial(model: nn.Module, initial: Mapping[str, Any]) -> dict[str, Any]:
+def load_initial(model: nn.Module, initial: "Initial | PairInitial") -> dict[str, Any]:
     """Give a network its initial weights.
 
     Args:
         model: Network to load into, randomly initialised: a classifier, or a module with a timm ``backbone``.
-        initial: ``supervision`` and ``pixel_labels``, what the weights have seen; and ``file`` with its
-            ``sha256`` (null: unchecked), or ``timm: true`` for timm's own, or no more for random numbers.
-            Of a pair all that for each of its networks, under ``cnn`` and ``vit``.
+        initial: A file of weights, timm's own, or neither for random numbers; and what they have seen. Of a
+            pair all that for each of its networks.
 
     Returns:
         Where the weights come from and which labels they have seen, to be stored beside the result.
@@ -40,28 +42,20 @@ def load_initial(model: nn.Module, initial: Mapping[str, Any]) -> dict[str, Any]
     Raises:
         WeightsError: If the file is missing, damaged or another one, or does not fit the network.
     """
-    if any(part in initial for part in PAIRED):
-        return _load_pair(model, initial)
-    for key, meaning in SEEN.items():
-        if initial.get(key) in (None, ""):
-            raise WeightsError(f"initial: expected {key!r} ({meaning}), found none")
-    seen = {key: initial[key] for key in SEEN}
-    if initial.get("file"):
-        origin = _load_from_file(model, locate(initial["file"]), initial.get("sha256"))
-        return {**origin, "file": initial["file"], **seen}
-    if initial.get("timm"):
-        return {**_load_from_timm(model), **seen}
-    return seen
+    pair: Any = initial
+    if any(hasattr(initial, part) for part in PAIRED):
+        return _of_pair({part: load_initial(getattr(model, part), getattr(pair, part)) for part in PAIRED})
+    return {**_load(model, pair), **{key: getattr(initial, key) for key in SEEN}}
 
 
-def _load_pair(model: nn.Module, initial: Mapping[str, Any]) -> dict[str, Any]:
-    """Give both networks of a pair their weights; together they have seen what either has."""
-    if sorted(initial) != sorted(PAIRED) or not all(hasattr(model, part) for part in PAIRED):
-        raise WeightsError(
-            f"initial: expected weights for each of {' and '.join(PAIRED)} of a pair, "
-            f"found {', '.join(initial)} for {type(model).__name__}"
-        )
-    origins = {part: load_initial(getattr(model, part), initial[part]) for part in PAIRED}
+def _load(model: nn.Module, initial: "Initial") -> dict[str, Any]:
+    if initial.file is not None:
+        return {**_load_from_file(model, locate(initial.file), initial.sha256), "file": initial.file}
+    return _load_from_timm(model) if initial.timm else {}
+
+
+def _of_pair(origins: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What both networks of a pair have seen together."""
     maps, attention = (origins[part]["supervision"] for part in PAIRED)
     return {
         **origins,

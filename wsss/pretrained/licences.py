@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from wsss.artefacts.files import PACKAGED
+from wsss.artefacts.files import PACKAGED, Values
 
 OWN = "MIT, as this project, whose rule pretrain_network made them"
 UNKNOWN = "not known: the weights came from a file; look where you got it"
@@ -13,7 +10,7 @@ NONE = "none is needed: it started from random numbers"
 UNSTATED = "not stated by timm"
 
 
-def licence(initial: Mapping[str, Any]) -> str:
+def licence(initial: Values) -> str:
     """What is known of it, for people to read.
 
     Args:

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
+from wsss.config.classifiers import Network
+from wsss.config.networks import Backbone
 from wsss.models.backbones import build_backbone
 from wsss.models.classifiers import build_classifier
 from wsss.models.colours import with_colours
@@ -28,11 +31,11 @@ CLASSES = 1  # any number: heads are not loaded
 
 
 def _classifier(variant: Settings) -> nn.Module:
-    return build_classifier(with_colours(variant["network"]), CLASSES)
+    return build_classifier(with_colours(TypeAdapter(Network).validate_python(variant["network"])), CLASSES)
 
 
 def _backbone(variant: Settings) -> nn.Module:
-    return build_backbone(variant["network"]["backbone"])
+    return build_backbone(Backbone.model_validate(variant["network"]["backbone"]))
 
 
 def _encoder(variant: Settings) -> nn.Module:

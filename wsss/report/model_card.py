@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from wsss.artefacts.files import Values
 from wsss.methods.metric_table import SHOWN
 from wsss.single_stage.registry import TITLES
 
@@ -14,7 +12,7 @@ KINDS = {
 }
 
 
-def model_card(description: Mapping[str, Any]) -> str:
+def model_card(description: Values) -> str:
     """Markdown for the folder's README.
 
     Args:
@@ -24,11 +22,11 @@ def model_card(description: Mapping[str, Any]) -> str:
     return "\n\n".join(section(description) for section in sections) + "\n"
 
 
-def _title(known: Mapping[str, Any]) -> str:
+def _title(known: Values) -> str:
     return f"# Predictor: {known['dataset']}\n\n{KINDS[known['kind']]}. It labels each pixel of a picture."
 
 
-def _use(known: Mapping[str, Any]) -> str:
+def _use(known: Values) -> str:
     return (
         "## Use\n\n"
         "    wsss predict FOLDER PICTURES --out LABELS\n\n"
@@ -39,7 +37,7 @@ def _use(known: Mapping[str, Any]) -> str:
     )
 
 
-def _data(known: Mapping[str, Any]) -> str:
+def _data(known: Values) -> str:
     training = known["training"]
     height, width = training["median_size"]
     counts = training["images_by_class"]
@@ -59,7 +57,7 @@ def _data(known: Mapping[str, Any]) -> str:
     )
 
 
-def _supervision(known: Mapping[str, Any]) -> str:
+def _supervision(known: Values) -> str:
     training, initial = known["training"], known["initial_weights"]
     lines = [
         "## Supervision",
@@ -77,7 +75,7 @@ def _supervision(known: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _scores(known: Mapping[str, Any]) -> str:
+def _scores(known: Values) -> str:
     scores = known["scores"]
     if scores is None:
         return "## Scores\n\nNot measured: the data set has no masks to compare with."
@@ -97,7 +95,7 @@ def _scores(known: Mapping[str, Any]) -> str:
     )
 
 
-def _limits(known: Mapping[str, Any]) -> str:
+def _limits(known: Values) -> str:
     height, width = known["training"]["median_size"]
     side = known["training"].get("long_side")
     larger = (
@@ -117,7 +115,7 @@ def _limits(known: Mapping[str, Any]) -> str:
     )
 
 
-def _settings(inference: Mapping[str, Any]) -> str:
+def _settings(inference: Values) -> str:
     parts = {name: value for name, value in inference.items() if name not in ("crf", "tags")}
     shown = ", ".join(f"{name} {value}" for name, value in parts.items())
     return f"{shown}, {'a' if inference['crf'] else 'no'} dense CRF"

@@ -12,7 +12,7 @@ import jinja2
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
-from wsss.artefacts.files import PathLike, atomic_file
+from wsss.artefacts.files import PathLike, Values, atomic_file
 from wsss.methods.metric_table import SHOWN, column_name
 from wsss.report.charts import Chart, looks
 from wsss.report.statements import COSTS, MISSING, STAGE_NAMES, measured, runs
@@ -105,7 +105,7 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
-def _cell(row: Mapping[str, Any], key: str) -> Cell:
+def _cell(row: Values, key: str) -> Cell:
     value = row[key]
     if key == "supervision":
         return _supervision(value)
@@ -127,7 +127,7 @@ def _text(key: str, value: float) -> str:
     return f"{value:.0f}" if key == "peak_memory_mb" else f"{100 * value:.1f}"
 
 
-def _detail(row: Mapping[str, Any], key: str) -> str:
+def _detail(row: Values, key: str) -> str:
     """What stands small beside a number: its deviation, its threshold, or another number of its kind."""
     if key in MEASURED:
         deviation = row[f"{key}_deviation"]
@@ -147,7 +147,7 @@ def _detail(row: Mapping[str, Any], key: str) -> str:
     return ""
 
 
-def _configured(row: Mapping[str, Any]) -> str:
+def _configured(row: Values) -> str:
     """The configured threshold, or what its rule found: a mean where each image has its own."""
     value, rule = row["seed_configured_threshold"], row["seed_configured_rule"]
     own = row["seed_configured_threshold_deviation"] is not None
@@ -176,7 +176,7 @@ def write_page(
     charts: Sequence[Chart],
     cards: Sequence[Card],
     classes: Mapping[int, tuple[str, str]],
-    others: Sequence[Mapping[str, Any]],
+    others: Sequence[Values],
 ) -> None:
     """Write the page.
 

@@ -7,11 +7,12 @@ its digest covers that member and no other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wsss.single_stage import apc, toco, vit_pcm
 
 if TYPE_CHECKING:
+    from wsss.config.networks import Coloured
     from wsss.single_stage.contract import (
         Build,
         Check,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         Method,
         Probabilities,
         Scores,
+        SquareTraining,
         Told,
         Variant,
         Views,
@@ -31,7 +33,7 @@ METHODS: dict[str, Method] = {
     "toco": toco,
 }
 
-SETTINGS: tuple[type[Variant], ...] = tuple(method.Settings for method in METHODS.values())
+SETTINGS: dict[str, type[Variant]] = {kind: method.Settings for kind, method in METHODS.items()}
 TITLES: dict[str, str] = {kind: method.TITLE for kind, method in METHODS.items()}
 SOURCES: dict[str, tuple[str, ...]] = {kind: method.SOURCES for kind, method in METHODS.items()}
 MAPS: dict[str, str] = {kind: method.MAPS for kind, method in METHODS.items()}
@@ -43,3 +45,15 @@ RECIPES: dict[str, MakeRecipe] = {kind: method.recipe for kind, method in METHOD
 SCORES: dict[str, Scores] = {kind: method.scores for kind, method in METHODS.items()}
 PROBABILITIES: dict[str, Probabilities] = {kind: method.probabilities for kind, method in METHODS.items()}
 FIXED: dict[str, Fixed] = {kind: method.fixed for kind, method in METHODS.items() if method.fixed}
+
+
+def network_model(kind: str) -> type[Coloured]:
+    """The model of a method's network settings."""
+    model: Any = SETTINGS[kind].model_fields["network"].annotation
+    return model
+
+
+def training_model(kind: str) -> type[SquareTraining]:
+    """The model of its training's settings."""
+    model: Any = SETTINGS[kind].model_fields["training"].annotation
+    return model

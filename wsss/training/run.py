@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from wsss.artefacts.files import ArtefactError, Inputs, PathLike, work_folder
-from wsss.artefacts.formats import Manifest, Record, read_label_index, write_tensors
+from wsss.artefacts.formats import Manifest, Record, Values, read_label_index, write_tensors
 from wsss.artefacts.identity import digests
 from wsss.data.datasets import LabelDataset
 from wsss.pretrained.initial_weights import SEEN, load_initial
@@ -19,6 +19,13 @@ from wsss.runtime.launch import place
 from wsss.training import Schedule, train
 from wsss.training.engine import Losses
 from wsss.workflow.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from wsss.config.classifiers import PairInitial
+    from wsss.config.fields import Settings
+    from wsss.config.networks import Coloured, Initial
+    from wsss.config.refiners import IrnTraining
+    from wsss.config.segmenters import SegmenterTraining
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Product:
     stage: str
     weights: PathLike
     history: PathLike
-    params: Mapping[str, Any]
+    params: Values
     inputs: Inputs = field(default_factory=dict)
     entry: str | None = None
 
@@ -100,9 +107,9 @@ def fit(
 def start(
     part: nn.Module,
     manifest: Manifest,
-    network: Mapping[str, Any],
-    initial: Mapping[str, Any],
-    training: Mapping[str, Any],
+    network: Coloured,
+    initial: Initial | PairInitial,
+    training: Settings,
     seed: int,
 ) -> dict[str, Any]:
     """Give a network its initial weights.
@@ -111,18 +118,24 @@ def start(
         part: The network, or its part that has initial weights.
         manifest: The data set.
         network: Its settings.
-        initial: See :func:`wsss.pretrained.initial_weights.load_initial`.
+        initial: Where they come from.
         training: Settings of the training.
         seed: Of all chance.
 
     Returns:
         All that shapes the training, see :attr:`Product.params`.
     """
-    origin = load_initial(part, initial)
+    return shaping(manifest, network, load_initial(part, initial), training, seed)
+
+
+def shaping(
+    manifest: Manifest, network: Coloured, origin: Values, training: Settings, seed: int
+) -> dict[str, Any]:
+    """All that shapes a training, with where its initial weights come from; see :attr:`Product.params`."""
     return {
-        "network": network,
+        "network": network.model_dump(),
         "initial": origin,
-        "training": training,
+        "training": training.model_dump(),
         "seed": seed,
         "classes": manifest.classes,
     }
@@ -132,8 +145,8 @@ def label_dataset(
     manifest: Manifest,
     labels: Sequence[PathLike],
     indexes: Sequence[PathLike],
-    network: Mapping[str, Any],
-    training: Mapping[str, Any],
+    network: Coloured,
+    training: IrnTraining | SegmenterTraining,
     seed: int,
     *,
     some: bool = False,
@@ -144,22 +157,23 @@ def label_dataset(
         manifest: The data set.
         labels: Folders of label maps, one a shard.
         indexes: The folders' indexes, in the same order.
-        network: Its ``mean`` and ``std`` of the colours.
-        training: Its ``crop`` and ``scale``, and ``long_side`` where the scale is of another size.
+        network: Settings of the network, of which the colours count.
+        training: Settings of the training, of which the sizes count.
         seed: Of the augmentation.
         some: Whether images without a label map are left out; otherwise each must have one.
     """
     records, folders = (
         labelled(manifest, labels, indexes) if some else pseudo_labelled(manifest, labels, indexes)
     )
+    mean, std = network.colours
     return LabelDataset(
         records,
         folders,
-        crop=training["crop"],
-        scale=training["scale"],
-        long_side=training.get("long_side"),
-        mean=network["mean"],
-        std=network["std"],
+        crop=training.crop,
+        scale=training.scale,
+        long_side=getattr(training, "long_side", None),
+        mean=mean,
+        std=std,
         seed=seed,
     )
 

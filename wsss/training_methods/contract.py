@@ -7,8 +7,6 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
 
-Config = Mapping[str, Any]
-
 
 class Trained(NamedTuple):
     """What a training writes.
@@ -22,23 +20,26 @@ class Trained(NamedTuple):
     beside: Mapping[str, Tensor]
 
 
-Prepare = Callable[[nn.Module, Config], nn.Module]
-Losses = Callable[[nn.Module, Mapping[str, Tensor], Config], dict[str, Tensor]]
-Groups = Callable[[nn.Module, Config], list[dict[str, Any]]]
-Finish = Callable[[nn.Module, Config], Trained]
+Settings = Any  # the model of the kind's own settings
+Prepare = Callable[[nn.Module, Settings], nn.Module]
+Losses = Callable[[nn.Module, Mapping[str, Tensor], Settings], dict[str, Tensor]]
+Groups = Callable[[nn.Module, Settings], list[dict[str, Any]]]
+Finish = Callable[[nn.Module, Settings], Trained]
 
 
 class TrainingMethod(Protocol):
     """The members of a module that trains classifiers; ``training`` are the settings of its kind."""
 
-    def prepared(self, classifier: nn.Module, training: Config) -> nn.Module:
+    def prepared(self, classifier: nn.Module, training: Settings) -> nn.Module:
         """The network that is trained: the classifier, which holds its initial weights, or one around it."""
 
-    def losses(self, network: nn.Module, batch: Mapping[str, Tensor], training: Config) -> dict[str, Tensor]:
+    def losses(
+        self, network: nn.Module, batch: Mapping[str, Tensor], training: Settings
+    ) -> dict[str, Tensor]:
         """Losses by name, each of which contains ``loss``, of ``images`` (B, 3, H, W) and ``tags`` (B, C)."""
 
-    def groups(self, network: nn.Module, training: Config) -> list[dict[str, Any]]:
+    def groups(self, network: nn.Module, training: Settings) -> list[dict[str, Any]]:
         """Parameter groups, each with ``name``, ``params``, ``lr``, ``power`` and ``weight_decay``."""
 
-    def trained(self, network: nn.Module, training: Config) -> Trained:
+    def trained(self, network: nn.Module, training: Settings) -> Trained:
         """What is written of the trained network."""

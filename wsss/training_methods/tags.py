@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,23 +11,28 @@ from torch.nn import functional as F
 from wsss.models.outputs import ClassifierOutput
 from wsss.training_methods.contract import Trained
 
+if TYPE_CHECKING:
+    from wsss.config.classifiers import ClassifierTraining
 
-def prepared(classifier: nn.Module, training: Mapping[str, Any]) -> nn.Module:
+
+def prepared(classifier: nn.Module, training: ClassifierTraining) -> nn.Module:
     """The classifier itself."""
     return classifier
 
 
-def losses(network: nn.Module, batch: Mapping[str, Tensor], training: Mapping[str, Any]) -> dict[str, Tensor]:
+def losses(
+    network: nn.Module, batch: Mapping[str, Tensor], training: ClassifierTraining
+) -> dict[str, Tensor]:
     """See :func:`tag_losses`."""
     return tag_losses(network(batch["images"], attention=False), batch["tags"])
 
 
-def groups(network: nn.Module, training: Mapping[str, Any]) -> list[dict[str, Any]]:
+def groups(network: nn.Module, training: ClassifierTraining) -> list[dict[str, Any]]:
     """See :func:`branch_groups`."""
     return branch_groups(network, training)
 
 
-def trained(network: nn.Module, training: Mapping[str, Any]) -> Trained:
+def trained(network: nn.Module, training: ClassifierTraining) -> Trained:
     """The classifier as it is."""
     return Trained(network.state_dict(), {})
 
@@ -50,18 +55,17 @@ def tag_losses(output: ClassifierOutput, tags: Tensor) -> dict[str, Tensor]:
     }
 
 
-def branch_groups(classifier: nn.Module, training: Mapping[str, Any]) -> list[dict[str, Any]]:
+def branch_groups(classifier: nn.Module, training: ClassifierTraining) -> list[dict[str, Any]]:
     """Parameter groups of the two branches, each with its own rate and fall of the rate.
 
     Args:
         classifier: Has ``parameter_groups`` and ``head_parameters``.
-        training: ``cnn_lr``, ``cnn_power`` and, where that branch learns, ``vit_lr``, ``vit_power``;
-            ``weight_decay``; optionally ``head_factor``, by which the heads, which start at random, learn
-            faster: they are then groups of their own, such as ``cnn_head``.
+        training: Its rates. With a ``head_factor`` the heads, which start at random, learn faster: they are
+            then groups of their own, such as ``cnn_head``.
     """
     branches: dict[str, list[nn.Parameter]] = classifier.parameter_groups()  # type: ignore[operator]
     heads = {id(parameter) for parameter in classifier.head_parameters()}  # type: ignore[operator]
-    if training.get("head_factor", 1) == 1:
+    if training.head_factor == 1:
         heads = set()
     return [
         group
@@ -72,19 +76,19 @@ def branch_groups(classifier: nn.Module, training: Mapping[str, Any]) -> list[di
 
 
 def _groups_of(
-    branch: str, params: Sequence[nn.Parameter], heads: Container[int], training: Mapping[str, Any]
+    branch: str, params: Sequence[nn.Parameter], heads: Container[int], training: ClassifierTraining
 ) -> Iterator[dict[str, Any]]:
     """The groups of one branch, its head apart if that has another rate."""
     body = [parameter for parameter in params if id(parameter) not in heads]
     head = [parameter for parameter in params if id(parameter) in heads]
-    rate = training[f"{branch}_lr"]
-    rates = {branch: (body, rate), f"{branch}_head": (head, rate * training.get("head_factor", 1))}
+    rate = getattr(training, f"{branch}_lr")
+    rates = {branch: (body, rate), f"{branch}_head": (head, rate * training.head_factor)}
     for name, (chosen, lr) in rates.items():
         if chosen:
             yield {
                 "name": name,
                 "params": chosen,
                 "lr": lr,
-                "power": training[f"{branch}_power"],
-                "weight_decay": training["weight_decay"],
+                "power": getattr(training, f"{branch}_power"),
+                "weight_decay": training.weight_decay,
             }

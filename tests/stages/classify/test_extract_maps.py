@@ -8,17 +8,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tests.support.builders import SHARD, STATISTICS, Data, make_data, write_weights
+from tests.support.networks import build_classifier
 from wsss.artefacts.formats import ArtefactError, open_tensors, read_image, read_tensors
 from wsss.data.transforms import normalise, rescale, to_tensor
 from wsss.methods.attention import aggregate_attention, class_attention, feature_affinity
 from wsss.methods.cam import merge_views
 from wsss.methods.diffusion import attended, coneighbour_similarity, diffuse, refine_attention
-from wsss.models.classifiers import build_classifier
 from wsss.models.outputs import ClassifierOutput, pad_to_multiple
 from wsss.stages.cam import diffuse_cams
 from wsss.stages.classify import extract_maps
 
-NETWORK = {"kind": "conformer", "variant": "nano", "output_stride": 4, **STATISTICS}
+NETWORK = {
+    "kind": "conformer",
+    "variant": "nano",
+    "output_stride": 4,
+    "stop_gradient": True,
+    "drop_path": 0.0,
+    **STATISTICS,
+}
 VIEWS = {"scales": [1.0, 0.5], "mirror": True, "cached_neighbours": 60, "attention_steps": 2}
 
 

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from tests.support.builders import SHARD, STATISTICS, Data, make_data, write_weights
+from tests.support.networks import build_classifier
 from wsss.artefacts.formats import open_tensors, read_image, read_tensors
 from wsss.data.transforms import normalise, rescale, to_tensor
 from wsss.methods.attention import aggregate_attention
-from wsss.models.classifiers import build_classifier
 from wsss.stages.classify import extract_maps
 
 VIT = {

@@ -11,15 +11,13 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch.nn import functional as F
 
+from tests.support.networks import build_classifier, build_irnet, load_initial
 from tests.support.trainings import CLASSIFIER_TRAINING, COLOURS, IRN, NANO, RANDOM, THIN, outputs
 from wsss.artefacts.formats import read_tensors
 from wsss.data.generated import PRETRAIN_LABELS, pretrain_labels
 from wsss.data.sampler import Sample
-from wsss.models.classifiers import build_classifier
 from wsss.models.conformer_units import Attention
-from wsss.models.irnet import build_irnet
 from wsss.models.outputs import ClassifierOutput
-from wsss.pretrained.initial_weights import load_initial
 from wsss.stages.classify import pretrain_network
 from wsss.stages.classify.pretrain_network import PaintedScenes, attend_alike, place_tokens, shared_losses
 

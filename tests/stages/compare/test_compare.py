@@ -219,11 +219,6 @@ def test_a_run_without_its_file_is_an_error(tmp_path: Path) -> None:
         scene.compare(seeds=kept)
 
 
-def test_two_systems_of_one_name_are_refused(scene: Scene) -> None:
-    with pytest.raises(ValueError, match=r"expected different names, found \['CAM'\]"):
-        scene.compare(systems=[vars(SYSTEMS[0]), vars(SYSTEMS[0])])
-
-
 def test_pixel_labels_of_any_stage_count(scene: Scene) -> None:
     path = next(path for path in scene.files["segmentation"] if "deeplab" in str(path))
     seen = {"segmenter": "pixel labels of others", "classifier": "image labels"}

@@ -6,12 +6,13 @@ import torch
 import torch.nn.functional as F
 
 from tests.support.builders import SHARD, STATISTICS, Data, make_data, write_maps, write_weights
+from tests.support.networks import build_irnet
 from wsss.artefacts.formats import ArtefactError, open_tensors, read_image, read_tensors, write_tensors
 from wsss.data.transforms import normalise as pixels
 from wsss.data.transforms import rescale, to_tensor
 from wsss.methods.affinity import random_walk
 from wsss.methods.cam import upsample_maps
-from wsss.models.irnet import IRNet, build_irnet, edge_map
+from wsss.models.irnet import IRNet, edge_map
 from wsss.stages.irn import walk_cams
 
 BACKBONE = {"model": "resnet18", "arguments": {"channels": [8, 8, 16, 16]}, "output_stride": 16}

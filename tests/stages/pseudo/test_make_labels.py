@@ -17,6 +17,7 @@ from wsss.artefacts.formats import (
     write_json,
     write_tensors,
 )
+from wsss.config.networks import Crf
 from wsss.methods.cam import upsample_maps
 from wsss.methods.labels import irn_labels
 from wsss.methods.thresholds import threshold_by, value_histogram
@@ -100,7 +101,7 @@ def test_irn_labels_are_those_of_the_method(data: Data) -> None:
     record = data.records[1]
     size = (record.height, record.width)
     scores = upsample_maps(maps[f"{record.id}/maps"].float(), 4, size).numpy()
-    expected = irn_labels(read_image(record), scores, record.classes, IRN)
+    expected = irn_labels(read_image(record), scores, record.classes, **{**IRN, "crf": Crf(**CRF)})
     assert np.array_equal(read_label(folder, record.id, size), expected)
 
 
@@ -154,9 +155,9 @@ def test_irn_labels_are_cut_beside_the_threshold_that_the_maps_have(
     for record in (record for record in data.records if record.classes):
         stored, size = maps[f"{record.id}/maps"], (record.height, record.width)
         own = threshold_by("otsu", value_histogram(stored.numpy())) if threshold == "otsu" else 0.4
-        chosen = {**IRN, "foreground": own + 0.12, "background": own - 0.1}
+        chosen = {**IRN, "foreground": own + 0.12, "background": own - 0.1, "crf": Crf(**CRF)}
         scores = upsample_maps(stored.float(), 4, size).numpy()
-        expected = irn_labels(read_image(record), scores, record.classes, chosen)
+        expected = irn_labels(read_image(record), scores, record.classes, **chosen)
         assert np.array_equal(read_label(folder, record.id, size), expected)
 
 

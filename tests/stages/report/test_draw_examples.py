@@ -10,6 +10,7 @@ import torch
 from matplotlib.figure import Figure
 
 from tests.support.builders import STATISTICS, Data, make_data, write_maps, write_weights
+from tests.support.networks import build_segmenter
 from wsss.artefacts.formats import (
     ArtefactError,
     Manifest,
@@ -19,7 +20,6 @@ from wsss.artefacts.formats import (
     write_manifest,
     write_mask,
 )
-from wsss.models.deeplabv2 import build_segmenter
 from wsss.stages.report import draw_examples
 
 NETWORK: dict[str, Any] = {

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from tests.support.builders import SHARD, STATISTICS, Data, folder_bytes, make_data, write_weights
+from tests.support.networks import build_segmenter, crf
 from wsss.artefacts.formats import read_image, read_label, read_label_index, read_manifest
+from wsss.config.networks import Crf
 from wsss.methods.crf import dense_crf
-from wsss.models.deeplabv2 import build_segmenter
 from wsss.prediction.scorers import load_segmenter, probabilities_of
 from wsss.stages.segment import predict_masks
 
@@ -21,7 +22,7 @@ NETWORK = {
     **STATISTICS,
 }
 SINGLE = {"scales": [1.0], "mirror": False, "crf": None}
-MULTI_CRF = {"scales": [0.5, 1.0, 1.25], "mirror": True, "crf": {"iterations": 3}}
+MULTI_CRF = {"scales": [0.5, 1.0, 1.25], "mirror": True, "crf": crf(iterations=3)}
 
 
 @pytest.fixture
@@ -67,9 +68,9 @@ def test_bytes_do_not_depend_on_the_workers(
 
 def test_the_crf_sees_the_real_picture(data: Data, weights: Path) -> None:
     record = data.records[0]
-    folder = run(data, weights, {**SINGLE, "crf": {"iterations": 3}})
+    folder = run(data, weights, {**SINGLE, "crf": crf(iterations=3)})
     scorer = load_segmenter(weights, read_manifest(data.manifest), NETWORK, SINGLE)
     picture = read_image(record)
     probabilities = probabilities_of(scorer, picture[None])[0].numpy()
-    expected = dense_crf(picture, probabilities, {"iterations": 3}).argmax(0)
+    expected = dense_crf(picture, probabilities, Crf(**crf(iterations=3))).argmax(0)
     assert np.array_equal(read_label(folder, record.id, (record.height, record.width)), expected)

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from tests.support.builders import APC, SHARD, STATISTICS, Data, folder_bytes, make_data, write_weights
+from tests.support.networks import crf
 from wsss.artefacts.class_maps import size_of
 from wsss.artefacts.formats import (
     ArtefactError,
@@ -19,13 +20,14 @@ from wsss.artefacts.formats import (
     read_manifest,
     write_manifest,
 )
+from wsss.config.networks import Crf
 from wsss.data.transforms import normalise, resize_square, to_tensor
 from wsss.methods.crf import dense_crf
 from wsss.models.apc import build_apc
 from wsss.stages.single_stage import predict_single_stage_masks
 
 PLAIN: dict[str, Any] = {"side": 48, "tags": False, "crf": None, "source": "decoder"}
-CRF = {"iterations": 3, "bilateral_sxy": 9}
+CRF = crf(iterations=3, bilateral_sxy=9)
 
 
 @pytest.fixture
@@ -121,7 +123,7 @@ def test_with_tags_only_known_classes_and_background_win(data: Data, weights: Pa
         planes = probabilities(record, "patches")[kept]
         planes = (planes / planes.sum(0)).numpy()
         if crf is not None:
-            planes = dense_crf(read_image(record), planes, crf)
+            planes = dense_crf(read_image(record), planes, Crf(**crf))
         assert np.array_equal(label, np.array(kept)[planes.argmax(0)])
     assert not labels[2].any()  # no class is known of this image
     assert labels[1].max() == 3  # the second of its planes is not label 2 alone
@@ -149,7 +151,7 @@ def test_where_no_known_class_has_any_probability_background_wins(data: Data) ->
 def test_the_crf_sees_the_real_picture(data: Data, weights: Path) -> None:
     labels = read_all(data, run(data, weights, crf=CRF))
     for record, label in zip(data.records, labels, strict=True):
-        refined = dense_crf(read_image(record), probabilities(record, "decoder").numpy(), CRF)
+        refined = dense_crf(read_image(record), probabilities(record, "decoder").numpy(), Crf(**CRF))
         assert np.array_equal(label, refined.argmax(0))
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import validate_call
 from torch import Tensor
 
 from wsss.artefacts.class_maps import half, size_of
 from wsss.artefacts.formats import ArtefactError, PathLike, Record, read_image, read_manifest
 from wsss.artefacts.networks import load_network
 from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, tensor_shard
+from wsss.config.classifiers import Features, Network, Views
+from wsss.config.networks import Coloured
 from wsss.data.transforms import normalise, rescale, scaled_size, to_tensor
 from wsss.methods.attention import aggregate_attention, class_attention, feature_affinity
-from wsss.methods.class_maps.attention_diffusion import stored_direction
 from wsss.methods.class_maps.contract import Held
 from wsss.methods.class_maps.registry import STORED
 from wsss.methods.class_maps.tscam import token_maps_of
@@ -49,14 +51,15 @@ class Batch(NamedTuple):
 
 
 @again_if_overtaken
+@validate_call
 def run(
     *,
     manifest: PathLike,
     weights: PathLike,
     cams: PathLike,
     attention: PathLike,
-    network: Mapping[str, Any],
-    views: Mapping[str, Any],
+    network: Network,
+    views: Views,
     shard: str,
 ) -> None:
     """Write the views' raw class maps and attention of one shard of the split ``train``.
@@ -72,12 +75,8 @@ def run(
             have others, and what methods of :data:`STORED` have stored where ``views`` asks for it. Its
             parameter ``token_maps`` names those of the tokens, ``cam`` or ``tokens``, if there are any.
         attention: Where to write co-neighbours and class attention.
-        network: The classifier's configuration, with ``mean`` and ``std``.
-        views: ``scales``, ``mirror``, ``cached_neighbours`` (see :func:`cached_count`), ``attention_steps``
-            of ``attention_direction`` (``gather`` unless given). Optional: ``per_block`` (see
-            :func:`aggregate_attention`); ``affinity``, ``kind: features`` with ``beta`` and ``gamma`` for
-            :func:`feature_affinity` in place of the attention; ``transcam``; and ``cache_similarity``,
-            which AD-CAM's ``soft`` variant reads.
+        network: The classifier's settings.
+        views: The views and what is stored of them.
         shard: Which part of the split, such as ``002of048``.
     """
     network = with_colours(network)
@@ -87,16 +86,15 @@ def run(
     model = cast(Classifier, built)
     mapped = [record for record in records if record.classes]
     if model.token_stride is not None:
-        _check_tokens(mapped, views["scales"], model.token_stride)
-    batches = _batches(mapped, views["scales"], model.token_stride or model.stride)
-    token_maps = token_maps_of(network)
+        _check_tokens(mapped, views.scales, model.token_stride)
+    batches = _batches(mapped, views.scales, model.token_stride or model.stride)
+    token_maps = token_maps_of(network.model_dump())
     provenance = Provenance(
         "extract_maps",
-        settings={"network": network, "views": views, "shard": shard},
+        settings={"network": network.model_dump(), "views": views.model_dump(), "shard": shard},
         params={
             "stride": model.stride,
-            **views,
-            "attention_direction": stored_direction(views),
+            **views.model_dump(),
             **({"token_maps": token_maps} if token_maps else {}),
         },
         inputs={"manifest": manifest, "weights": weights},
@@ -146,7 +144,7 @@ def _batch_size(height: int, width: int, stride: int) -> int:
 
 
 def _tensors(
-    model: Classifier, batch: Batch, network: Mapping[str, Any], views: Mapping[str, Any]
+    model: Classifier, batch: Batch, network: Coloured, views: Views
 ) -> dict[str, dict[str, Tensor]]:
     """What is stored of a batch: tensors of the class maps' file and of the attention's, by name."""
     if batch.scale is None:
@@ -161,15 +159,15 @@ def _extract(
     model: Classifier,
     scale: int,
     records: Sequence[Record],
-    network: Mapping[str, Any],
-    views: Mapping[str, Any],
+    network: Coloured,
+    views: Views,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """All stored tensors of a batch: those of the class maps' file and those of the attention's."""
-    pictures = [_load(record, views["scales"][scale], network) for record in records]
+    pictures = [_load(record, views.scales[scale], network) for record in records]
     images = torch.stack(pictures).to(device())  # (B, 3, H, W)
     maps: dict[str, Tensor] = {}
     neighbours: dict[str, Tensor] = {}
-    flips = (False, True) if views["mirror"] else (False,)
+    flips = (False, True) if views.mirror else (False,)
     for flip in flips:
         output = model(images.flip(-1) if flip else images)
         view = scale * len(flips) + flip
@@ -181,7 +179,7 @@ def _extract(
 
 
 def _of_view(
-    output: ClassifierOutput, row: int, record: Record, views: Mapping[str, Any]
+    output: ClassifierOutput, row: int, record: Record, views: Views
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """What is stored of one image of a batch, by name: its maps, raw (K, h, w), and lists of its tokens."""
     cam = output.class_maps[row, list(record.classes)].float()  # (K, h, w)
@@ -193,36 +191,36 @@ def _of_view(
     blocks = output.attention[row].float()  # (L, N+1, N+1)
     matrix = _affinity(output, row, blocks, views)  # (N, N)
     for stored in STORED.values():
-        maps |= stored(Held(cam, blocks, matrix), views)
+        maps |= stored(Held(cam, blocks, matrix), views.model_dump())
     token = half(class_attention(blocks), record)
     return _halves(maps, record), {"token": token, **_neighbours(matrix, views, record)}
 
 
-def _affinity(output: ClassifierOutput, row: int, blocks: Tensor, views: Mapping[str, Any]) -> Tensor:
+def _affinity(output: ClassifierOutput, row: int, blocks: Tensor, views: Views) -> Tensor:
     """Relations among the patches of one image of a batch, by the kind that ``views`` names, (N, N)."""
-    settings = views.get("affinity", {"kind": "attention"})
-    if settings["kind"] == "attention":
-        return aggregate_attention(blocks, per_block=views.get("per_block", True))
+    related = views.affinity
+    if not isinstance(related, Features):
+        return aggregate_attention(blocks, per_block=views.per_block)
     if output.features is None:
         raise ValueError("views.affinity: expected a network that gives its tokens' features, found none")
-    return feature_affinity(output.features[row].float(), beta=settings["beta"], gamma=settings["gamma"])
+    return feature_affinity(output.features[row].float(), beta=related.beta, gamma=related.gamma)
 
 
 def _halves(tensors: Mapping[str, Tensor], record: Record) -> dict[str, Tensor]:
     return {name: half(tensor, record) for name, tensor in tensors.items()}
 
 
-def _load(record: Record, scale: float, network: Mapping[str, Any]) -> Tensor:
+def _load(record: Record, scale: float, network: Coloured) -> Tensor:
     image: NDArray[np.uint8] = read_image(record)
-    return to_tensor(normalise(rescale(image, scale), network["mean"], network["std"]))
+    return to_tensor(normalise(rescale(image, scale), *network.colours))
 
 
-def _neighbours(matrix: Tensor, views: Mapping[str, Any], record: Record) -> dict[str, Tensor]:
+def _neighbours(matrix: Tensor, views: Views, record: Record) -> dict[str, Tensor]:
     """Each token's most similar tokens, most similar first, with the attention paid to them."""
-    count = cached_count(views["cached_neighbours"], len(matrix))
+    count = cached_count(views.cached_neighbours, len(matrix))
     indices, values = nearest_coneighbours(matrix, count)
     found = {"neighbours": indices.to("cpu", torch.uint16), "values": half(values, record)}
-    if views.get("cache_similarity", False):
+    if views.cache_similarity:
         similarity = coneighbour_similarity(matrix).gather(1, indices.long())
         found["similarities"] = half(similarity, record)
     return found

@@ -12,18 +12,20 @@ a small object to the ground around it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from pydantic import validate_call
 from timm.layers import build_sincos2d_pos_embed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from wsss.artefacts.files import PathLike
+from wsss.config.configuration import PretrainedBackbone, Pretraining
 from wsss.data.datasets import RescaledDataset, multi_hot
 from wsss.data.generated import PRETRAIN_KINDS, PRETRAIN_LABELS, Scene, pretrain_labels, pretrain_scene
 from wsss.methods.attention import aggregate_attention
@@ -48,31 +50,30 @@ PLACED = 0.67  # root mean square of position embeddings, about that of what pat
 log = logging.getLogger(__name__)
 
 
-def run(*, weights: PathLike, history: PathLike, settings: Mapping[str, Any]) -> None:
+@validate_call
+def run(*, weights: PathLike, history: PathLike, settings: Pretraining) -> None:
     """Paint images and write a network trained on them, rounded to 16 bits, and its history.
 
     Args:
         weights: Weights artefact to write; names are the Conformer's own, or timm's.
         history: CSV to write.
-        settings: ``network`` (a classifier's, or one with a ``backbone``), ``images`` (``count``, ``seed``,
-            ``side``) and ``training`` (a classifier's).
+        settings: The network, the images and the training.
     """
-    network = with_colours(settings["network"])
-    settings = {**settings, "network": network}
-    training, images = settings["training"], settings["images"]
-    seed_everything(images["seed"])
-    classifier = _build(network)
+    settings = settings.model_copy(update={"network": with_colours(settings.network)})
+    training, images = settings.training, settings.images
+    seed_everything(images.seed)
+    classifier = _build(settings)
     attend_alike(classifier)
     place_tokens(classifier)
-    painted = _painted(settings, images["count"], images["seed"])
-    held_out = _painted(settings, HELD_OUT, images["seed"] + 1)
+    painted = _painted(settings, images.count, images.seed)
+    held_out = _painted(settings, HELD_OUT, images.seed + 1)
     fit(
         classifier,
         shared_losses,
         painted,
         branch_groups(classifier, training),
         classifier_schedule(training, len(painted)),
-        Product("pretrain_network", weights, history, {**settings, "seed": images["seed"]}),
+        Product("pretrain_network", weights, history, {**settings.model_dump(), "seed": images.seed}),
         finish=partial(_log_scores, held_out=held_out),
         weights_of=_rounded,
     )
@@ -85,7 +86,7 @@ class PaintedScenes(RescaledDataset[int]):
     resumed training sees what it would have seen.
     """
 
-    def __init__(self, count: int, side: tuple[int, int], **common: Any) -> None:
+    def __init__(self, count: int, side: Sequence[int], **common: Any) -> None:
         """Keep what to paint.
 
         Args:
@@ -94,7 +95,7 @@ class PaintedScenes(RescaledDataset[int]):
             common: See :class:`wsss.data.datasets.RescaledDataset`.
         """
         super().__init__(range(count), **common)
-        self.side = side
+        self.side = (side[0], side[1])
 
     def scene(self, position: int) -> Scene:
         """A scene as it is painted."""
@@ -173,15 +174,16 @@ def shared_losses(classifier: nn.Module, batch: dict[str, Tensor]) -> dict[str, 
     return {name: F.cross_entropy(logits, target) for name, logits in heads.items()}  # (B, C) both
 
 
-def _build(network: Mapping[str, Any]) -> nn.Module:
-    if "backbone" in network:
-        return BackboneClassifier(network["backbone"], PRETRAIN_LABELS)
-    return build_classifier(network, PRETRAIN_LABELS)
+def _build(settings: Pretraining) -> nn.Module:
+    if isinstance(settings.network, PretrainedBackbone):
+        return BackboneClassifier(settings.network.backbone, PRETRAIN_LABELS)
+    return build_classifier(settings.network, PRETRAIN_LABELS)
 
 
-def _painted(settings: Mapping[str, Any], count: int, seed: int) -> PaintedScenes:
-    taken = augmentation(settings["network"], settings["training"], seed)
-    return PaintedScenes(count, settings["images"]["side"], **taken)
+def _painted(settings: Pretraining, count: int, seed: int) -> PaintedScenes:
+    return PaintedScenes(
+        count, settings.images.side, **augmentation(settings.network, settings.training, seed)
+    )
 
 
 def _heads(output: ClassifierOutput) -> dict[str, Tensor]:

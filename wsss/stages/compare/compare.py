@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from pydantic import validate_call
 
-from wsss.artefacts.formats import PathLike, open_tensors, read_json, read_manifest, write_table
+from wsss.artefacts.formats import PathLike, Values, open_tensors, read_json, read_manifest, write_table
 from wsss.artefacts.identity import identity_of
 from wsss.artefacts.networks import names_of
 from wsss.config.systems import System
@@ -22,7 +23,6 @@ from wsss.evaluation.systems import (
     label_jobs,
     networks,
     prediction_job,
-    read_systems,
     training_jobs,
     under_inference,
 )
@@ -30,13 +30,13 @@ from wsss.methods.metric_table import SHOWN, column_name
 from wsss.single_stage.registry import TOLD
 from wsss.stages.evaluate.summarise_runs import spread
 
-Document = Mapping[str, Any]
 Row = dict[str, Any]
 
 SCORES = {column_name(name): name for name in SHOWN}
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # batch norm's, which are not trained
 
 
+@validate_call
 def run(
     *,
     manifest: PathLike,
@@ -45,7 +45,7 @@ def run(
     segmentation: Sequence[PathLike] = (),
     weights: Sequence[PathLike] = (),
     table: PathLike,
-    systems: Sequence[Mapping[str, Any]],
+    systems: Sequence[System],
     runs: Sequence[int],
     shards: Sequence[str],
     val_shards: Sequence[str],
@@ -61,7 +61,7 @@ def run(
         segmentation: Metrics of predictions under each way of inference; a system's own is read.
         weights: Weights of all networks.
         table: Where to write the table, CSV: scores are fractions of 1.
-        systems: What to compare, the fields of each :class:`wsss.config.systems.System`.
+        systems: What to compare.
         runs: Their numbers; deviations are sample deviations over them, empty for one.
         shards: Names of the parts that the work on training images was cut into.
         val_shards: Names of the parts that the prediction of val was cut into.
@@ -73,7 +73,7 @@ def run(
     files = {"seed": by_run(seeds), "pseudo": by_run(pseudo), "segmentation": by_run(segmentation)}
     networks_of = by_run(weights)
     rows = []
-    for system in read_systems(systems):
+    for system in systems:
         documents = {stage: _documents(found, system, stage, runs) for stage, found in files.items()}
         trained = _networks(networks_of, system, runs)
         rows.append(
@@ -92,9 +92,9 @@ def run(
     write_table(table, pd.DataFrame(rows))
 
 
-def _documents(files: FilesByRun, system: System, stage: str, runs: Sequence[int]) -> list[Document]:
+def _documents(files: FilesByRun, system: System, stage: str, runs: Sequence[int]) -> list[Values]:
     chains = {"seed": system.maps, "pseudo": system.scored, "segmentation": system.segmentation}
-    found: list[Document] = [read_json(path) for path in find_runs(files, runs, chains[stage])]
+    found: list[Values] = [read_json(path) for path in find_runs(files, runs, chains[stage])]
     if stage != "segmentation":
         return found
     return [under_inference(document, system.inference) for document in found]
@@ -113,7 +113,7 @@ def _identity(dataset: str, system: System, runs: Sequence[int]) -> Row:
     }
 
 
-def _scores(stage: str, documents: Sequence[Document]) -> Row:
+def _scores(stage: str, documents: Sequence[Values]) -> Row:
     """A stage's scores over the runs, and what they were measured on."""
     result: Row = {}
     for name, key in SCORES.items():
@@ -139,7 +139,7 @@ def _scores(stage: str, documents: Sequence[Document]) -> Row:
     return result
 
 
-def _rule(document: Document) -> str | None:
+def _rule(document: Values) -> str | None:
     """How a threshold was chosen, or by which way of inference labels were predicted."""
     if "inference" in document:
         return f"inference {document['inference']} ({_inference(document)})"
@@ -152,7 +152,7 @@ def _rule(document: Document) -> str | None:
     return f"threshold {document['threshold']:g}, {document['threshold_chosen']}"
 
 
-def _inference(document: Document) -> str:
+def _inference(document: Values) -> str:
     """What a way of inference does."""
     parts = [f"side {document['side']}"] if "side" in document else []
     if "scales" in document:
@@ -161,7 +161,7 @@ def _inference(document: Document) -> str:
     return ", ".join([*parts, "dense CRF" if document.get("crf") else "no CRF"])
 
 
-def _classes(stage: str, documents: Sequence[Document]) -> Row:
+def _classes(stage: str, documents: Sequence[Values]) -> Row:
     if not documents:
         return {}
     names = [row["class"] for row in documents[0]["per_class"]]
@@ -175,7 +175,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return spread(values)["mean"] if values else None
 
 
-def _provenance(documents: Mapping[str, Sequence[Document]]) -> Row:
+def _provenance(documents: Mapping[str, Sequence[Values]]) -> Row:
     """What the chain's networks, and their initial weights before, learnt from, over all stages and runs."""
     every = [document for stage in documents.values() for document in stage]
     return {
@@ -185,7 +185,7 @@ def _provenance(documents: Mapping[str, Sequence[Document]]) -> Row:
     }
 
 
-def _labels(documents: Sequence[Document], key: str) -> str | None:
+def _labels(documents: Sequence[Values], key: str) -> str | None:
     """A part of the chain and its labels after the other; None where the files name none."""
     seen = {pair for document in documents for pair in document.get(key, {}).items()}
     return "; ".join(f"{role}: {labels}" for role, labels in sorted(seen)) or None
@@ -219,7 +219,7 @@ def _parameters(trained: Mapping[str, tuple[int, Any]], system: System) -> Row:
 def _costs(
     times: Benchmarks,
     system: System,
-    documents: Mapping[str, Sequence[Document]],
+    documents: Mapping[str, Sequence[Values]],
     runs: Sequence[int],
     images: int,
 ) -> Row:
@@ -252,7 +252,7 @@ def _minutes(costs: Iterable[Cost | None]) -> float | None:
 def _published(
     kind: str,
     system: System,
-    documents: Mapping[str, Sequence[Document]],
+    documents: Mapping[str, Sequence[Values]],
     trained: Mapping[str, tuple[int, dict[str, Any]]],
 ) -> Row:
     facts = _facts(system, documents, {role: settings for role, (_, settings) in trained.items()})
@@ -264,7 +264,7 @@ def _published(
 
 
 def _facts(
-    system: System, documents: Mapping[str, Sequence[Document]], settings: Mapping[str, dict[str, Any]]
+    system: System, documents: Mapping[str, Sequence[Values]], settings: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """What decides whether a published figure is about such a system."""
     every = [document for stage in documents.values() for document in stage]

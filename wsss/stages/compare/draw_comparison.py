@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import validate_call
 
 from wsss.artefacts.class_maps import MAP_STRIDE, read_maps, size_of
 from wsss.artefacts.formats import (
@@ -15,6 +15,7 @@ from wsss.artefacts.formats import (
     Manifest,
     PathLike,
     Record,
+    Values,
     label_path,
     open_tensors,
     palette,
@@ -36,7 +37,6 @@ from wsss.evaluation.systems import (
     label_chain,
     map_chain,
     prediction_chain,
-    read_systems,
 )
 from wsss.methods.cam import upsample_maps
 from wsss.report.charts import Chart, class_chart, cost_chart, curve_chart, sensitivity_chart
@@ -51,6 +51,7 @@ SWEPT = ("neighbours", "steps")  # settings of a method that the sensitivity is 
 MAPS = "/maps"  # after an image's id, the name of its class maps in a shard
 
 
+@validate_call
 def run(
     *,
     manifest: PathLike,
@@ -64,7 +65,7 @@ def run(
     predictions: Sequence[PathLike] = (),
     prediction_indexes: Sequence[PathLike] = (),
     page: PathLike,
-    systems: Sequence[Mapping[str, Any]],
+    systems: Sequence[System],
     runs: Sequence[int],
     kind: str,
     images: int,
@@ -83,23 +84,23 @@ def run(
         predictions: Folders of predictions on val of the first run.
         prediction_indexes: Their indexes, in the same order.
         page: Where to write the page, HTML.
-        systems: What is compared, the fields of each :class:`wsss.config.systems.System`.
+        systems: What is compared.
         runs: Their numbers.
         kind: Kind of the data set; other work was published on some.
         images: Images to show, half of them of val where there are predictions.
     """
-    data, compared, scores = read_manifest(manifest), read_systems(systems), read_table(table)
-    if list(scores["system"]) != [system.name for system in compared]:
+    data, scores = read_manifest(manifest), read_table(table)
+    if list(scores["system"]) != [system.name for system in systems]:
         raise ArtefactError(
-            f"{table}: expected the systems {[system.name for system in compared]}; make it anew"
+            f"{table}: expected the systems {[system.name for system in systems]}; make it anew"
         )
     charts = [cost_chart(scores), class_chart(scores, ["background", *data.classes])]
-    charts += _curves(scores, compared, by_run(curves, curve_scores), runs)
+    charts += _curves(scores, systems, by_run(curves, curve_scores), runs)
     charts += _sensitivity(sensitivity)
     charts = [chart for chart in charts if chart.figures]
     predicted, labelled = by_run(predictions, prediction_indexes), by_run(labels, label_indexes)
-    on_val = list(_val_cards(data, compared, predicted, runs[0], images // 2))
-    cards = [*_train_cards(data, compared, by_run(maps), labelled, runs[0], images - len(on_val)), *on_val]
+    on_val = list(_val_cards(data, systems, predicted, runs[0], images // 2))
+    cards = [*_train_cards(data, systems, by_run(maps), labelled, runs[0], images - len(on_val)), *on_val]
     shown = sorted({index for card in cards for index in card.classes})
     classes = {index: (data.classes[index], _colour(index + 1)) for index in shown}
     write_page(page, data.dataset, scores, charts, cards, classes, published_others(kind))
@@ -130,7 +131,7 @@ def _sensitivity(paths: Sequence[PathLike]) -> list[Chart]:
     documents = [read_json(path) for path in paths]
     swept = [document for document in documents if set(SWEPT) <= set(document["settings"]["method"])]
     rivals = _rivals([document["settings"]["method"] for document in swept])
-    groups: dict[tuple[str, float, int], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[str, float, int], list[Values]] = {}
     for document in swept:
         method = document["settings"]["method"]
         refiner = document["settings"]["refiner"]["name"]
@@ -147,13 +148,13 @@ def _sensitivity(paths: Sequence[PathLike]) -> list[Chart]:
     return [sensitivity_chart(pd.DataFrame(rows), _scope(documents))]
 
 
-def _rivals(methods: Sequence[Mapping[str, Any]]) -> list[str]:
+def _rivals(methods: Sequence[Values]) -> list[str]:
     """What else than the swept settings differs among methods, so that only runs of one are averaged."""
     keys = sorted({key for method in methods for key in method} - {"name", *SWEPT})
     return [key for key in keys if any(method.get(key) != methods[0].get(key) for method in methods)]
 
 
-def _point(documents: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+def _point(documents: Sequence[Values]) -> dict[str, float | None]:
     best = spread([document["miou"] for document in documents])
     configured = spread([document["configured"]["miou"] for document in documents])
     return {
@@ -164,7 +165,7 @@ def _point(documents: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     }
 
 
-def _scope(documents: Sequence[Mapping[str, Any]]) -> str:
+def _scope(documents: Sequence[Values]) -> str:
     first, runs = documents[0], sorted({document["run"] for document in documents})
     return (
         f"{first['measured']}; {first['images']} training images that have a mask (split {first['split']}); "

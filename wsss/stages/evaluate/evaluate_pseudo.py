@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from wsss.artefacts.formats import PathLike, read_manifest, write_json
+from pydantic import validate_call
+
+from wsss.artefacts.formats import PathLike, Values, read_manifest, write_json
+from wsss.config.refiners import Pseudo
 from wsss.evaluation.counts import CONFIGURED, add_counts, chain_weights, score_fields, statement, view_scales
 from wsss.labelling.thresholds import rule_chosen
 from wsss.stages.evaluate.count_pseudo import SPLIT
 
 
+@validate_call
 def run(
     *,
     manifest: PathLike,
     counts: Sequence[PathLike],
     weights: PathLike,
     scores: PathLike,
-    settings: Mapping[str, Any],
+    settings: Pseudo,
     irn_weights: PathLike | None = None,
 ) -> None:
     """Derive the scores of all shards' counts.
@@ -27,7 +31,7 @@ def run(
         counts: Counts of all shards.
         weights: The classifier's weights; all weights are read for what they started from.
         scores: Where to write the metrics.
-        settings: ``threshold``, a number or a rule, and ``crf`` that made the labels.
+        settings: The threshold, a number or a rule, and the CRF that made the labels.
         irn_weights: IRNet's weights, where one refined the maps.
     """
     data = read_manifest(manifest)
@@ -40,14 +44,14 @@ def run(
             "measured": "pseudo labels, classes restricted to the image's labels; void counted as background",
             "maps": total.params["labels"]["maps"],
             "scales": view_scales(total.params["labels"]["maps"]),
-            **_threshold(settings["threshold"], total.params["labels"]),
-            "crf": settings["crf"],
+            **_threshold(settings.threshold, total.params["labels"]),
+            "crf": settings.model_dump()["crf"],
             **score_fields(total.matrices[0], result["classes"]),
         },
     )
 
 
-def _threshold(setting: float | str, labels: Mapping[str, Any]) -> dict[str, Any]:
+def _threshold(setting: float | str, labels: Values) -> dict[str, Any]:
     """Which background score made the labels and how it was chosen; null where each image had its own."""
     if not isinstance(setting, str):
         return {"threshold": setting, "threshold_chosen": CONFIGURED}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from wsss.artefacts.formats import ArtefactError, PathLike, read_manifest, write_json, write_table
+from wsss.artefacts.formats import ArtefactError, PathLike, Values, read_manifest, write_json, write_table
 from wsss.config.thresholds import of_data_set
 from wsss.evaluation.counts import (
     CONFIGURED,
@@ -35,7 +35,7 @@ def run(
     scores: PathLike,
     curve: PathLike,
     configured_threshold: float | str,
-    settings: Mapping[str, Any],
+    settings: Values,
     irn_weights: PathLike | None = None,
 ) -> None:
     """Derive the scores of all shards' counts; the image's labels restricted the classes.

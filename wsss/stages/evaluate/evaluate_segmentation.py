@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from wsss.artefacts.formats import PathLike, read_manifest, write_json
+from wsss.artefacts.formats import PathLike, Values, read_manifest, write_json
 from wsss.evaluation.counts import chain_weights, score_inferences
 
 SPLIT = "val"
@@ -17,7 +16,7 @@ def run(
     counts: Sequence[PathLike],
     segmenter_weights: PathLike,
     scores: PathLike,
-    inferences: Mapping[str, Mapping[str, Any]],
+    inferences: Mapping[str, Values],
     main: str,
     weights: PathLike | None = None,
     irn_weights: PathLike | None = None,

@@ -6,11 +6,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wsss.artefacts.formats import ArtefactError, PathLike, read_json, write_json
+from wsss.artefacts.formats import ArtefactError, PathLike, Values, read_json, write_json
 from wsss.evaluation.counts import VERSION
 from wsss.methods.metric_table import METRICS
 
-Document = Mapping[str, Any]
 # What a summary takes over from the runs' files; it is the same in all runs of one chain.
 SAME = (
     "measured",
@@ -89,29 +88,29 @@ def summary(runs: Sequence[int], files: Mapping[str, Sequence[PathLike]]) -> dic
     }
 
 
-def _read_runs(paths: Sequence[PathLike], runs: Sequence[int]) -> list[Document]:
+def _read_runs(paths: Sequence[PathLike], runs: Sequence[int]) -> list[Values]:
     if len(paths) != len(runs) or not runs:
         raise ValueError(f"expected a file for each of the runs {list(runs)}, found {list(paths)}")
-    documents: list[Document] = [read_json(path) for path in paths]
+    documents: list[Values] = [read_json(path) for path in paths]
     for path, document, run in zip(paths, documents, runs, strict=True):
         if document["run"] != run:
             raise ArtefactError(f"{path}: expected the scores of run {run}, found {document['run']}")
     return documents
 
 
-def _supervision(documents: Sequence[Document], key: str) -> dict[str, list[str]]:
+def _supervision(documents: Sequence[Values], key: str) -> dict[str, list[str]]:
     """Labels behind each of the chain's networks, over all runs: of its initial weights or its training."""
     pairs = {pair for document in documents for pair in document.get(key, {}).items()}
     return {role: sorted(seen for name, seen in pairs if name == role) for role, _ in sorted(pairs)}
 
 
-def _initially(documents: Sequence[Document]) -> bool:
+def _initially(documents: Sequence[Values]) -> bool:
     """Whether any network's initial weights had seen pixel labels."""
     origins = [part for document in documents for part in document.get("initial_weights", {}).values()]
     return any(part["pixel_labels"] for part in origins)
 
 
-def _stage(documents: Sequence[Document]) -> dict[str, Any]:
+def _stage(documents: Sequence[Values]) -> dict[str, Any]:
     """One stage's summary, beside it the scores at other thresholds or of the other inferences."""
     first = documents[0]
     result = _alike(documents)
@@ -125,12 +124,12 @@ def _stage(documents: Sequence[Document]) -> dict[str, Any]:
     return result
 
 
-def _alike(parts: Sequence[Document]) -> dict[str, Any]:
+def _alike(parts: Sequence[Values]) -> dict[str, Any]:
     """Scores over the runs, and what is the same in all of them."""
     return {key: parts[0][key] for key in SAME if key in parts[0]} | _over_runs(parts)
 
 
-def _over_runs(documents: Sequence[Document]) -> dict[str, Any]:
+def _over_runs(documents: Sequence[Values]) -> dict[str, Any]:
     result: dict[str, Any] = {name: spread([document[name] for document in documents]) for name in METRICS}
     result["per_class"] = [
         {"class": row["class"]}

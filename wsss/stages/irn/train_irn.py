@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import torch
+from pydantic import validate_call
 from torch import Tensor, nn
 
 from wsss.artefacts.files import PathLike
 from wsss.artefacts.formats import ArtefactError, Record, read_image, read_label_index, read_manifest
+from wsss.config.networks import Coloured, Initial
+from wsss.config.refiners import IrnNetwork, IrnTraining
 from wsss.data.transforms import long_side_factor, normalise, rescale, to_tensor
 from wsss.methods.affinity_loss import irn_losses
 from wsss.methods.void import VOID
@@ -23,6 +26,7 @@ from wsss.training.schedule import epochs_to_iterations
 THRESHOLDS = ("threshold", "foreground", "background")  # settings of label maps that the error names
 
 
+@validate_call
 def run(
     *,
     manifest: PathLike,
@@ -30,9 +34,9 @@ def run(
     indexes: Sequence[PathLike],
     weights: PathLike,
     history: PathLike,
-    network: Mapping[str, Any],
-    initial: Mapping[str, Any],
-    training: Mapping[str, Any],
+    network: IrnNetwork,
+    initial: Initial,
+    training: IrnTraining,
     seed: int,
 ) -> None:
     """Read images and confident labels, write the trained IRNet, its backbone included, and its history.
@@ -50,7 +54,7 @@ def run(
     product = Product("train_irn", weights, history, params, {"manifest": manifest, "labels": indexes})
     fit(
         irnet,
-        partial(_losses, radius=training["radius"]),
+        partial(_losses, radius=training.radius),
         dataset,
         _groups(irnet, training),
         _schedule(training, len(dataset)),
@@ -59,7 +63,7 @@ def run(
             _centre_displacement,
             records=dataset.sources,
             network=network,
-            long_side=training.get("long_side"),
+            long_side=training.long_side,
         ),
     )
 
@@ -108,36 +112,35 @@ def _losses(irnet: nn.Module, batch: dict[str, Tensor], radius: int) -> dict[str
     return irn_losses(output.edge, output.displacement, batch["labels"], radius)
 
 
-def _groups(irnet: IRNet, training: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rates = {"edge": training["lr"], "displacement": training.get("displacement_lr")}
+def _groups(irnet: IRNet, training: IrnTraining) -> list[dict[str, Any]]:
+    rates = {"edge": training.lr, "displacement": training.displacement_lr}
     return [
         {
             "name": name,
             "params": params,
             "lr": rates[name],
-            "power": training["power"],
-            "weight_decay": training["weight_decay"],
+            "power": training.power,
+            "weight_decay": training.weight_decay,
         }
         for name, params in irnet.trainable_groups().items()
         if params
     ]
 
 
-def _schedule(training: Mapping[str, Any], images: int) -> Schedule:
-    batch, accumulate = training["batch"], training["accumulate"]
+def _schedule(training: IrnTraining, images: int) -> Schedule:
     return Schedule(
-        epochs_to_iterations(training["epochs"], images, batch * accumulate),
-        batch,
-        accumulate,
+        epochs_to_iterations(training.epochs, images, training.batch * training.accumulate),
+        training.batch,
+        training.accumulate,
         "sgd",
-        momentum=training["momentum"],
-        precision=training["precision"],
+        momentum=training.momentum,
+        precision=training.precision,
     )
 
 
 @torch.no_grad()
 def _centre_displacement(
-    irnet: nn.Module, records: Sequence[Record], network: Mapping[str, Any], long_side: int | None
+    irnet: nn.Module, records: Sequence[Record], network: Coloured, long_side: int | None
 ) -> None:
     """Set what the displacement head subtracts from now on: its mean over the training images.
 
@@ -154,6 +157,6 @@ def _centre_displacement(
     for record in records:
         factor = long_side_factor((record.height, record.width), long_side)
         picture = rescale(read_image(record), factor)
-        image = to_tensor(normalise(picture, network["mean"], network["std"]))
+        image = to_tensor(normalise(picture, *network.colours))
         total += irnet(image[None].to(mean.device)).displacement.mean((0, 2, 3))
     mean.add_(total / len(records))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
 
 import torch
+from pydantic import validate_call
 from torch import Tensor
 
 from wsss.artefacts.class_maps import MAP_STRIDE, check_classes, read_maps, size_of
@@ -20,6 +19,8 @@ from wsss.artefacts.formats import (
 )
 from wsss.artefacts.networks import load_network
 from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, tensor_shard
+from wsss.config.networks import Coloured
+from wsss.config.refiners import IrnNetwork, Walk
 from wsss.data.transforms import long_side_factor, normalise, rescale, scaled_size, to_tensor
 from wsss.methods.affinity import random_walk
 from wsss.methods.cam import regrid, upsample_maps
@@ -31,14 +32,15 @@ log = logging.getLogger(__name__)
 
 
 @again_if_overtaken
+@validate_call
 def run(
     *,
     manifest: PathLike,
     maps: PathLike,
     weights: PathLike,
     walked: PathLike,
-    network: Mapping[str, Any],
-    walk: Mapping[str, Any],
+    network: IrnNetwork,
+    walk: Walk,
     shard: str,
 ) -> None:
     """Write one shard's class maps after the walk, on the same grid.
@@ -52,11 +54,8 @@ def run(
         maps: Class maps of any method.
         weights: The trained IRNet.
         walked: Where to write the maps, float16 (K, h, w).
-        network: IRNet's configuration, with ``mean`` and ``std``.
-        walk: ``radius`` in cells of the maps' grid, ``beta`` and ``log2_steps``; optional ``normalise``, see
-            :func:`wsss.methods.affinity.random_walk`; ``long_side``, the working size in pixels, null for the
-            image's own; ``pad_to``, the side up to which the picture is padded before the network sees it, as
-            IRN does with 512.
+        network: IRNet's settings.
+        walk: The walk's, see :func:`wsss.methods.affinity.random_walk`.
         shard: Which part of the split ``train``, such as ``002of048``.
     """
     network = with_colours(network)
@@ -65,8 +64,8 @@ def run(
     with open_tensors(maps, "maps") as source:
         provenance = Provenance(
             "walk_cams",
-            settings={"network": network, "walk": walk, "shard": shard},
-            params={**source.params, "walk": walk},
+            settings={"network": network.model_dump(), "walk": walk.model_dump(), "shard": shard},
+            params={**source.params, "walk": walk.model_dump()},
             inputs={"manifest": manifest, "maps": maps, "weights": weights},
         )
         with tensor_shard({"maps": walked}, records, provenance, "walking") as out:
@@ -77,7 +76,7 @@ def run(
 
 
 def _tensors(
-    model: IRNet, record: Record, source: TensorShard, network: Mapping[str, Any], walk: Mapping[str, Any]
+    model: IRNet, record: Record, source: TensorShard, network: Coloured, walk: Walk
 ) -> dict[str, Tensor]:
     """What is stored of one image, by name."""
     scores = read_maps(source, record).float()
@@ -88,18 +87,16 @@ def _tensors(
 
 
 @torch.inference_mode()
-def _walk(
-    model: IRNet, record: Record, scores: Tensor, network: Mapping[str, Any], walk: Mapping[str, Any]
-) -> Tensor:
+def _walk(model: IRNet, record: Record, scores: Tensor, network: Coloured, walk: Walk) -> Tensor:
     """Walked maps of one image, (K, h, w); their largest value at the image's size is 1."""
     if not len(scores):
         return scores
     own = size_of(record)
-    factor = long_side_factor(own, walk.get("long_side"))
+    factor = long_side_factor(own, walk.long_side)
     picture, working = rescale(read_image(record), factor), scaled_size(own, factor)
-    image = to_tensor(normalise(picture, network["mean"], network["std"])).to(device())
-    edge = edge_map(model, image, pad_to=walk.get("pad_to"))  # (h, w) of the working size
-    steps = {name: walk[name] for name in ("radius", "beta", "log2_steps", "normalise") if name in walk}
+    image = to_tensor(normalise(picture, *network.colours)).to(device())
+    edge = edge_map(model, image, pad_to=walk.pad_to)  # (h, w) of the working size
+    steps = walk.model_dump(exclude={"long_side", "pad_to"})
     walked = random_walk(regrid(scores.to(device()), own, working, MAP_STRIDE), edge, **steps)
     result = regrid(walked, working, own, MAP_STRIDE)
     highest = upsample_maps(result, MAP_STRIDE, own).max()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from wsss.artefacts.formats import Manifest, PathLike, open_tensors, read_json, read_manifest
+from wsss.artefacts.formats import Manifest, PathLike, Values, open_tensors, read_json, read_manifest
 from wsss.artefacts.predictors import label_entries, write_predictor
+from wsss.config.inferences import checked_inference, checked_network
 from wsss.methods.metric_table import SHOWN
 from wsss.models.colours import with_colours
 from wsss.pretrained.licences import licence
@@ -24,9 +25,9 @@ def run(
     weights: PathLike,
     folder: PathLike,
     kind: str,
-    network: Mapping[str, Any],
-    inference: Mapping[str, Any],
-    labels: Mapping[str, Any],
+    network: dict[str, Any],
+    inference: dict[str, Any],
+    labels: Values,
     scores: PathLike | None = None,
     ancestors: Sequence[PathLike] = (),
 ) -> None:
@@ -37,7 +38,7 @@ def run(
         weights: The network's weights.
         folder: Where to write the predictor.
         kind: Kind of the network, see :func:`wsss.prediction.scorers.load_scorer`.
-        network: Its configuration.
+        network: Its settings.
         inference: The settings of the inference that its score counts by; its ``crf`` is applied to new
             pictures, too.
         labels: How its training labels came about: ``system``, the folder's names along the chain, and
@@ -53,8 +54,8 @@ def run(
         "kind": kind,
         "dataset": data.dataset,
         "labels": label_entries(data.classes),
-        "network": with_colours(network),
-        "inference": dict(inference),
+        "network": with_colours(checked_network(kind, network)).model_dump(),
+        "inference": checked_inference(kind, inference).model_dump(),
         "training": {**_training_images(data), **labels, "run": trained["seed"]},
         "initial_weights": {**trained["initial"], "licence": licence(trained["initial"])},
         "pixel_labels_used": any(_pixel_labels(part) for part in networks),
@@ -78,10 +79,10 @@ def _training_images(data: Manifest) -> dict[str, Any]:
     }
 
 
-def _pixel_labels(trained: Mapping[str, Any]) -> bool:
+def _pixel_labels(trained: Values) -> bool:
     return any(bool(part.get("pixel_labels")) for part in (trained["initial"], trained.get("labels", {})))
 
 
-def _scores(document: Mapping[str, Any]) -> dict[str, Any]:
+def _scores(document: Values) -> dict[str, Any]:
     """Of a metrics file, what it scored and what that was measured on."""
     return {name: document[name] for name in (*SHOWN, *SCORES) if name in document}

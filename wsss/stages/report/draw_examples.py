@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
+from pydantic import validate_call
 
 from wsss.artefacts.class_maps import MAP_STRIDE, read_maps, size_of
 from wsss.artefacts.formats import (
@@ -19,6 +20,8 @@ from wsss.artefacts.formats import (
     read_manifest,
     read_mask,
 )
+from wsss.config.datasets import Examples
+from wsss.config.segmenters import Inference, SegmenterNetwork
 from wsss.methods.cam import upsample_maps
 from wsss.methods.class_maps.registry import TITLES as METHOD_TITLES
 from wsss.report.example_images import example_records
@@ -31,6 +34,7 @@ TITLES = {**METHOD_TITLES, "adcam_n020": "AD-CAM, k 0.2 N"}
 Column: TypeAlias = Callable[[Record, Picture], Picture]
 
 
+@validate_call
 def run(
     *,
     manifest: PathLike,
@@ -41,10 +45,10 @@ def run(
     indexes: Sequence[PathLike],
     weights: PathLike,
     figure: PathLike,
-    network: Mapping[str, Any],
-    settings: Mapping[str, Any],
+    network: SegmenterNetwork,
+    settings: Inference,
     method: str,
-    examples: Mapping[str, Any],
+    examples: Examples,
 ) -> None:
     """Draw the named images, or some of the split ``masked``, or of ``train`` where no image has a mask.
 
@@ -57,13 +61,13 @@ def run(
         indexes: Their indexes, in the same order.
         weights: The segmentation network; it predicts the images that are shown.
         figure: Where to write the picture, a PNG.
-        network: The segmentation network's configuration.
-        settings: How it predicts: scales, mirror, crf.
+        network: The segmentation network's settings.
+        settings: How it predicts.
         method: The method's name.
-        examples: ``images``, the ids of those to show; where it names none, ``count`` of them are chosen.
+        examples: The ids of those to show, or how many are chosen.
     """
     data = read_manifest(manifest)
-    records = example_records(data, examples["images"], examples["count"])
+    records = example_records(data, examples.images, examples.count)
     ids = [record.id for record in records]
     predicted = dict(zip(ids, label_maps(data, records, weights, network, settings), strict=True))
     columns: dict[str, Column] = {

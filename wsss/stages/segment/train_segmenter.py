@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
+from pydantic import validate_call
 from torch import Tensor, nn
 
 from wsss.artefacts.files import PathLike
 from wsss.artefacts.formats import read_manifest
+from wsss.config.networks import Initial
+from wsss.config.segmenters import SegmenterNetwork, SegmenterTraining
 from wsss.models.colours import with_colours
-from wsss.models.deeplabv2 import BY_BACKBONE, MultiScaleEncoderDecoder, build_segmenter, default_optimizer
+from wsss.models.deeplabv2 import MultiScaleEncoderDecoder, build_segmenter, default_optimizer
 from wsss.training import Schedule, seed_everything
 from wsss.training.run import Product, fit, label_dataset, labels_seen, start
 
@@ -23,6 +26,7 @@ HEAD_FACTORS = {"sgd": (10, 20), "adamw": (10, 10)}
 log = logging.getLogger(__name__)
 
 
+@validate_call
 def run(
     *,
     manifest: PathLike,
@@ -30,9 +34,9 @@ def run(
     indexes: Sequence[PathLike],
     weights: PathLike,
     history: PathLike,
-    network: Mapping[str, Any],
-    initial: Mapping[str, Any],
-    training: Mapping[str, Any],
+    network: SegmenterNetwork,
+    initial: Initial,
+    training: SegmenterTraining,
     seed: int,
 ) -> None:
     """Read images and label maps, write the trained network and its history.
@@ -46,12 +50,9 @@ def run(
         indexes: Their indexes, in the same order.
         weights: Where to write the trained network.
         history: Where to write one row per update.
-        network: See :func:`wsss.models.deeplabv2.build_segmenter`.
-        initial: See :func:`wsss.pretrained.initial_weights.load_initial`.
-        training: ``iterations``, ``batch``, ``accumulate``, ``crop`` and ``scale`` of the images;
-            ``optimizer``, ``sgd``, ``adamw`` or ``by_backbone`` (:func:`default_optimizer`'s); ``lr`` of the
-            backbone, for the head times ``HEAD_FACTORS``; ``momentum`` of sgd, ``weight_decay``, ``power``,
-            ``lr_step``, ``precision``.
+        network: The network's settings.
+        initial: Where its weights come from.
+        training: How it is trained, by :func:`default_optimizer`'s optimiser where that is ``by_backbone``.
         seed: Of all chance.
     """
     network = with_colours(network)
@@ -63,10 +64,11 @@ def run(
         params["labels"] = seen
     dataset = label_dataset(data, labels, indexes, network, training, seed, some=bool(seen))
     product = Product("train_segmenter", weights, history, params, {"manifest": manifest, "labels": indexes})
-    if training.get("optimizer", BY_BACKBONE) == BY_BACKBONE:
-        training = {**training, "optimizer": default_optimizer(segmenter.backbone)}
-    log.info("norm %s, optimizer %s", segmenter.decode_head.norm, training["optimizer"])
-    fit(segmenter, _losses, dataset, _groups(segmenter, training), _schedule(training), product)
+    asked = training.optimizer
+    optimizer = default_optimizer(segmenter.backbone) if asked == "by_backbone" else asked
+    log.info("norm %s, optimizer %s", segmenter.decode_head.norm, optimizer)
+    groups = _groups(segmenter, training, HEAD_FACTORS[optimizer])
+    fit(segmenter, _losses, dataset, groups, _schedule(training, optimizer), product)
 
 
 def _losses(segmenter: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -74,22 +76,22 @@ def _losses(segmenter: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]
     return losses
 
 
-def _groups(segmenter: MultiScaleEncoderDecoder, training: Mapping[str, Any]) -> list[dict[str, Any]]:
-    factors = HEAD_FACTORS[training["optimizer"]]
-    groups = segmenter.parameter_groups(training["lr"], training["weight_decay"], *factors)
+def _groups(
+    segmenter: MultiScaleEncoderDecoder, training: SegmenterTraining, factors: tuple[int, int]
+) -> list[dict[str, Any]]:
+    groups = segmenter.parameter_groups(training.lr, training.weight_decay, *factors)
     return [
-        {**group, "name": name, "power": training["power"]}
-        for name, group in zip(GROUPS, groups, strict=True)
+        {**group, "name": name, "power": training.power} for name, group in zip(GROUPS, groups, strict=True)
     ]
 
 
-def _schedule(training: Mapping[str, Any]) -> Schedule:
+def _schedule(training: SegmenterTraining, optimizer: Literal["sgd", "adamw"]) -> Schedule:
     return Schedule(
-        training["iterations"],
-        training["batch"],
-        training["accumulate"],
-        training["optimizer"],
-        training["momentum"],
-        training["lr_step"],
-        training["precision"],
+        training.iterations,
+        training.batch,
+        training.accumulate,
+        optimizer,
+        training.momentum,
+        training.lr_step,
+        training.precision,
     )

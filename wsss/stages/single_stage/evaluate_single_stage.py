@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wsss.artefacts.formats import PathLike, read_manifest, write_json
+from wsss.artefacts.formats import PathLike, Values, read_manifest, write_json
 from wsss.evaluation.counts import score_inferences
 
 MEASURED = {
@@ -21,7 +21,7 @@ def run(
     weights: PathLike,
     scores: PathLike,
     kind: str,
-    inferences: Mapping[str, Mapping[str, Any]],
+    inferences: Mapping[str, Values],
     main: str,
     split: str,
 ) -> None:
@@ -48,6 +48,6 @@ def run(
     write_json(scores, {**result, "inference": main, **named[main], "inferences": named})
 
 
-def _tags_used(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _tags_used(settings: Values) -> dict[str, Any]:
     used = bool(settings["tags"])
     return {"measured": MEASURED[used], "image_tags_used": used}

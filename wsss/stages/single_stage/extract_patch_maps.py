@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,10 +12,11 @@ from torch import Tensor
 from wsss.artefacts.class_maps import MAP_STRIDE, half, size_of
 from wsss.artefacts.formats import Manifest, PathLike, Record, read_image, read_manifest
 from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, tensor_shard
+from wsss.config.networks import Coloured
 from wsss.methods.cam import merge_views
 from wsss.models.colours import with_colours
 from wsss.prediction.scorers import load_single_stage
-from wsss.single_stage.registry import MAPS
+from wsss.single_stage.registry import MAPS, network_model
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ def run(
     weights: PathLike,
     maps: PathLike,
     kind: str,
-    network: Mapping[str, Any],
+    network: dict[str, Any],
     side: int,
     shard: str,
 ) -> None:
@@ -40,21 +41,21 @@ def run(
         weights: The trained network.
         maps: Where to write the maps, float16 (K, h, w) in [0, 1], a quarter of the image's size.
         kind: The method, a key of :data:`wsss.single_stage.registry.METHODS`.
-        network: The network's configuration, with ``mean`` and ``std``.
+        network: The network's settings.
         side: Side of the square, in pixels, that the network sees each image as.
         shard: Which part of the split ``train``, such as ``002of048``.
     """
-    network = with_colours(network)
+    asked = with_colours(network_model(kind).model_validate(network))
     data = read_manifest(manifest)
     records = data.shard("train", shard)
     provenance = Provenance(
         "extract_patch_maps",
-        settings={"kind": kind, "network": network, "side": side, "shard": shard},
+        settings={"kind": kind, "network": asked.model_dump(), "side": side, "shard": shard},
         params={"stride": MAP_STRIDE, "settings": {"kind": "patches", "side": side}},
         inputs={"manifest": manifest, "weights": weights},
     )
     with tensor_shard({"maps": maps}, records, provenance, "patch maps") as out:
-        for record, scores in _scores(data, out.missing, weights, kind, network, side):
+        for record, scores in _scores(data, out.missing, weights, kind, asked, side):
             out.write({"maps": _tensors(record, scores, side)})
     log.info("%s: patch maps of %d images", shard, len(records))
 
@@ -64,7 +65,7 @@ def _scores(
     records: Sequence[Record],
     weights: PathLike,
     kind: str,
-    network: Mapping[str, Any],
+    network: Coloured,
     side: int,
 ) -> Iterator[tuple[Record, Tensor]]:
     """What the network says of each image's labels, (C+1, h, w); it is loaded when the first is asked for."""

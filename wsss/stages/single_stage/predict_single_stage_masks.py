@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from pydantic import validate_call
 from torch import Tensor
 
 from wsss.artefacts.class_maps import size_of
 from wsss.artefacts.formats import ArtefactError, Manifest, PathLike, Record, read_image, read_manifest
 from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, label_shard
+from wsss.config.networks import Coloured
+from wsss.config.single_stage import SingleStageInference
 from wsss.models.colours import with_colours
 from wsss.prediction.label_images import Scored, most_probable
 from wsss.prediction.scorers import load_single_stage
 from wsss.prediction.segmentation import resized
+from wsss.single_stage.registry import network_model
 
 
 @again_if_overtaken
+@validate_call
 def run(
     *,
     manifest: PathLike,
@@ -25,8 +30,8 @@ def run(
     labels: PathLike,
     index: PathLike,
     kind: str,
-    network: Mapping[str, Any],
-    settings: Mapping[str, Any],
+    network: dict[str, Any],
+    settings: SingleStageInference,
     split: str,
     shard: str,
 ) -> None:
@@ -38,26 +43,26 @@ def run(
         labels: Folder to write the label maps to.
         index: Where to write the folder's index.
         kind: The method, a key of :data:`wsss.single_stage.registry.METHODS`.
-        network: The network's configuration, with ``mean`` and ``std``.
-        settings: ``source``, what of the network's output is taken, one of the method's; ``side`` of the
-            square, in pixels, that the network sees each image as; ``tags``, whether only the background and
-            the classes that the manifest gives the image may win; ``crf``, null or the dense CRF's settings.
+        network: The network's settings.
+        settings: How it labels an image. With ``tags`` only the background and the classes that the manifest
+            gives the image may win.
         split: ``train``, ``val`` or ``test``.
         shard: Which part of the split, such as ``002of048``.
     """
-    network = with_colours(network)
-    if settings["tags"]:
+    asked = with_colours(network_model(kind).model_validate(network))
+    if settings.tags:
         _check_tags(manifest, split)
     data = read_manifest(manifest)
+    shown = {"settings": settings.model_dump(), "split": split}
     provenance = Provenance(
         "predict_single_stage_masks",
-        settings={"kind": kind, "network": network, "settings": settings, "split": split, "shard": shard},
-        params={"settings": settings, "split": split},
+        settings={**shown, "kind": kind, "network": asked.model_dump(), "shard": shard},
+        params=shown,
         inputs={"manifest": manifest, "weights": weights},
     )
     with label_shard(labels, index, data.shard(split, shard), provenance, f"predicting {split}") as out:
-        predictions = _predictions(data, out.missing, weights, kind, network, settings)
-        for label in most_probable(predictions, settings["crf"]):
+        predictions = _predictions(data, out.missing, weights, kind, asked, settings)
+        for label in most_probable(predictions, settings.crf):
             out.write(label)
 
 
@@ -76,14 +81,14 @@ def _predictions(
     records: Sequence[Record],
     weights: PathLike,
     kind: str,
-    network: Mapping[str, Any],
-    settings: Mapping[str, Any],
+    network: Coloured,
+    settings: SingleStageInference,
 ) -> Iterator[Scored]:
-    scorer = load_single_stage(kind, weights, data, network, settings["side"], settings["source"])
+    scorer = load_single_stage(kind, weights, data, network, settings.side, settings.source)
     for record in records:
         scores = resized(scorer.scores(read_image(record)[None]), size_of(record))
         planes = scorer.probabilities(scores)[0]  # (C+1, H, W)
-        yield _masked(record, planes) if settings["tags"] else Scored(record, planes.cpu().numpy())
+        yield _masked(record, planes) if settings.tags else Scored(record, planes.cpu().numpy())
 
 
 def _masked(record: Record, planes: Tensor) -> Scored:

@@ -7,13 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from wsss.artefacts.formats import PathLike, read_json, write_table
+from wsss.artefacts.formats import PathLike, Values, read_json, write_table
 from wsss.evaluation.systems import by_run, find_runs, under_inference
 from wsss.methods.metric_table import SHOWN, column_name
 from wsss.single_stage.registry import TOLD
 from wsss.stages.evaluate.summarise_runs import spread
 
-Document = Mapping[str, Any]
 SCORES = {column_name(name): name for name in SHOWN}
 
 
@@ -22,7 +21,7 @@ def run(
     scores: Sequence[PathLike],
     pseudo: Sequence[PathLike] = (),
     table: PathLike,
-    variants: Mapping[str, Mapping[str, Any]],
+    variants: Mapping[str, Values],
     runs: Sequence[int],
 ) -> None:
     """Write the ablations; files are told apart by the variant and the run that their headers name.
@@ -55,7 +54,7 @@ def run(
     write_table(table, pd.DataFrame(rows))
 
 
-def _inference(documents: Sequence[Document], name: str | None) -> dict[str, Any]:
+def _inference(documents: Sequence[Values], name: str | None) -> dict[str, Any]:
     part = documents[0]["inferences"][name] if documents else {}
     return {
         "inference": name,
@@ -66,7 +65,7 @@ def _inference(documents: Sequence[Document], name: str | None) -> dict[str, Any
     }
 
 
-def _scores(stage: str, documents: Sequence[Document]) -> dict[str, Any]:
+def _scores(stage: str, documents: Sequence[Values]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name, key in SCORES.items():
         over = spread([document[key] for document in documents]) if documents else {}

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from pydantic import validate_call
+
 from wsss.artefacts.files import PathLike
 from wsss.artefacts.formats import read_manifest
+from wsss.config.networks import Initial
 from wsss.data.datasets import SquareDataset, mirrored
 from wsss.models.colours import with_colours
 from wsss.prediction.squares import check_side
-from wsss.single_stage.registry import BUILD, RECIPES, VIEWS
+from wsss.single_stage.registry import BUILD, RECIPES, VIEWS, network_model, training_model
 from wsss.training import Schedule, seed_everything
 from wsss.training.idle_terms import warn_of_idle_terms
 from wsss.training.run import Product, fit, start
 from wsss.training.schedule import epochs_to_iterations
 
 
+@validate_call
 def run(
     *,
     manifest: PathLike,
     weights: PathLike,
     history: PathLike,
     kind: str,
-    network: Mapping[str, Any],
-    initial: Mapping[str, Any],
-    training: Mapping[str, Any],
+    network: dict[str, Any],
+    initial: Initial,
+    training: dict[str, Any],
     seed: int,
 ) -> None:
     """Read images and their labels, write the trained network and its history.
@@ -39,35 +42,36 @@ def run(
         history: Where to write one row per iteration; losses as they were added, weights included.
         kind: The method, a key of :data:`wsss.single_stage.registry.METHODS`.
         network: The network's settings; its ``encoder`` gets the initial weights.
-        initial: See :func:`wsss.pretrained.initial_weights.load_initial`.
-        training: ``epochs``, ``batch``, ``accumulate``, ``side`` in pixels, ``precision``; and what the
-            method's recipe reads.
+        initial: Where these come from.
+        training: How it is trained.
         seed: Of all chance.
     """
-    network = with_colours(network)
+    settings = with_colours(network_model(kind).model_validate(network))
+    asked = training_model(kind).model_validate(training)
     data = read_manifest(manifest)
     seed_everything(seed)
-    model = BUILD[kind](network, data.num_classes)
-    check_side(model, training["side"])
-    params = start(model.encoder, data, network, initial, training, seed)
+    model = BUILD[kind](settings.model_dump(), data.num_classes)
+    check_side(model, asked.side)
+    params = start(model.encoder, data, settings, initial, asked, seed)
+    mean, std = settings.colours
     dataset = SquareDataset(
         data.split("train"),
         data.num_classes,
-        side=training["side"],
-        views=partial(VIEWS[kind], training) if kind in VIEWS else mirrored,
-        mean=network["mean"],
-        std=network["std"],
+        side=asked.side,
+        views=partial(VIEWS[kind], asked.model_dump()) if kind in VIEWS else mirrored,
+        mean=mean,
+        std=std,
         seed=seed,
     )
-    batch, accumulate = training["batch"], training["accumulate"]
-    iterations = partial(epochs_to_iterations, images=len(dataset), images_per_iteration=batch * accumulate)
-    recipe = RECIPES[kind](model, training, iterations)
+    together = asked.batch * asked.accumulate
+    iterations = partial(epochs_to_iterations, images=len(dataset), images_per_iteration=together)
+    recipe = RECIPES[kind](model, asked.model_dump(), iterations)
     schedule = Schedule(
-        iterations(training["epochs"]),
-        batch,
-        accumulate,
+        iterations(asked.epochs),
+        asked.batch,
+        asked.accumulate,
         recipe.optimizer,
-        precision=training["precision"],
+        precision=asked.precision,
         restart=recipe.restart,
     )
     product = Product("train_single_stage", weights, history, params, {"manifest": manifest}, kind)
