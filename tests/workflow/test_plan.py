@@ -158,7 +158,7 @@ def test_a_rule_has_the_skeleton(rule: str) -> None:
 def test_rules_are_plain() -> None:
     text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     assert not re.search(r"\blambda\b|\brun:|^for |glob_wildcards|temp\(", text, re.MULTILINE)
-    assert len((ROOT / "Snakefile").read_text().splitlines()) < 60
+    assert len((ROOT / "Snakefile").read_text().splitlines()) <= 60
 
 
 def test_environments_declare_the_pins() -> None:
