@@ -609,6 +609,23 @@ def test_dry_run_of_the_ablations(tmp_path: Path, fewer: Path) -> None:
     }
 
 
+def test_dry_run_of_the_costs(tmp_path: Path, fewer: Path) -> None:
+    """Table 5 of APC: three single stages beside patches that teach a segmentation network."""
+    place = put_weights(tmp_path / "place", CONFIG)
+    planned = jobs(place, "--configfile", fewer, "--", "results/voc/apc/cost.csv")
+    assert (planned["train_single_stage"], planned["train_segmenter"]) == (4 * 2, 2)
+    assert (planned["evaluate_single_stage"], planned["evaluate_segmentation"]) == (3 * 2, 2)
+    assert planned["tabulate_costs"] == 1
+
+
+def test_costs_of_no_system_are_refused(tmp_path: Path) -> None:
+    overlay = tmp_path / "none.yaml"
+    overlay.write_text("datasets: {sample: {single_stage: {costs: []}}}\n")
+    result = snakemake("-n", "--configfile", overlay, "--", "results/sample/apc/cost.csv")
+    assert result.returncode != 0
+    assert "datasets.sample.single_stage.costs: expected systems to tell the costs of" in result.stdout
+
+
 def test_dry_run_of_the_large_comparisons(tmp_path: Path, fewer: Path) -> None:
     place = put_weights(tmp_path / "place", CONFIG)
     targets = [f"results/{name}/compare.html" for name in ("voc", "coco")]
@@ -617,7 +634,7 @@ def test_dry_run_of_the_large_comparisons(tmp_path: Path, fewer: Path) -> None:
     assert planned["train_classifier"] == 2 * 2 * 4
     assert planned["train_irn"] == 2 * 2 * 8
     assert planned["train_segmenter"] == 2 * 2 * (2 * 8 + 1)  # ViT-PCM's too
-    assert planned["train_single_stage"] == 2 * 2 * 13
+    assert planned["train_single_stage"] == 2 * 2 * 14
 
 
 def test_dry_run_of_data_set_thresholds(tmp_path: Path, fewer: Path) -> None:
