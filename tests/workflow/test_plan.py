@@ -654,6 +654,23 @@ def test_dry_run_of_the_ablations(tmp_path: Path, fewer: Path) -> None:
     }
 
 
+def test_dry_run_of_the_costs(tmp_path: Path, fewer: Path) -> None:
+    """Table 5 of APC: three single stages beside patches that teach a segmentation network."""
+    place = put_weights(tmp_path / "place", CONFIG)
+    planned = jobs(place, "--configfile", fewer, "--", "results/voc/apc/cost.csv")
+    assert (planned["train_single_stage"], planned["train_segmenter"]) == (4 * 2, 2)
+    assert (planned["evaluate_single_stage"], planned["evaluate_segmentation"]) == (3 * 2, 2)
+    assert planned["tabulate_costs"] == 1
+
+
+def test_costs_of_no_system_are_refused(tmp_path: Path) -> None:
+    overlay = tmp_path / "none.yaml"
+    overlay.write_text("datasets: {sample: {single_stage: {costs: []}}}\n")
+    result = snakemake("-n", "--configfile", overlay, "--", "results/sample/apc/cost.csv")
+    assert result.returncode != 0
+    assert "datasets.sample.single_stage.costs: expected systems to tell the costs of" in result.stdout
+
+
 def test_dry_run_of_the_large_comparisons(tmp_path: Path, fewer: Path) -> None:
     place = put_weights(tmp_path / "place", CONFIG)
     targets = [f"results/{name}/compare.html" for name in ("voc", "coco")]

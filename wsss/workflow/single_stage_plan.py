@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from wsss.config.systems import Asked, Config, asked_of
+from wsss.config.errors import ConfigError
+from wsss.config.systems import Asked, Config, System, asked_of, system_of
 from wsss.workflow.asked import counted_parts, manifest_of, section
 from wsss.workflow.fingerprint import fingerprint
 from wsss.workflow.wildcards import Wildcards
@@ -43,6 +45,18 @@ class SingleStagePlan:
             name: {key: variants[name][key] for key in ("kind", "training")}
             for name in self.ablation(wildcards)
         }
+
+    def costed(self, wildcards: Wildcards) -> list[System]:
+        """The systems whose hours the data set's table of costs has."""
+        dataset = self._config["datasets"][wildcards.dataset]
+        if not (entries := self._settings(wildcards).get("costs", [])):
+            key = f"datasets.{wildcards.dataset}.single_stage.costs"
+            raise ConfigError(f"{key}: expected systems to tell the costs of, found none")
+        return [system_of(entry, dataset) for entry in entries]
+
+    def cost_settings(self, wildcards: Wildcards) -> list[dict[str, Any]]:
+        """The fields of each of them, for a stage to read."""
+        return [asdict(system) for system in self.costed(wildcards)]
 
     def split(self, wildcards: Wildcards) -> str:
         """The split that a score is measured on."""
