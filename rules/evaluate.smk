@@ -28,7 +28,7 @@ rule evaluate_seeds:
             shard=plan.scored_train_shards,
             allow_missing=True,
         ),
-        weights=plan.classifier_weights,
+        weights=plan.classifiers.weights,
         irn_weights=plan.irn_weights,
     output:
         scores="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/seed_miou.json",
@@ -79,7 +79,7 @@ rule evaluate_pseudo:
             shard=plan.scored_train_shards,
             allow_missing=True,
         ),
-        weights=plan.classifier_weights,
+        weights=plan.classifiers.weights,
         irn_weights=plan.irn_weights,
     output:
         scores="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/pseudo_miou.json",
