@@ -22,7 +22,7 @@ rule train_classifier:
     input:
         manifest="results/{dataset}/train.jsonl",
         initial_file=plan.classifier_file,
-        initial_weights=plan.classifier_before,
+        initial_weights=plan.classifiers.before,
     output:
         weights="results/{dataset}/run{run}/{classifier}/weights.safetensors",
         history="results/{dataset}/run{run}/{classifier}/history.csv",
@@ -31,7 +31,7 @@ rule train_classifier:
     benchmark:
         "results/benchmarks/train_classifier/{dataset}/run{run}/{classifier}.tsv"
     wildcard_constraints:
-        classifier=plan.trained_classifiers(),
+        classifier=plan.classifiers.trained(),
     conda:
         "../envs/openmm.yaml"
     threads: plan.training_threads("train_classifier")
@@ -39,7 +39,7 @@ rule train_classifier:
         gpu=plan.training_gpus("train_classifier"),
         nodes=1,
     params:
-        code=plan.classifier_code,
+        code=plan.classifiers.training_code,
         network=plan.setting("classifiers/{classifier}/network"),
         initial=plan.setting("classifiers/{classifier}/initial"),
         training=plan.setting("classifiers/{classifier}/training"),
@@ -51,7 +51,7 @@ rule train_classifier:
 rule extract_maps:
     input:
         manifest="results/{dataset}/train.jsonl",
-        weights=plan.classifier_weights,
+        weights=plan.classifiers.weights,
     output:
         cams="results/{dataset}/run{run}/{classifier}/cams/{shard}.safetensors",
         attention="results/{dataset}/run{run}/{classifier}/attention/{shard}.safetensors",
@@ -60,7 +60,7 @@ rule extract_maps:
     benchmark:
         "results/benchmarks/extract_maps/{dataset}/run{run}/{classifier}/{shard}.tsv"
     wildcard_constraints:
-        classifier=plan.pattern("classifiers"),
+        classifier=plan.classifiers.extracting(),
     conda:
         "../envs/torch.yaml"
     threads: plan.shard_threads
@@ -70,6 +70,34 @@ rule extract_maps:
         code=fingerprint("extract_maps"),
         network=plan.setting("classifiers/{classifier}/network"),
         views=plan.setting("classifiers/{classifier}/views"),
+        shard="{shard}",
+    script:
+        "run_stage.py"
+
+
+rule derive_maps:
+    input:
+        manifest="results/{dataset}/train.jsonl",
+        weights=plan.classifiers.weights,
+    output:
+        cams="results/{dataset}/run{run}/{classifier}/cams/{shard}.safetensors",
+        attention="results/{dataset}/run{run}/{classifier}/attention/{shard}.safetensors",
+    log:
+        "results/logs/derive_maps/{dataset}/run{run}/{classifier}/{shard}.log",
+    benchmark:
+        "results/benchmarks/derive_maps/{dataset}/run{run}/{classifier}/{shard}.tsv"
+    wildcard_constraints:
+        classifier=plan.classifiers.deriving(),
+    conda:
+        "../envs/torch.yaml"
+    threads: plan.shard_threads
+    resources:
+        gpu=plan.gpus,
+    params:
+        code=plan.classifiers.maps_code,
+        network=plan.setting("classifiers/{classifier}/network"),
+        views=plan.setting("classifiers/{classifier}/views"),
+        maps=plan.setting("classifiers/{classifier}/maps"),
         shard="{shard}",
     script:
         "run_stage.py"

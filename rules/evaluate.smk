@@ -33,7 +33,7 @@ rule evaluate_seeds:
             part=plan.train_parts,
             allow_missing=True,
         ),
-        weights=plan.classifier_weights,
+        weights=plan.classifiers.weights,
         irn_weights=plan.irn_weights,
     output:
         scores="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/seed_miou.json",
@@ -93,7 +93,7 @@ rule evaluate_pseudo:
             part=plan.train_parts,
             allow_missing=True,
         ),
-        weights=plan.classifier_weights,
+        weights=plan.classifiers.weights,
         irn_weights=plan.irn_weights,
     output:
         scores="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/pseudo_miou.json",

@@ -196,7 +196,7 @@ rule tabulate_costs:
         scores=collect(
             "results/{dataset}/run{run}/{system.segmentation}/seg_miou.json",
             system=plan.single.costed,
-            run=lookup(dpath="datasets/{dataset}/runs", within=config),
+            run=plan.setting("datasets/{dataset}/runs"),
             allow_missing=True,
         ),
     output:
@@ -217,7 +217,7 @@ rule tabulate_costs:
     params:
         code=fingerprint("tabulate_costs"),
         systems=plan.single.cost_settings,
-        runs=lookup(dpath="datasets/{dataset}/runs", within=config),
+        runs=plan.setting("datasets/{dataset}/runs"),
         shards=plan.shards,
         val_shards=plan.val_shards,
         benchmarks="results/benchmarks",

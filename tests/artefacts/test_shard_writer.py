@@ -238,6 +238,12 @@ CLASSIFIER = {
     **STATISTICS,
 }
 BACKBONE = {"model": "resnet18", "arguments": {"channels": [8, 8, 16, 16]}}
+VIT = {
+    "kind": "timm",
+    "model": "vit_tiny_patch16_224",
+    "arguments": {"img_size": 48, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2},
+    **STATISTICS,
+}
 IRNET = {"backbone": {**BACKBONE, "output_stride": 16}, "displacement": False, **STATISTICS}
 SEGMENTER = {
     "backbone": {**BACKBONE, "output_stride": 8},
@@ -251,6 +257,11 @@ PARAMS: dict[str, dict[str, Any]] = {
     "extract_maps": {
         "network": CLASSIFIER,
         "views": {"scales": [1.0, 0.5], "mirror": True, "cached_neighbours": 60, "attention_steps": 1},
+    },
+    "derive_maps": {
+        "network": VIT,
+        "views": {"scales": [1.0, 0.5], "mirror": True},
+        "maps": {"kind": "getam", "first_block": 2},
     },
     "extract_patch_maps": {"kind": "apc", "network": APC, "side": 48},
     "diffuse_cams": {"settings": {"kind": "adcam", "neighbours": 20, "steps": 2}},
@@ -273,6 +284,7 @@ PARAMS: dict[str, dict[str, Any]] = {
 }
 INPUTS = {
     "extract_maps": {"weights": "classifier"},
+    "derive_maps": {"weights": "vit"},
     "extract_patch_maps": {"weights": "apc"},
     "diffuse_cams": {"cams": "cams", "attention": "attention"},
     "walk_cams": {"maps": "maps", "weights": "irn"},
@@ -283,6 +295,7 @@ INPUTS = {
 }
 OUTPUTS = {
     "extract_maps": ("cams", "attention"),
+    "derive_maps": ("cams", "attention"),
     "extract_patch_maps": ("maps",),
     "diffuse_cams": ("maps",),
     "walk_cams": ("walked",),
@@ -312,6 +325,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     networks = {
         "classifier": build_classifier(CLASSIFIER, 3),
+        "vit": build_classifier(VIT, 3),
         "irn": build_irnet(IRNET),
         "segmenter": build_segmenter(SEGMENTER, 4),
         "apc": build_apc(APC, 3),
@@ -332,7 +346,8 @@ def test_a_killed_stage_goes_on_and_ends_with_the_same_bytes(
     assert not any((tmp_path / "out" / name).exists() for name in OUTPUTS[stage])
     with caplog.at_level(logging.INFO):
         run_stage(stage, inputs, tmp_path / "out")
-    done = "1 of 5" if stage == "extract_maps" else "3 of 4"  # each of whose parts is two files
+    two_files = {"extract_maps": "1 of 5", "derive_maps": "1 of 4"}  # each part
+    done = two_files.get(stage, "3 of 4")
     assert f"{done} parts are there already" in caplog.text
     assert folder_bytes(tmp_path / "out") == folder_bytes(tmp_path / "undisturbed")
 

@@ -178,6 +178,65 @@ def test_a_classifier_goes_on_from_one_that_is_trained(classifiers: dict[str, An
         check_config({**CONFIG, "classifiers": classifiers})
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "mirror", "words"),
+    [
+        (
+            "resnet50",
+            "getam",
+            True,
+            "getam takes attention behind a class token's logits: expected a network",
+        ),
+        ("conformer_small", "getam", True, "of kind timm, found conformer"),
+        ("vit_tiny", "rib", True, "rib takes convolutions that learn: expected a network of kind cnn, conf"),
+        ("resnet50", "rib", False, "expected views.mirror true, found false"),
+        ("vit_tiny", "advcam", False, "expected views.mirror true, found false"),
+        ("vit_tiny", "advcam", True, None),
+        ("conformer_small", "rib", True, None),
+        ("vit_tiny", "getam", False, None),
+    ],
+)
+def test_maps_are_derived_of_classifiers_that_can_give_them(
+    classifiers: dict[str, Any], name: str, kind: str, mirror: bool, words: str | None
+) -> None:
+    maps = next(one["maps"] for one in classifiers.values() if one["maps"] and one["maps"]["kind"] == kind)
+    mine = copy.deepcopy({**classifiers[name], "maps": maps})
+    mine["views"]["mirror"] = mirror
+    classifiers["mine"] = mine
+    if words is None:
+        check_config({**CONFIG, "classifiers": classifiers})
+        return
+    with pytest.raises(ConfigError) as refusal:
+        check_config({**CONFIG, "classifiers": classifiers})
+    assert "classifiers.mine.maps: " in str(refusal.value) and words in str(refusal.value)
+
+
+def test_only_cam_reads_derived_maps(classifiers: dict[str, Any]) -> None:
+    sample = copy.deepcopy(CONFIG["datasets"]["sample"])
+    sample["main"] |= {"classifier": "vit_nano_getam", "method": "adcam_n020"}
+    with pytest.raises(
+        ConfigError, match=r"needs attention, which classifier 'vit_nano_getam' does not store"
+    ):
+        check_config({**CONFIG, "datasets": {"sample": {**sample, "compare": None}}})
+    sample["main"]["method"] = "cam"
+    check_config({**CONFIG, "datasets": {"sample": {**sample, "compare": None}}})
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "words"),
+    [
+        (("kind",), "adcam", "maps.kind: expected one of 'advcam', 'rib', 'getam', found 'adcam'"),
+        (("steps",), 0, "maps.steps: "),
+        (("stpes",), 3, "maps.stpes: unknown key; did you mean 'steps'?"),
+    ],
+)
+def test_what_is_wrong_with_derived_maps_is_named(
+    classifiers: dict[str, Any], keys: tuple[str, ...], value: Any, words: str
+) -> None:
+    put(classifiers, ("resnet50_advcam", "maps", *keys), value)
+    assert words in refused(classifiers)
+
+
 def test_gradient_descent_needs_a_momentum(classifiers: dict[str, Any]) -> None:
     training = classifiers["resnet50"]["training"]
     del training["momentum"]

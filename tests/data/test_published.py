@@ -18,6 +18,12 @@ ADCAM: dict[str, Any] = {
     "affinity": "attention",
     "pixel_labels": False,
 }
+RESNET: dict[str, Any] = {
+    **ADCAM,
+    "network": {"kind": "cnn", "model": "resnet50.tv_in1k"},
+    "method": {"kind": "cam"},
+    "training": "tags",
+}
 APC: dict[str, Any] = {
     "single_stage": "apc",
     "network": VIT,
@@ -56,6 +62,10 @@ APC: dict[str, Any] = {
             {**ADCAM, "refined": True, "pixel_labels": True},
             {"pseudo": {"miou": 0.717}, "segmentation": {"miou": 0.707}},
         ),
+        (RESNET, {"seed": {"miou": 0.488}}),
+        ({**RESNET, "training": "recam"}, {"seed": {"miou": 0.548}}),
+        ({**RESNET, "method": {"kind": "advcam"}}, {"seed": {"miou": 0.556}}),
+        ({**RESNET, "method": {"kind": "rib"}}, {"seed": {"miou": 0.565}}),
         (APC, {"pseudo": {"miou": 0.746}, "segmentation": {"miou": 0.723}}),
         ({**APC, "pooling": "average"}, {"segmentation": {"miou": 0.617}}),
         ({**APC, "alpha": 0.0}, {"segmentation": {"miou": 0.703}}),
@@ -87,6 +97,10 @@ def test_a_system_s_figures_on_voc(facts: dict[str, Any], expected: dict[str, An
         ("voc", {**ADCAM, "method": DIFFUSED, "affinity": "features"}),
         ("voc", {**ADCAM, "method": {**METHOD, "steps": 8}}),
         ("voc", {**APC, "network": {**VIT, "model": "vit_base_patch16_384.augreg_in1k"}}),
+        ("voc", {**RESNET, "training": "recam", "method": {"kind": "advcam"}}),
+        ("voc", {**RESNET, "method": {"kind": "getam"}}),
+        ("voc", {**ADCAM, "method": {"kind": "rib"}}),
+        ("voc", {**ADCAM, "training": "recam"}),
         ("voc", {**APC, "side": 384}),
         ("voc", {**APC, "single_stage": "another"}),
         ("voc", {**APC, "alpha": 0.02, "beta": 0.01}),

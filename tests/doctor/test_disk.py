@@ -18,12 +18,12 @@ from wsss.doctor import disk
 from wsss.doctor.data import Facts
 from wsss.doctor.disk import Estimate, check_disk
 from wsss.doctor.plans import Network
-from wsss.doctor.sizes import attention_bytes, cam_bytes, label_bytes, map_bytes
+from wsss.doctor.sizes import attention_bytes, cam_bytes, derived_bytes, label_bytes, map_bytes
 from wsss.doctor.verdict import ERROR, OK, WARNING
 from wsss.stages.cam import diffuse_cams
-from wsss.stages.classify import extract_maps
+from wsss.stages.classify import derive_maps, extract_maps
 
-NAMES = ["conformer_small", "conformer_nano", "resnet50", "vit_tiny", "resnet50_dinov2"]
+NAMES = ["conformer_small", "conformer_nano", "resnet50", "vit_tiny", "vit_nano", "resnet50_dinov2"]
 VOC = Facts({"train": 10582, "masked": 1464, "val": 1449, "test": 0}, [(375, 500)], 1.5)
 
 
@@ -54,6 +54,53 @@ def test_arrays_of_the_stages_have_the_estimated_bytes(tmp_path: Path, stored: f
         assert sum(tensor.nbytes for tensor in arrays) == expected[kind], kind
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "changes"),
+    [
+        ("resnet_nano", "advcam", {"steps": 1, "small_steps": 1}),
+        ("resnet_nano", "rib", {"rounds": 1, "crops": 0}),
+        ("vit_nano", "getam", {}),
+    ],
+)
+def test_derived_maps_have_the_estimated_bytes(
+    tmp_path: Path, name: str, kind: str, changes: dict[str, Any]
+) -> None:
+    network, views = CONFIG["classifiers"][name]["network"], {"scales": [1.0, 0.5], "mirror": True}
+    maps = CONFIG["classifiers"][f"{name}_{kind}"]["maps"] | changes
+    data, cams = make_data(tmp_path), tmp_path / "cams"
+    weights = write_weights(tmp_path / "weights", build_classifier(network, 3))
+    files = {"cams": cams, "attention": tmp_path / "attention"}
+    derive_maps.run(
+        manifest=data.manifest, weights=weights, **files, network=network, views=views, maps=maps, shard=SHARD
+    )
+    arrays = {key: one for key, one in read_tensors(cams, "views").items() if not key.endswith("/classes")}
+    assert sum(tensor.nbytes for tensor in arrays.values()) == sum(
+        derived_bytes((one.height, one.width), len(one.classes), network, views, kind)
+        for one in data.records
+        if one.classes
+    )
+
+
+def test_a_classifier_of_derived_maps_writes_no_attention_and_trains_nothing(tmp_path: Path) -> None:
+    """Of all that a chain adds, where another has the classifier's weights already."""
+    sample = {**CONFIG["datasets"]["sample"], "single_stage": None}
+    facts = Facts({"train": 320, "masked": 320, "val": 60, "test": 0}, [(80, 80)], 1.5)
+    chains = {
+        name: {"name": name, "classifier": name, "method": "cam", "refiner": "none", "segmenter": None}
+        for name in ("vit_nano", "vit_nano_getam")
+    }
+
+    def need(*names: str) -> float:
+        compare = {"systems": [chains[name] for name in names], "sensitivity": [], "images": 1}
+        config = {**CONFIG, "datasets": {"sample": {**sample, "compare": compare}}}
+        return Estimate(config, "sample", facts).everything(tmp_path)
+
+    network, views = (CONFIG["classifiers"]["vit_nano"][key] for key in ("network", "views"))
+    image = derived_bytes((80, 80), 1.5, network, views, "getam") + map_bytes((80, 80), 1.5)
+    added = 320 * (image + label_bytes((80, 80)))
+    assert need("vit_nano", "vit_nano_getam") - need("vit_nano") == pytest.approx(1.05 * added)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_strides_are_those_of_the_networks(name: str) -> None:
     network = CONFIG["classifiers"][name]["network"]
@@ -75,9 +122,21 @@ def test_class_maps_that_are_the_tokens_are_counted_once() -> None:
     assert maps[0] == maps[1] == maps[2] / 2
 
 
-def test_a_patch_size_of_its_own_counts() -> None:
-    settings = {"kind": "timm", "model": "vit_tiny_patch16_224", "arguments": {"patch_size": 8}}
-    assert strides(settings) == (8, 8)
+@pytest.mark.parametrize(
+    ("model", "patch", "stride"),
+    [
+        ("vit_tiny_patch16_224", 8, 8),
+        ("vit_tiny_r_s16_p8_224", None, 32),
+        ("vit_tiny_r_s16_p8_224", 2, 8),
+        ("vit_small_r26_s32_224.augreg_in21k", None, 32),
+        ("vit_base_r50_s16_224", None, 16),
+    ],
+)
+def test_a_patch_size_of_its_own_and_convolutions_before_count(
+    model: str, patch: int | None, stride: int
+) -> None:
+    settings = {"kind": "timm", "model": model, "arguments": {"patch_size": patch} if patch else {}}
+    assert strides(settings) == (stride, stride)
 
 
 @pytest.mark.parametrize("size", [(80, 80), (375, 500), (1024, 2048)])

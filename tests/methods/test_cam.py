@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.golden import assert_close_to_golden
-from wsss.methods.cam import merge_views, normalise, regrid, upsample_maps
+from wsss.methods.cam import merge_views, normalise, over_peaks, regrid, upsample_maps
 from wsss.methods.labels import pseudo_labels
 
 
@@ -103,6 +103,23 @@ def test_refuses_other_shapes():
         merge_views([torch.rand(1, 2, 2)], [(8, 9)], [False], (8, 9), stride=4)
     with pytest.raises(ValueError, match=r"maps: expected \(K, h, w\) = \(1, 2, 3\), found \(1, 2, 2\)"):
         upsample_maps(torch.rand(1, 2, 2), 4, (8, 9))
+
+
+def test_views_are_divided_by_their_common_peak_by_hand():
+    """One class is strongest in the second view, another nowhere positive."""
+    views = [torch.tensor([[[1.0, 2.0]], [[0.0, 0.0]]]), torch.tensor([[[4.0]], [[0.0]]])]
+    first, second = over_peaks(views)
+    assert first.tolist() == [[[0.25, 0.5]], [[0.0, 0.0]]] and second.tolist() == [[[1.0]], [[0.0]]]
+    assert over_peaks([]) == []
+
+
+def test_what_views_add_up_to_keeps_its_shape(dtype):
+    views = [torch.rand(2, 5, 6, dtype=dtype), torch.rand(2, 3, 3, dtype=dtype)]
+    sizes = [(20, 24), (10, 12)]
+    merged = [
+        merge_views(maps, sizes, [False, False], (20, 24), stride=4) for maps in (views, over_peaks(views))
+    ]
+    torch.testing.assert_close(*merged, atol=2e-5, rtol=0)
 
 
 def test_maps_of_another_size_are_read_by_hand():

@@ -315,6 +315,21 @@ def test_a_stage_covers_of_each_method_what_it_runs() -> None:
     assert not {f"{method}.maps" for method in every} & stored
 
 
+def test_a_job_that_derives_maps_follows_its_own_maker_alone(tmp_path: Path) -> None:
+    copy = tmp_path / "wsss"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+    source = copy / "methods" / "information_bottleneck.py"
+    source.write_text(source.read_text().replace("loss_of(found,", "2 * loss_of(found,"))
+    kinds = ("advcam", "rib", "getam")
+    moved = [
+        kind
+        for kind in kinds
+        if fingerprint("derive_maps", copy, kind) != fingerprint("derive_maps", entry=kind)
+    ]
+    assert moved == ["rib"]
+    assert not any("derived_maps" in name for name in reached("extract_maps"))
+
+
 def test_the_table_of_scores_is_read_where_scores_are_derived_alone() -> None:
     table = "wsss.methods.metric_table.METRICS"
     assert table in reached("evaluate_seeds") and table in reached("evaluate_segmentation")

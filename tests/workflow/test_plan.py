@@ -144,7 +144,7 @@ def test_a_rule_has_the_skeleton(rule: str) -> None:
     sections = rules()[rule]
     assert set(SKELETON) <= set(sections)
     assert "gpu" in names(rule, "resources")
-    digest = rf'(fingerprint|plan\.single\.code)\("{rule}"\)|plan\.classifier_code'
+    digest = rf'(fingerprint|plan\.single\.code)\("{rule}"\)|plan\.classifiers\.(training|maps)_code'
     assert re.search(rf"code=({digest}),", "".join(sections["params"]))
     assert all(
         f'"results/{kind}/{rule}/' in sections[key][0]
@@ -492,7 +492,7 @@ def test_ablations_say_how_each_variant_is_trained(plan: Plan) -> None:
 
 def test_every_network_of_the_systems_is_named_once(plan: Plan) -> None:
     networks = plan.compared_networks(SimpleNamespace(dataset="sample"))
-    assert len(networks) == len(set(networks)) == 2 + 5 + 2 + 2  # classifiers, IRNets, DeepLabs, APCs
+    assert len(networks) == len(set(networks)) == 5 + 5 + 2 + 2  # classifiers, IRNets, DeepLabs, APCs
     assert "conformer_nano/cam_attention/irn_nano/irn" in networks
     assert "conformer_nano/adcam_n020/irn_nano/deeplab_nano" in networks
     assert "apc_nano_max" in networks
@@ -556,14 +556,15 @@ def fewer(tmp_path: Path) -> Path:
 
 def test_dry_run_of_the_sample_s_comparison(tmp_path: Path) -> None:
     planned = jobs(tmp_path, "--", "results/sample/compare.html")
-    classifiers, apcs, methods, sweeps, irns, segmenters = 2, 2, 5, 5, 5, 2
+    derived, apcs, methods, sweeps, irns, segmenters = 3, 2, 10, 5, 5, 2
     labelled = methods + irns
     assert planned == {
         "generate_sample": 1,
         "prepare_manifest": 1,
         "select_training": 1,
-        "train_classifier": classifiers,
-        "extract_maps": classifiers,
+        "train_classifier": 5,
+        "extract_maps": 4,  # the transformer that is trained gives derived maps alone
+        "derive_maps": derived,
         "diffuse_cams": methods + sweeps,
         "make_irn_labels": irns,
         "train_irn": irns,

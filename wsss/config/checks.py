@@ -10,6 +10,7 @@ from wsss.config.systems import PATCHES, TRUTH, Chain, Config, asked_of
 from wsss.config.thresholds import UNREFINED, check_refiners, check_thresholds, unsuited
 from wsss.config.timm_names import check_timm_names
 from wsss.methods.class_maps.registry import CHECKS, NEED_ATTENTION
+from wsss.methods.derived_maps.registry import CHECKS as MAKER_CHECKS
 from wsss.single_stage.registry import CHECKS as SINGLE_CHECKS
 from wsss.single_stage.registry import SOURCES
 
@@ -52,7 +53,7 @@ def check_config(config: Config) -> None:
     findings = (
         check_refiners(config) + _check_names(config) + _check_single_names(config) + check_timm_names(config)
     )
-    findings += _check_starts(config) + _check_shared(config)
+    findings += _check_starts(config) + _check_shared(config) + _check_makers(config)
     findings += [
         f"methods.{name}: expected {meaning}"
         for name, meaning in FIXED_METHODS.items()
@@ -107,6 +108,15 @@ def _check_shared(config: Config) -> list[str]:
                 if variant[part] != classifiers[shared][part]
             ]
     return findings
+
+
+def _check_makers(config: Config) -> list[str]:
+    """Maps are derived of classifiers that can give them."""
+    return [
+        f"classifiers.{name}.maps: {maps['kind']} takes {lacks}"
+        for name, variant in config["classifiers"].items()
+        if (maps := variant["maps"]) and (lacks := MAKER_CHECKS[maps["kind"]](variant))
+    ]
 
 
 def _check_single_names(config: Config) -> list[str]:
@@ -228,6 +238,8 @@ def _check_reading(config: Config, key: str, variant: str, inferences: Sequence[
 def _check_comparison(config: Config, dataset: Config) -> list[str]:
     main, methods = dataset["main"], dataset["compare"]["sensitivity"]
     findings = _check_systems(config, "compare.systems", dataset["compare"]["systems"], dataset)
+    replaced = ("classifiers", "refiners", "segmenters", "single_stage")
+    findings += _unknown(config, "compare.instead", replaced, dataset["compare"]["instead"])
     findings += _unknown(config, "compare.sensitivity", ("methods",), methods)
     for method in methods:
         if method in config["methods"]:
@@ -292,6 +304,12 @@ def _check_chain(config: Config, key: str, chain: Config) -> list[str]:
     views, kind = classifier["views"], method["kind"]
     if kind in NEED_ATTENTION and classifier["network"]["kind"] in WITHOUT_ATTENTION:
         return [f"{asks} needs attention, which classifier {chain['classifier']!r} does not have"]
+    if kind in NEED_ATTENTION and classifier["maps"]:
+        derived = classifier["maps"]["kind"]
+        return [
+            f"{asks} needs attention, which classifier {chain['classifier']!r} does not store beside maps by "
+            f"{derived}; take method {PLAIN!r}"
+        ]
     if _is_coarse(classifier["network"]):
         findings += _check_coarse_maps(key, chain, kind, views)
     if kind in CHECKS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -29,6 +29,12 @@ from wsss.config.fields import (
     wrong,
 )
 from wsss.config.networks import Coloured, Initial
+from wsss.methods.derived_maps.registry import SETTINGS as MAKERS
+
+if TYPE_CHECKING:  # what the registry lists is known when it is imported, not before
+    DerivedMaps = Settings
+else:
+    DerivedMaps = Annotated[Union[(*MAKERS,)], Field(discriminator="kind")]
 
 
 class ConformerNetwork(Coloured):
@@ -278,6 +284,8 @@ class Classifier(Settings):
     weights_of: Name | None = None
     """A classifier of the same network, initial weights and training, whose weights serve here, too."""
     views: Views
+    maps: DerivedMaps | None = None
+    """How maps are derived, the classifier differentiated; None: they are those of a forward pass."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -113,6 +113,17 @@ class Comparison(Settings):
     """Methods on the main classifier's maps."""
     images: Count = 60
     """Shown on the page."""
+    instead: Annotated[dict[Name, Name], AfterValidator(in_order)] = {}
+    """Variants by those whose place they take in systems, as in a list taken over from another data set."""
+
+    @model_validator(mode="after")
+    def _replaced(self) -> Self:
+        """The entries name the variants that are run."""
+        for entry in self.systems:
+            for part in ("classifier", "refiner", "segmenter", "single_stage"):
+                if (name := getattr(entry, part, None)) in self.instead:
+                    setattr(entry, part, self.instead[name])
+        return self
 
 
 class Examples(Settings):

@@ -12,6 +12,7 @@ from wsss.config.systems import Config
 
 MAX_TOKENS = 2**16  # of a view, as many as extract_maps can number
 USUAL = 640  # pixels of the longer side, as COCO's images have, for which the presets' networks are made
+STEM = 4  # pixels a cell behind the stem of timm's hybrids
 PATCH = 16  # pixels a token, of the Conformer and of timm's names that say no other
 
 Size = tuple[int, int]
@@ -38,11 +39,23 @@ def strides(network: Config) -> Strides:
     if network["kind"] == "pair":  # its tokens lie on the cells of the class maps
         return Strides(network["cnn"]["output_stride"], network["cnn"]["output_stride"])
     if network["kind"] == "timm":
-        named = re.search(r"patch(\d+)", network["model"])
-        patch = network["arguments"].get("patch_size") or (int(named[1]) if named else PATCH)
-        return Strides(patch, patch)
+        token = _timm_stride(network["model"], network["arguments"].get("patch_size"))
+        return Strides(token, token)
     stride: int = network["output_stride"]
     return Strides(PATCH, stride) if stride == COARSER_THAN_TOKENS else Strides(stride, stride)
+
+
+def _timm_stride(model: str, patch: int | None) -> int:
+    """Pixels a token of a timm transformer, by its name and the side of its patches where that is given.
+
+    Names of hybrids, such as ``vit_small_r26_s32_224``, say the stride of the convolutions before; without
+    a number behind the r these are the stem alone, and patches are laid on it.
+    """
+    if hybrid := re.search(r"_r\d*_s(\d+)(?:_p(\d+))?(?:_|$)", model):
+        before, own = (STEM, int(hybrid[2])) if hybrid[2] else (int(hybrid[1]), 1)
+        return before * (patch or own)
+    named = re.search(r"patch(\d+)", model)
+    return patch or (int(named[1]) if named else PATCH)
 
 
 def cells(size: Size, stride: int, scale: float) -> int:

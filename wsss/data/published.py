@@ -17,16 +17,18 @@ def published_system(kind: str, facts: Mapping[str, Any]) -> dict[str, Any] | No
 
     Args:
         kind: Kind of data set, such as ``voc``.
-        facts: What the system is: ``network``, ``pixel_labels``, and the settings of its ``method`` with
-            ``refined`` and the ``affinity`` that it diffused over; or of a single stage the kind of method,
-            as ``single_stage``, what the method tells of its training, and ``side``.
+        facts: What the system is: ``network``, ``pixel_labels``, the kind of a classifier's ``training``,
+            tags unless given, and the settings of its ``method``, whose kind is the maker's where maps are
+            derived, with ``refined`` and the ``affinity`` that it diffused over; or of a single stage the
+            kind of method, as ``single_stage``, what the method tells of its training, and ``side``.
 
     Returns:
         ``name``, ``source`` and, for each stage that was published, its scores as fractions of 1; None
         where nothing was published for such a system.
     """
     for entry in _read()["systems"]:
-        if entry["data"] == kind and fits(entry["where"], facts):
+        usual = {"training": "tags"}
+        if entry["data"] == kind and fits({**usual, **entry["where"]}, {**usual, **facts}):
             stages = {stage: _fractions(entry[stage]) for stage in STAGES if stage in entry}
             return {"name": entry["name"], "source": entry["source"], **stages}
     return None

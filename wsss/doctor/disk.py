@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from wsss.config.systems import Config, System, asked_of
 from wsss.config.thresholds import UNREFINED
 from wsss.doctor.data import Facts
 from wsss.doctor.plans import Network, all_systems, main_systems, networks
-from wsss.doctor.sizes import Size, attention_bytes, cam_bytes, label_bytes, map_bytes
+from wsss.doctor.sizes import Size, attention_bytes, cam_bytes, derived_bytes, label_bytes, map_bytes
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict, gigabytes
 from wsss.pretrained.files import locate, starts
 
@@ -119,6 +120,12 @@ class Estimate(NamedTuple):
         """Raw class maps and attention of a classifier."""
         if settings := self.config["classifiers"].get(system.classifier):
             network, views, classes = settings["network"], settings["views"], self.facts.classes
+            if maps := settings["maps"]:
+                made = partial(
+                    derived_bytes, classes=classes, network=network, views=views, kind=maps["kind"]
+                )
+                yield f"{system.classifier}/cams", self._tensors(made)
+                return
             cams = self._tensors(lambda size: cam_bytes(size, classes, network, views))
             yield f"{system.classifier}/cams", cams
             attention = self._tensors(lambda size: attention_bytes(size, network, views))

@@ -8,6 +8,7 @@ estimate.
   2 N m more with cached similarities
 - cams: 2 K n (1 + S) a view, class maps before and after each of S attention steps; 2 K n more for the class
   maps of tokens, of networks that have them, and again for those of transcam
+- derived cams: 2 K n a view, or a pair of views, on the maker's grid; no attention
 - maps of a method, or after the walk: 2 K ceil(H/4) ceil(W/4)
 - a label map: 900 + H W / 20, a PNG's palette and its pixels, in whole blocks of 4096
 """
@@ -20,10 +21,19 @@ from collections.abc import Iterator, Mapping
 from wsss.config.systems import Config
 from wsss.config.views import Size, cells, strides
 from wsss.methods.class_maps.tscam import token_maps_of
+from wsss.methods.derived_maps.registry import ON_TOKENS, PAIRED
 
 NUMBER = 2  # bytes of a float16, and of a neighbour's index
 GRID = 4  # pixels a cell of stored maps
 BLOCK = 4096  # bytes, which a small file takes at least
+
+
+def derived_bytes(size: Size, classes: float, network: Config, views: Config, kind: str) -> float:
+    """Of ``derive_maps``: one map a class of each view, or of each pair of them."""
+    token, cell = strides(network)
+    stride = token if ON_TOKENS[kind] and token else cell
+    stored = {**views, "mirror": views["mirror"] and not PAIRED[kind]}
+    return NUMBER * classes * sum(_grids(size, stride, stored))
 
 
 def attention_bytes(size: Size, network: Config, views: Config) -> float:

@@ -62,7 +62,7 @@ def label_jobs(system: System, pseudo: bool) -> list[Job]:
     """The jobs, one a shard, that make class maps and, if asked, pseudo labels; none for a single stage."""
     if system.single:
         return []
-    jobs = [Job(("extract_maps", "extract_patch_maps"), system.classifier)]
+    jobs = [Job(("extract_maps", "derive_maps", "extract_patch_maps"), system.classifier)]
     if system.method != PATCHES:
         jobs.append(Job(("diffuse_cams",), f"{system.classifier}/{system.method}"))
     if system.refiner != UNREFINED:

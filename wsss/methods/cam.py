@@ -29,6 +29,18 @@ def peaks(maps: Tensor, epsilon: float = 1e-5) -> Tensor:
     return peak.clamp(min=torch.finfo(maps.dtype).tiny).view(-1, *[1] * (maps.ndim - 1))
 
 
+def over_peaks(view_maps: Sequence[Tensor]) -> list[Tensor]:
+    """Divide the maps of all views, (K, h, w) each and not negative, by each class's largest value in any.
+
+    What the views add up to keeps its shape; a class that is nowhere positive stays zero.
+    """
+    if not view_maps:
+        return []
+    largest = torch.stack([maps.flatten(1).amax(1) for maps in view_maps]).amax(0)  # (K,)
+    scale = largest.clamp(min=torch.finfo(largest.dtype).tiny)[:, None, None]
+    return [maps / scale for maps in view_maps]
+
+
 def merge_views(
     view_maps: Sequence[Tensor],
     view_sizes: Sequence[tuple[int, int]],

@@ -5,8 +5,7 @@ Nothing here imports torch: Snakemake reads this module each time it plans.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -20,20 +19,20 @@ from wsss.config.thresholds import UNREFINED, of_data_set, pseudo_settings, unsu
 from wsss.config.views import largest_views
 from wsss.pretrained.fit import Fits
 from wsss.workflow.asked import counted_parts, counted_shards, manifest_of, section, setting, shards
+from wsss.workflow.classifier_plan import ClassifierPlan
 from wsss.workflow.fingerprint import fingerprint
 from wsss.workflow.initial import initial_files
 from wsss.workflow.predictor_plan import PredictorPlan
 from wsss.workflow.single_stage_plan import SingleStagePlan
 from wsss.workflow.training_part import training_unchanged
 from wsss.workflow.trainings import TRAININGS, WEIGHTS
-from wsss.workflow.wildcards import Wildcards
+from wsss.workflow.wildcards import Wildcards, alternatives
 
 __all__ = ["ConfigError", "Plan", "check_config", "fingerprint"]
 
 # Keys of a data set that say how work is cut and what is reported; they change no image and no label.
 BOOKKEEPING = set(Used.model_fields) - {"allow_empty_classes"}
 LIMITS = ("largest_image",)
-MATCHES_NOTHING = "(?!)"
 
 
 class Plan:
@@ -45,44 +44,40 @@ class Plan:
         self._config = config
         self.predictor = PredictorPlan(config)
         self.single = SingleStagePlan(config)
+        self.classifiers = ClassifierPlan(config)
         self._fits = Fits(config)
         self._gpus: Mapping[str, int] = config.get("execution", {}).get("gpus", {})
 
     def pattern(self, *sections: str) -> str:
         """Wildcard constraint: the names of the sections' variants."""
-        return _alternatives(name for section in sections for name in self._config[section])
-
-    def trained_classifiers(self) -> str:
-        """Wildcard constraint: the classifiers that are trained, not given the weights of another."""
-        variants = self._config["classifiers"].items()
-        return _alternatives(name for name, variant in variants if not variant["weights_of"])
+        return alternatives(name for section in sections for name in self._config[section])
 
     def datasets(self, kind: str) -> str:
         """Wildcard constraint: the data sets of a kind."""
-        return _alternatives(
+        return alternatives(
             name for name, settings in self._config["datasets"].items() if settings["kind"] == kind
         )
 
     def converted(self) -> str:
         """Wildcard constraint: the data sets whose pictures or masks are read otherwise than they are."""
         settings = self._config["datasets"]
-        return _alternatives(name for name in settings if is_converted(settings[name]))
+        return alternatives(name for name in settings if is_converted(settings[name]))
 
     def runs(self) -> str:
         """Wildcard constraint: the runs of all data sets."""
         runs = {run for settings in self._config["datasets"].values() for run in settings["runs"]}
-        return _alternatives(str(run) for run in sorted(runs))
+        return alternatives(str(run) for run in sorted(runs))
 
     def walking_refiners(self) -> str:
         """Wildcard constraint: the refiners that train a network."""
-        return _alternatives(
+        return alternatives(
             name for name, settings in self._config["refiners"].items() if "network" in settings
         )
 
     def map_methods(self) -> str:
         """Wildcard constraint: the methods that make a classifier's class maps."""
         methods = self._config["methods"]
-        return _alternatives(name for name, settings in methods.items() if settings["kind"] != PATCHES)
+        return alternatives(name for name, settings in methods.items() if settings["kind"] != PATCHES)
 
     def labellers(self) -> str:
         """Wildcard constraint: the folders of what labels training images for a segmentation network.
@@ -160,7 +155,7 @@ class Plan:
         chosen += [refiner["labels"].get("threshold") for refiner in refiners if "labels" in refiner]
         for dataset in self._config["datasets"].values():
             chosen += dataset.get("thresholds", {}).values()
-        return _alternatives(sorted({rule for rule in chosen if of_data_set(rule)}))
+        return alternatives(sorted({rule for rule in chosen if of_data_set(rule)}))
 
     def pseudo_threshold(self, wildcards: Wildcards) -> str | list[str]:
         """The file of the threshold of pseudo labels, where a rule on the data set's maps finds it."""
@@ -211,22 +206,6 @@ class Plan:
     def classifier_file(self, wildcards: Wildcards) -> list[str]:
         """The files that the classifier starts from, those of them that are the user's."""
         return self._initial_files("train_classifier", wildcards)
-
-    def classifier_weights(self, wildcards: Wildcards) -> str:
-        """The first network's trained weights, which a classifier may share with another."""
-        name = trained_as(self._config, wildcards.classifier)
-        return f"results/{wildcards.dataset}/run{wildcards.run}/{name}/weights.safetensors"
-
-    def classifier_before(self, wildcards: Wildcards) -> str | list[str]:
-        """The trained classifier of the same run that the classifier goes on from, if it does."""
-        name = self._config["classifiers"][wildcards.classifier]["initial"].get("classifier")
-        return f"results/{wildcards.dataset}/run{wildcards.run}/{name}/weights.safetensors" if name else []
-
-    def classifier_code(self, wildcards: Wildcards) -> str:
-        """Digest of the training's code; of the ways to train the classifier's own alone counts."""
-        return fingerprint(
-            "train_classifier", entry=self._config["classifiers"][wildcards.classifier]["training"]["kind"]
-        )
 
     def irn_file(self, wildcards: Wildcards) -> list[str]:
         """The file that IRNet starts from, if it is one of the user's."""
@@ -388,7 +367,3 @@ def _threshold_file(wildcards: Wildcards, refiner: str, rule: Any) -> str | list
         return []
     run = f"results/{wildcards.dataset}/run{wildcards.run}/{wildcards.classifier}/{wildcards.method}"
     return f"{run}/{refiner}/thresholds/{rule}.json"
-
-
-def _alternatives(names: Iterable[str]) -> str:
-    return "|".join(re.escape(name) for name in names) or MATCHES_NOTHING

@@ -1,8 +1,12 @@
-"""What Snakemake hands to the functions of a plan."""
+"""What Snakemake hands to the functions of a plan, and what wildcards may be."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Protocol
+
+MATCHES_NOTHING = "(?!)"
 
 
 class Wildcards(Protocol):
@@ -20,3 +24,8 @@ class Wildcards(Protocol):
     split: str
     part: str
     stage: str
+
+
+def alternatives(names: Iterable[str]) -> str:
+    """A constraint that matches these names and no other text, of no names none at all."""
+    return "|".join(re.escape(name) for name in names) or MATCHES_NOTHING

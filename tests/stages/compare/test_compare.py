@@ -265,6 +265,7 @@ def test_published_figures_stand_beside_voc_alone(scene: Scene, monkeypatch: pyt
         "refined": True,
         "pixel_labels": False,
         "network": {"kind": "conformer"},
+        "training": "tags",
     }
     assert seen[3][1]["side"] == 48
 
@@ -274,6 +275,8 @@ def facts_of(system: System) -> dict[str, Any]:
     inference = CONFIG["single_stage_inferences" if system.single else "inferences"][system.inference]
     section = "single_stage" if system.classifier in CONFIG["single_stage"] else "classifiers"
     views = CONFIG[section][system.classifier].get("views", {})
+    if derived := CONFIG[section][system.classifier].get("maps"):
+        views = {**views, "maps": derived}
     maps = {"settings": CONFIG["methods"][system.method], "views": views}
     seed = {"maps": maps, "pixel_labels_used": False}
     documents = {
@@ -293,6 +296,13 @@ def facts_of(system: System) -> dict[str, Any]:
             {
                 "CAM ResNet-50": "CAM, ResNet-50",
                 "CAM ResNet-50 + IRNet": "CAM, ResNet-50 + IRNet",
+                "ReCAM": "ReCAM",
+                "ReCAM + IRNet": "ReCAM + IRNet",
+                "AdvCAM": "AdvCAM",
+                "AdvCAM + IRNet": "AdvCAM + IRNet",
+                "RIB": "RIB",
+                "RIB + IRNet": "RIB + IRNet",
+                "GETAM + IRNet": "GETAM, ViT-B, with saliency maps",
                 "CAM": "CAM, Conformer-S",
                 "CAM + IRNet": "CAM, Conformer-S + IRNet",
                 "CAM x attention": "TS-CAM, Conformer-S",
@@ -320,7 +330,7 @@ def facts_of(system: System) -> dict[str, Any]:
                 "APC side 1120": "APC, inference at 1120",
             },
         ),
-        ("coco", {"ToCo": "ToCo", "APC": "APC"}),
+        ("coco", {"ToCo": "ToCo", "APC": "APC", "AdvCAM + IRNet": "AdvCAM + IRNet"}),
         ("sample", {}),
     ],
 )

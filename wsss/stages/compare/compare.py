@@ -265,5 +265,7 @@ def _facts(
         maps = documents["seed"][0].get("maps", {}) if documents["seed"] else {}
         affinity = maps.get("views", {}).get("affinity", {"kind": "attention"})["kind"]
         method = {"direction": "gather", "soft": False, **maps.get("settings", {})}  # as if not given
+        method |= {"kind": derived["kind"]} if (derived := maps.get("views", {}).get("maps")) else {}
         facts |= {"method": method, "affinity": affinity, "refined": system.refiner != UNREFINED}
+        facts["training"] = own.get("training", {}).get("kind", "tags")
     return {**facts, "network": own.get("network", {})}

@@ -1,0 +1,1 @@
+"""Class maps for which a trained classifier is differentiated, image by image."""
