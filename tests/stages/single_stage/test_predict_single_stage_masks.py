@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from tests.support.builders import APC, SHARD, STATISTICS, Data, folder_bytes, make_data, write_weights
-from tests.support.networks import crf
+from tests.support.networks import build_apc, crf
 from wsss.artefacts.class_maps import size_of
 from wsss.artefacts.formats import (
     ArtefactError,
@@ -23,7 +23,6 @@ from wsss.artefacts.formats import (
 from wsss.config.networks import Crf
 from wsss.data.transforms import normalise, resize_square, to_tensor
 from wsss.methods.crf import dense_crf
-from wsss.models.apc import build_apc
 from wsss.stages.single_stage import predict_single_stage_masks
 
 PLAIN: dict[str, Any] = {"side": 48, "tags": False, "crf": None, "source": "decoder"}

@@ -11,10 +11,11 @@ from torch import Tensor
 from tests.support import toco_training, vit_pcm_training
 from tests.support.apc_training import TRAINING
 from tests.support.builders import APC, CLASSES, SHARD, Data, make_data
+from tests.support.networks import build_apc
 from wsss.artefacts.files import digest
 from wsss.artefacts.formats import open_tensors, read_label_index, read_table, read_tensors, write_tensors
-from wsss.models.apc import APCOutput, build_apc
-from wsss.single_stage import apc_training
+from wsss.models.apc import APCOutput
+from wsss.single_stage import apc, apc_training
 from wsss.single_stage.toco_training import TokenContrast
 from wsss.stages.single_stage import extract_patch_maps, predict_single_stage_masks, train_single_stage
 
@@ -141,7 +142,8 @@ def test_more_blocks_than_there_are_end_the_training_before_it_starts(
     tmp_path: Path, data: Data, freeze: bool
 ) -> None:
     with pytest.raises(ValueError, match="learns: expected at most the encoder's 2 blocks, found 3"):
-        apc_training.Phases(build_apc(APC, 2), {**TRAINING, "learns": 3, "freeze": freeze}, 5, 2)
+        asked = apc.Training(**{**TRAINING, "learns": 3, "freeze": freeze})
+        apc_training.Phases(build_apc(APC, 2), asked, 5, 2)
     with pytest.raises(ValueError, match="learns: expected at most"):
         train(tmp_path / "more", data, learns=3, freeze=freeze)
     assert not list((tmp_path / "more").rglob("*.pth"))
