@@ -36,6 +36,7 @@ wildcard_constraints:
     split="train|val|test",
     score="seg|pseudo",
     shard=r"\d{3}of\d{3}",
+    part=r"\d{3}of\d{3}",
     threshold=plan.threshold_rules(),
 
 

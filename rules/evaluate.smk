@@ -1,21 +1,26 @@
 rule count_seeds:
     input:
         manifest="results/{dataset}/train.jsonl",
-        maps="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/maps/{shard}.safetensors",
+        maps=collect(
+            "results/{dataset}/run{run}/{classifier}/{method}/{refiner}/maps/{shard}.safetensors",
+            shard=plan.counted_train,
+            allow_missing=True,
+        ),
     output:
-        counts="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/seed_counts/{shard}.safetensors",
+        counts="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/seed_counts/{part}.safetensors",
     log:
-        "results/logs/count_seeds/{dataset}/run{run}/{classifier}/{method}/{refiner}/{shard}.log",
+        "results/logs/count_seeds/{dataset}/run{run}/{classifier}/{method}/{refiner}/{part}.log",
     benchmark:
-        "results/benchmarks/count_seeds/{dataset}/run{run}/{classifier}/{method}/{refiner}/{shard}.tsv"
+        "results/benchmarks/count_seeds/{dataset}/run{run}/{classifier}/{method}/{refiner}/{part}.tsv"
     conda:
         "../envs/torch.yaml"
+    threads: plan.shard_threads
     resources:
         gpu=0,
     params:
         code=fingerprint("count_seeds"),
         thresholds=plan.setting("evaluation/thresholds"),
-        shard="{shard}",
+        shards=plan.counted_train,
     script:
         "run_stage.py"
 
@@ -24,8 +29,8 @@ rule evaluate_seeds:
     input:
         manifest="results/{dataset}/train.jsonl",
         counts=collect(
-            "results/{dataset}/run{run}/{classifier}/{method}/{refiner}/seed_counts/{shard}.safetensors",
-            shard=plan.scored_train_shards,
+            "results/{dataset}/run{run}/{classifier}/{method}/{refiner}/seed_counts/{part}.safetensors",
+            part=plan.train_parts,
             allow_missing=True,
         ),
         weights=plan.classifier_weights,
@@ -52,21 +57,30 @@ rule evaluate_seeds:
 rule count_pseudo:
     input:
         manifest="results/{dataset}/train.jsonl",
-        labels="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/pseudo/{shard}",
-        index="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/pseudo/{shard}.jsonl",
+        labels=collect(
+            "results/{dataset}/run{run}/{classifier}/{method}/{refiner}/pseudo/{shard}",
+            shard=plan.counted_train,
+            allow_missing=True,
+        ),
+        indexes=collect(
+            "results/{dataset}/run{run}/{classifier}/{method}/{refiner}/pseudo/{shard}.jsonl",
+            shard=plan.counted_train,
+            allow_missing=True,
+        ),
     output:
-        counts="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/pseudo_counts/{shard}.safetensors",
+        counts="results/{dataset}/run{run}/{classifier}/{method}/{refiner}/pseudo_counts/{part}.safetensors",
     log:
-        "results/logs/count_pseudo/{dataset}/run{run}/{classifier}/{method}/{refiner}/{shard}.log",
+        "results/logs/count_pseudo/{dataset}/run{run}/{classifier}/{method}/{refiner}/{part}.log",
     benchmark:
-        "results/benchmarks/count_pseudo/{dataset}/run{run}/{classifier}/{method}/{refiner}/{shard}.tsv"
+        "results/benchmarks/count_pseudo/{dataset}/run{run}/{classifier}/{method}/{refiner}/{part}.tsv"
     conda:
         "../envs/torch.yaml"
+    threads: plan.shard_threads
     resources:
         gpu=0,
     params:
         code=fingerprint("count_pseudo"),
-        shard="{shard}",
+        shards=plan.counted_train,
     script:
         "run_stage.py"
 
@@ -75,8 +89,8 @@ rule evaluate_pseudo:
     input:
         manifest="results/{dataset}/train.jsonl",
         counts=collect(
-            "results/{dataset}/run{run}/{classifier}/{method}/{refiner}/pseudo_counts/{shard}.safetensors",
-            shard=plan.scored_train_shards,
+            "results/{dataset}/run{run}/{classifier}/{method}/{refiner}/pseudo_counts/{part}.safetensors",
+            part=plan.train_parts,
             allow_missing=True,
         ),
         weights=plan.classifier_weights,
@@ -101,22 +115,31 @@ rule evaluate_pseudo:
 rule count_predictions:
     input:
         manifest=plan.split_manifest,
-        labels="results/{dataset}/run{run}/{predictor}/{split}/{inference}/masks/{shard}",
-        index="results/{dataset}/run{run}/{predictor}/{split}/{inference}/masks/{shard}.jsonl",
+        labels=collect(
+            "results/{dataset}/run{run}/{predictor}/{split}/{inference}/masks/{shard}",
+            shard=plan.counted,
+            allow_missing=True,
+        ),
+        indexes=collect(
+            "results/{dataset}/run{run}/{predictor}/{split}/{inference}/masks/{shard}.jsonl",
+            shard=plan.counted,
+            allow_missing=True,
+        ),
     output:
-        counts="results/{dataset}/run{run}/{predictor}/{split}/{inference}/counts/{shard}.safetensors",
+        counts="results/{dataset}/run{run}/{predictor}/{split}/{inference}/counts/{part}.safetensors",
     log:
-        "results/logs/count_predictions/{dataset}/run{run}/{predictor}/{split}/{inference}/{shard}.log",
+        "results/logs/count_predictions/{dataset}/run{run}/{predictor}/{split}/{inference}/{part}.log",
     benchmark:
-        "results/benchmarks/count_predictions/{dataset}/run{run}/{predictor}/{split}/{inference}/{shard}.tsv"
+        "results/benchmarks/count_predictions/{dataset}/run{run}/{predictor}/{split}/{inference}/{part}.tsv"
     conda:
         "../envs/torch.yaml"
+    threads: plan.shard_threads
     resources:
         gpu=0,
     params:
         code=fingerprint("count_predictions"),
         split="{split}",
-        shard="{shard}",
+        shards=plan.counted,
     script:
         "run_stage.py"
 
@@ -125,9 +148,9 @@ rule evaluate_segmentation:
     input:
         manifest="results/{dataset}/manifest.jsonl",
         counts=collect(
-            "results/{dataset}/run{run}/{labeller}/{segmenter}/val/{inference}/counts/{shard}.safetensors",
+            "results/{dataset}/run{run}/{labeller}/{segmenter}/val/{inference}/counts/{part}.safetensors",
             inference=plan.setting("datasets/{dataset}/inferences"),
-            shard=plan.scored_val_shards,
+            part=plan.val_parts,
             allow_missing=True,
         ),
         weights=plan.labeller_weights,

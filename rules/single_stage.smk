@@ -84,10 +84,10 @@ rule evaluate_single_stage:
     input:
         manifest=plan.single.manifest,
         counts=collect(
-            "results/{dataset}/run{run}/{single}/{split}/{inference}/counts/{shard}.safetensors",
+            "results/{dataset}/run{run}/{single}/{split}/{inference}/counts/{part}.safetensors",
             split=plan.single.split,
             inference=plan.single.inferences,
-            shard=plan.single.shards,
+            part=plan.single.parts,
             allow_missing=True,
         ),
         weights="results/{dataset}/run{run}/{single}/weights.safetensors",
@@ -186,5 +186,40 @@ rule tabulate_ablations:
         code=fingerprint("tabulate_ablations"),
         variants=plan.single.ablation_settings,
         runs=plan.setting("datasets/{dataset}/runs"),
+    script:
+        "run_stage.py"
+
+
+rule tabulate_costs:
+    input:
+        manifest="results/{dataset}/manifest.jsonl",
+        scores=collect(
+            "results/{dataset}/run{run}/{system.segmentation}/seg_miou.json",
+            system=plan.single.costed,
+            run=lookup(dpath="datasets/{dataset}/runs", within=config),
+            allow_missing=True,
+        ),
+    output:
+        table=report(
+            "results/{dataset}/apc/cost.csv",
+            caption="../report/costs.rst",
+            category="Comparison",
+            labels={"data set": "{dataset}", "shows": "hours of single stages"},
+        ),
+    log:
+        "results/logs/tabulate_costs/{dataset}.log",
+    benchmark:
+        "results/benchmarks/tabulate_costs/{dataset}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=0,
+    params:
+        code=fingerprint("tabulate_costs"),
+        systems=plan.single.cost_settings,
+        runs=lookup(dpath="datasets/{dataset}/runs", within=config),
+        shards=plan.shards,
+        val_shards=plan.val_shards,
+        benchmarks="results/benchmarks",
     script:
         "run_stage.py"

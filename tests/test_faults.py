@@ -341,8 +341,8 @@ def test_a_label_map_cut_in_half(
     assert make_labels(terminal) == ""
     cut(tmp_path / "pseudo/a.png")
     before = files_of(tmp_path)
-    files = {"manifest": "manifest.jsonl", "labels": "pseudo", "index": "pseudo.jsonl"}
-    output = terminal("count_pseudo", files, {"counts": "counts.safetensors"}, shard=SHARD)
+    files = {"manifest": "manifest.jsonl", "labels": ["pseudo"], "indexes": ["pseudo.jsonl"]}
+    output = terminal("count_pseudo", files, {"counts": "counts.safetensors"}, shards=[SHARD])
     quoted(output)
     assert "Traceback" not in output
     assert files_of(tmp_path) == before

@@ -239,6 +239,16 @@ def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tupl
             "systems.APC side 1120.inference: expected one of ['side_960_crf'], as of 'apc_max', found",
         ),
         ((*SYSTEM, "name"), "CAM", "compare.systems: expected different names, found 'CAM' twice"),
+        (
+            ("datasets", "sample", "single_stage", "costs", 1, "name"),
+            "and contrast",
+            "single_stage.costs: expected different names, found 'and contrast' twice",
+        ),
+        (
+            ("datasets", "sample", "single_stage", "costs", 0, "method"),
+            "cam",
+            "single_stage.costs.several stages.method: 'cam': expected 'patches' with variants of",
+        ),
         ((*SAMPLE, "sensitivity"), ["adcam", "adcam_k9"], "compare.sensitivity: expected one of methods"),
         ((*SAMPLE, "sensitivity"), ["adcam_soft"], "compare.sensitivity.method: 'adcam_soft' needs"),
         ((*SAMPLE, "sensitivity"), [], None),

@@ -23,6 +23,35 @@ def test_counts_of_shards_add_up_as_integers(tmp_path: Path) -> None:
     assert total.images == 5
 
 
+def of_shard(shard: scoring.Shard) -> scoring.Counts:
+    """Counts that tell the shard."""
+    number = int(shard.name.partition("of")[0])
+    more = {"values": torch.tensor([number, 1])}
+    return scoring.Counts(torch.full((1, 2, 2), number), [0.5], 1, {"method": str(shard.file)}, more)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_shards_are_counted_side_by_side_and_added(tmp_path: Path, threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        shards = [scoring.Shard(f"{number:03d}of005", "cam") for number in range(5)]
+        scoring.count_shards(tmp_path / "counts", of_shard, shards, "counting")
+    finally:
+        torch.set_num_threads(before)
+    total = scoring.add_counts([tmp_path / "counts"])
+    assert total.matrices.dtype == torch.int64 and total.matrices.unique().tolist() == [10]
+    assert (total.images, total.thresholds, total.params) == (5, [0.5], {"method": "cam"})
+    assert total.more["values"].tolist() == [10, 5]
+
+
+def test_shards_of_one_job_made_in_different_ways_are_refused(tmp_path: Path) -> None:
+    shards = [scoring.Shard("000of002", "cam"), scoring.Shard("001of002", "adcam")]
+    with pytest.raises(ArtefactError, match=r"adcam: expected parameters .*'cam'.* found .*'adcam'"):
+        scoring.count_shards(tmp_path / "counts", of_shard, shards, "counting")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_shards_made_in_different_ways_are_refused(tmp_path: Path) -> None:
     paths = [write(tmp_path / "a", 1, method="cam"), write(tmp_path / "b", 1, method="adcam")]
     with pytest.raises(ArtefactError, match=r"/b: expected parameters .*'cam'.* found .*'adcam'"):

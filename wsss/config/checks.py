@@ -129,9 +129,11 @@ def _check_dataset(config: Config, dataset: Config) -> list[str]:
     findings += check_thresholds(config, dataset)
     used = dataset.get("single_stage")
     single = [] if used is None else _check_single_stage(config, used)
-    if findings or single or dataset.get("compare") is None:
+    if findings or single:
         return findings + single
-    return _check_comparison(config, dataset)
+    if used is not None:
+        findings = _check_systems(config, "single_stage.costs", used.get("costs", []), dataset)
+    return findings if dataset.get("compare") is None else findings + _check_comparison(config, dataset)
 
 
 def _unknown(config: Config, key: str, sections: Sequence[str], names: Iterable[str]) -> list[str]:
@@ -224,21 +226,26 @@ def _check_reading(config: Config, key: str, variant: str, inferences: Sequence[
 
 
 def _check_comparison(config: Config, dataset: Config) -> list[str]:
-    systems, main = dataset["compare"]["systems"], dataset["main"]
-    names = [system["name"] for system in systems]
-    findings = [
-        f"compare.systems: expected different names, found {name!r} twice"
-        for name in dict.fromkeys(names)
-        if names.count(name) > 1
-    ]
-    for system in systems:
-        findings += _check_system(config, f"compare.systems.{system['name']}", system, dataset)
-    methods = dataset["compare"]["sensitivity"]
+    main, methods = dataset["main"], dataset["compare"]["sensitivity"]
+    findings = _check_systems(config, "compare.systems", dataset["compare"]["systems"], dataset)
     findings += _unknown(config, "compare.sensitivity", ("methods",), methods)
     for method in methods:
         if method in config["methods"]:
             chain = {**main, "method": method, "refiner": UNREFINED}
             findings += _check_chain(config, "compare.sensitivity", chain)
+    return findings
+
+
+def _check_systems(config: Config, key: str, systems: Sequence[Config], dataset: Config) -> list[str]:
+    """Findings of systems that are compared in one table."""
+    names = [system["name"] for system in systems]
+    findings = [
+        f"{key}: expected different names, found {name!r} twice"
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
+    for system in systems:
+        findings += _check_system(config, f"{key}.{system['name']}", system, dataset)
     return findings
 
 

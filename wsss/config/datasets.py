@@ -54,23 +54,6 @@ class Asked(Settings):
     """Of the training images; the first counts."""
 
 
-class SingleStages(Settings):
-    """Which of ``single_stage`` and of ``single_stage_inferences`` are used on the data set."""
-
-    main: Name
-    """The variant whose score is results/{dataset}/apc/seg_miou.json."""
-    inferences: Names
-    """Of the main variant on val."""
-    inference: Name
-    """The one that counts; the other variants' only one."""
-    pseudo: Names
-    """Of the training images; the first counts."""
-    otherwise: Annotated[dict[Name, Asked], AfterValidator(in_order)] = {}
-    """Other variants than the main one that are asked in other ways, as those without a decoder."""
-    ablation: Names
-    """Variants, a row of results/{dataset}/apc/ablations.csv each."""
-
-
 class ChainEntry(Settings):
     """A chain that is compared."""
 
@@ -101,6 +84,25 @@ def _entry(value: Any) -> str:
 Entry = Annotated[
     Annotated[ChainEntry, Tag("chain")] | Annotated[SingleStageEntry, Tag("single")], Discriminator(_entry)
 ]
+
+
+class SingleStages(Settings):
+    """Which of ``single_stage`` and of ``single_stage_inferences`` are used on the data set."""
+
+    main: Name
+    """The variant whose score is results/{dataset}/apc/seg_miou.json."""
+    inferences: Names
+    """Of the main variant on val."""
+    inference: Name
+    """The one that counts; the other variants' only one."""
+    pseudo: Names
+    """Of the training images; the first counts."""
+    otherwise: Annotated[dict[Name, Asked], AfterValidator(in_order)] = {}
+    """Other variants than the main one that are asked in other ways, as those without a decoder."""
+    ablation: Names
+    """Variants, a row of results/{dataset}/apc/ablations.csv each."""
+    costs: list[Entry] = []
+    """Systems, a row of results/{dataset}/apc/cost.csv each."""
 
 
 class Comparison(Settings):
@@ -145,7 +147,8 @@ class Used(Settings):
     @model_validator(mode="after")
     def _segmenters(self) -> Self:
         """An entry that names no segmenter has the main chain's."""
-        for entry in self.compare.systems if self.compare else []:
+        compared = self.compare.systems if self.compare else []
+        for entry in [*compared, *(self.single_stage.costs if self.single_stage else [])]:
             if isinstance(entry, ChainEntry) and "segmenter" not in entry.model_fields_set:
                 entry.segmenter = self.main.segmenter
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from wsss.artefacts.formats import ArtefactError, PathLike
-from wsss.evaluation.systems import Job
+from wsss.config.systems import System
+from wsss.evaluation.systems import Job, label_jobs, prediction_job, training_jobs
 
 
 class Cost(NamedTuple):
@@ -53,6 +55,37 @@ class Benchmarks:
             if cost is not None:
                 return cost
         return None
+
+
+class SystemCost(NamedTuple):
+    """What the jobs behind a system took, one entry a run; None where one is not measured.
+
+    Attributes:
+        training: All trainings.
+        labelling: Class maps and labels of the training images; empty for a single stage, which needs none.
+        prediction: Of val; empty where nothing segments.
+    """
+
+    training: list[Cost | None]
+    labelling: list[Cost | None]
+    prediction: list[Cost | None]
+
+
+def cost_of(times: Benchmarks, system: System, runs: Sequence[int], pseudo: bool) -> SystemCost:
+    """What the jobs behind a system took, with ``pseudo`` those that cut its maps to labels among them."""
+    makers = label_jobs(system, pseudo=pseudo)
+    return SystemCost(
+        [add(times.job(job, run) for job in training_jobs(system)) for run in runs],
+        [add(times.shards(job, run) for job in makers) for run in runs] if makers else [],
+        [times.val_shards(prediction_job(system), run) for run in runs] if system.segments else [],
+    )
+
+
+def mean_seconds(costs: Iterable[Cost | None]) -> float | None:
+    """Mean over the runs; None where one is not measured, or there is none."""
+    known = list(costs)
+    measured = [cost.seconds for cost in known if cost is not None]
+    return statistics.fmean(measured) if measured and len(measured) == len(known) else None
 
 
 def add(costs: Iterable[Cost | None]) -> Cost | None:

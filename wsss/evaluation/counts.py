@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from wsss.artefacts.class_maps import size_of
@@ -27,6 +30,7 @@ from wsss.artefacts.identity import identity_of
 from wsss.methods.metrics import confusion
 from wsss.methods.metrics import scores as derive_scores
 from wsss.methods.void import VOID
+from wsss.runtime.process_pool import parallel_map
 from wsss.runtime.progress import progress
 
 VERSION = 1
@@ -54,6 +58,27 @@ class Counts:
     more: dict[str, Tensor]
 
 
+class Shard(NamedTuple):
+    """A shard to be counted.
+
+    Attributes:
+        name: Which part of a split it is, such as ``002of048``.
+        file: Its class maps, or the folder of its label maps.
+        labels: The index of that folder.
+    """
+
+    name: str
+    file: PathLike
+    labels: PathLike = ""
+
+
+class _Arrays(NamedTuple):
+    """Counts on their way from a worker process."""
+
+    arrays: dict[str, NDArray[np.int64]]
+    rest: Counts  # without the tensors
+
+
 def scored(records: Iterable[Record], split: str) -> list[Record]:
     """Those records of a split that have a truth to be scored on."""
     return [record for record in records if split in record.splits and record.mask is not None]
@@ -73,24 +98,53 @@ def read_truth(record: Record, labels: int) -> Tensor:
     return truth
 
 
-def count_labels(records: Sequence[Record], folder: PathLike, labels: int, desc: str) -> Tensor:
+def count_labels(records: Sequence[Record], folder: PathLike, labels: int) -> Tensor:
     """Count label maps against the truth; 255 in a label map counts as background.
 
     Args:
         records: Images to count, each with a mask.
         folder: Where the label maps lie.
         labels: Number of labels C+1, background included.
-        desc: What is being counted, for the log.
 
     Returns:
         int64 (1, C+1, C+1), rows of truth.
     """
     matrix = torch.zeros(labels, labels, dtype=torch.int64)
-    for record in progress(records, len(records), desc):
+    for record in records:
         truth = read_truth(record, labels)
         label = torch.from_numpy(read_label(folder, record.id, size_of(record)))
         matrix += confusion(label, truth, labels)
     return matrix[None]
+
+
+def count_shards(
+    path: PathLike, count: Callable[[Shard], Counts], shards: Sequence[Shard], desc: str
+) -> None:
+    """Count several shards, each in a process of its own, and write the sum.
+
+    Args:
+        path: Where to write it.
+        count: A module-level function of one shard, or a ``functools.partial`` of one.
+        shards: The shards; they must have been made in the same way.
+        desc: What is being counted, for the log.
+    """
+    results = progress(
+        parallel_map(partial(_counted, count), shards, torch.get_num_threads()), len(shards), desc
+    )
+    total = _added((shard.file, _of_arrays(found)) for shard, found in zip(shards, results, strict=True))
+    write_counts(path, total.matrices, total.images, total.params, total.thresholds, total.more)
+
+
+def _counted(count: Callable[[Shard], Counts], shard: Shard) -> _Arrays:
+    found = count(shard)
+    tensors = {**found.more, "counts": found.matrices}
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    return _Arrays(arrays, replace(found, matrices=torch.empty(0), more={}))
+
+
+def _of_arrays(found: _Arrays) -> Counts:
+    more = {name: torch.from_numpy(array) for name, array in found.arrays.items()}
+    return replace(found.rest, matrices=more.pop("counts"), more=more)
 
 
 def write_counts(
@@ -101,7 +155,7 @@ def write_counts(
     thresholds: Sequence[float] = (),
     more: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write one shard's counts, see :class:`Counts`."""
+    """Write counts, see :class:`Counts`."""
     tensors = {**(more or {}), "counts": matrices, "images": torch.tensor([images])}
     if thresholds:
         tensors["thresholds"] = torch.tensor(thresholds, dtype=torch.float64)
@@ -109,10 +163,13 @@ def write_counts(
 
 
 def add_counts(paths: Iterable[PathLike]) -> Counts:
-    """Add the counts of all shards; they must have been made in the same way."""
+    """Add the counts of several files; they must have been made in the same way."""
+    return _added((path, _read_counts(path)) for path in paths)
+
+
+def _added(parts: Iterable[tuple[PathLike, Counts]]) -> Counts:
     total: Counts | None = None
-    for path in paths:
-        part = _read_counts(path)
+    for path, part in parts:
         if total is None:
             total = part
         elif _made(part) != _made(total):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from wsss.config.systems import Config
 from wsss.workflow.truth import check_scored
 from wsss.workflow.wildcards import Wildcards
 
+COUNTED = 12  # shards of one job that counts, where there are so many
 SHARDS = {"train": "shards", "val": "val_shards", "test": "val_shards"}  # key of their number, by split
 
 
@@ -61,10 +63,16 @@ def shards(config: Config, dataset: str, split: str) -> list[str]:
     return shard_names(config["datasets"][dataset][SHARDS[split]])
 
 
-def scored_shards(config: Config, dataset: str, split: str) -> list[str]:
-    """The same for a score; raises :class:`ConfigError` if the data set has nothing to score."""
+def counted_parts(config: Config, dataset: str, split: str) -> list[str]:
+    """Names of the jobs that count a split; raises :class:`ConfigError` if there is nothing to score."""
     check_scored(dataset, config["datasets"][dataset], split)
-    return shards(config, dataset, split)
+    return shard_names(math.ceil(len(shards(config, dataset, split)) / COUNTED))
+
+
+def counted_shards(config: Config, dataset: str, split: str, part: str) -> list[str]:
+    """The shards that one of these jobs counts, all of which have about as many."""
+    index, _, count = part.partition("of")
+    return shards(config, dataset, split)[int(index) :: int(count)]
 
 
 def manifest_of(dataset: str, split: str) -> str:

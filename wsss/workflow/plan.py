@@ -19,7 +19,7 @@ from wsss.config.systems import PATCHES, TRUTH, Chain, Config, System, system_of
 from wsss.config.thresholds import UNREFINED, of_data_set, pseudo_settings, unsuited
 from wsss.config.views import largest_views
 from wsss.pretrained.fit import Fits
-from wsss.workflow.asked import manifest_of, scored_shards, section, setting, shards
+from wsss.workflow.asked import counted_parts, counted_shards, manifest_of, section, setting, shards
 from wsss.workflow.fingerprint import fingerprint
 from wsss.workflow.initial import initial_files
 from wsss.workflow.predictor_plan import PredictorPlan
@@ -111,13 +111,21 @@ class Plan:
         """Shards of the data set's splits val and test, each."""
         return shards(self._config, wildcards.dataset, "val")
 
-    def scored_train_shards(self, wildcards: Wildcards) -> list[str]:
-        """Shards of train for a score; refuses one of a data set that has nothing to score."""
-        return scored_shards(self._config, wildcards.dataset, "train")
+    def train_parts(self, wildcards: Wildcards) -> list[str]:
+        """Jobs that count train for a score; refuses one of a data set that has nothing to score."""
+        return counted_parts(self._config, wildcards.dataset, "train")
 
-    def scored_val_shards(self, wildcards: Wildcards) -> list[str]:
+    def val_parts(self, wildcards: Wildcards) -> list[str]:
         """The same of val."""
-        return scored_shards(self._config, wildcards.dataset, "val")
+        return counted_parts(self._config, wildcards.dataset, "val")
+
+    def counted_train(self, wildcards: Wildcards) -> list[str]:
+        """Shards of train that such a job counts."""
+        return counted_shards(self._config, wildcards.dataset, "train", wildcards.part)
+
+    def counted(self, wildcards: Wildcards) -> list[str]:
+        """The same of any split."""
+        return counted_shards(self._config, wildcards.dataset, wildcards.split, wildcards.part)
 
     def chain(self, wildcards: Wildcards) -> Chain:
         """The data set's main chain."""

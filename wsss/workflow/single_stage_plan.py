@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from wsss.config.systems import Asked, Config, asked_of
-from wsss.workflow.asked import manifest_of, scored_shards, section
+from wsss.config.errors import ConfigError
+from wsss.config.systems import Asked, Config, System, asked_of, system_of
+from wsss.workflow.asked import counted_parts, manifest_of, section
 from wsss.workflow.fingerprint import fingerprint
 from wsss.workflow.wildcards import Wildcards
 
@@ -44,6 +46,18 @@ class SingleStagePlan:
             for name in self.ablation(wildcards)
         }
 
+    def costed(self, wildcards: Wildcards) -> list[System]:
+        """The systems whose hours the data set's table of costs has."""
+        dataset = self._config["datasets"][wildcards.dataset]
+        if not (entries := self._settings(wildcards).get("costs", [])):
+            key = f"datasets.{wildcards.dataset}.single_stage.costs"
+            raise ConfigError(f"{key}: expected systems to tell the costs of, found none")
+        return [system_of(entry, dataset) for entry in entries]
+
+    def cost_settings(self, wildcards: Wildcards) -> list[dict[str, Any]]:
+        """The fields of each of them, for a stage to read."""
+        return [asdict(system) for system in self.costed(wildcards)]
+
     def split(self, wildcards: Wildcards) -> str:
         """The split that a score is measured on."""
         return SCORED_SPLITS[wildcards.score]
@@ -52,9 +66,9 @@ class SingleStagePlan:
         """The manifest of that split."""
         return manifest_of(wildcards.dataset, self.split(wildcards))
 
-    def shards(self, wildcards: Wildcards) -> list[str]:
-        """The shards of that split."""
-        return scored_shards(self._config, wildcards.dataset, self.split(wildcards))
+    def parts(self, wildcards: Wildcards) -> list[str]:
+        """The jobs that count that split."""
+        return counted_parts(self._config, wildcards.dataset, self.split(wildcards))
 
     def inferences(self, wildcards: Wildcards) -> list[str]:
         """How the variant predicts that split."""

@@ -18,4 +18,5 @@ class Wildcards(Protocol):
     single: str
     score: str
     split: str
+    part: str
     stage: str

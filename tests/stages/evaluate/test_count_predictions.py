@@ -17,7 +17,7 @@ def run(folder: Path, split: str, masks: bool = True) -> Path:
     labels, index = scenes.make_labels(folder / "made", read_manifest(manifest), split, "000of001", params)
     counts = folder / "counts.safetensors"
     count_predictions.run(
-        manifest=manifest, labels=labels, index=index, counts=counts, split=split, shard="000of001"
+        manifest=manifest, labels=[labels], indexes=[index], counts=counts, split=split, shards=["000of001"]
     )
     return counts
 

@@ -17,7 +17,7 @@ def run(folder: Path, shard: str, damage: str | None = None) -> Path:
         path = label_path(labels, damage)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     counts = folder / f"{shard}.safetensors"
-    count_pseudo.run(manifest=manifest, labels=labels, index=index, counts=counts, shard=shard)
+    count_pseudo.run(manifest=manifest, labels=[labels], indexes=[index], counts=counts, shards=[shard])
     return counts
 
 

@@ -28,7 +28,7 @@ def run(folder: Path, shard: str, name: str = "counts") -> Path:
     manifest = scenes.make_manifest(folder)
     maps = scenes.make_maps(folder, read_manifest(manifest), shard)
     counts = folder / f"{name}_{shard}.safetensors"
-    count_seeds.run(manifest=manifest, maps=maps, counts=counts, thresholds=SWEEP, shard=shard)
+    count_seeds.run(manifest=manifest, maps=[maps], counts=counts, thresholds=SWEEP, shards=[shard])
     return counts
 
 
@@ -49,6 +49,17 @@ def test_counts_equal_a_loop_over_images_and_thresholds(shard: str, tmp_path: Pa
     assert tensors["images"].tolist() == [len(records)]
 
 
+def test_several_shards_in_one_job_are_the_sum_of_each(tmp_path: Path) -> None:
+    apart = [read_tensors(run(tmp_path, shard), "counts") for shard in scenes.SHARDS]
+    maps = [tmp_path / f"{shard}.safetensors" for shard in scenes.SHARDS]
+    path, manifest = tmp_path / "both.safetensors", tmp_path / "manifest.jsonl"
+    count_seeds.run(manifest=manifest, maps=maps, counts=path, thresholds=SWEEP, shards=scenes.SHARDS)
+    both = read_tensors(path, "counts")
+    assert set(both) == set(apart[0])
+    for name in set(both) - {"thresholds"}:
+        assert torch.equal(both[name], apart[0][name] + apart[1][name])
+
+
 def count_uneven(folder: Path, shard: str) -> Path:
     """Counts of maps of many values, on which the rules find different thresholds."""
     run(folder, shard)
@@ -62,7 +73,7 @@ def count_uneven(folder: Path, shard: str) -> Path:
     }
     write_tensors(path, "maps", tensors, params)
     manifest = folder / "manifest.jsonl"
-    count_seeds.run(manifest=manifest, maps=path, counts=counts, thresholds=SWEEP, shard=shard)
+    count_seeds.run(manifest=manifest, maps=[path], counts=counts, thresholds=SWEEP, shards=[shard])
     return counts
 
 
@@ -121,10 +132,10 @@ def test_maps_of_other_images_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match=r"001of002\.safetensors"):
         count_seeds.run(
             manifest=tmp_path / "manifest.jsonl",
-            maps=maps,
+            maps=[maps],
             counts=tmp_path / "counts",
             thresholds=SWEEP,
-            shard="000of002",
+            shards=["000of002"],
         )
 
 

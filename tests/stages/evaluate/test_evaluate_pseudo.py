@@ -20,7 +20,9 @@ def run(folder: Path, masks: bool = True, threshold: float | str = 0.3, **more: 
     for shard in scenes.SHARDS:
         labels, index = scenes.make_labels(folder / "pseudo", read_manifest(manifest), "train", shard, params)
         counts.append(folder / f"{shard}.safetensors")
-        count_pseudo.run(manifest=manifest, labels=labels, index=index, counts=counts[-1], shard=shard)
+        count_pseudo.run(
+            manifest=manifest, labels=[labels], indexes=[index], counts=counts[-1], shards=[shard]
+        )
     evaluate_pseudo.run(
         manifest=manifest,
         counts=counts,

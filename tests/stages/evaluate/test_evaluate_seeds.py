@@ -23,7 +23,7 @@ def run(
     for shard in scenes.SHARDS:
         maps = scenes.make_maps(folder, read_manifest(manifest), shard)
         counts.append(folder / f"counts_{shard}.safetensors")
-        count_seeds.run(manifest=manifest, maps=maps, counts=counts[-1], thresholds=SWEEP, shard=shard)
+        count_seeds.run(manifest=manifest, maps=[maps], counts=counts[-1], thresholds=SWEEP, shards=[shard])
     evaluate_seeds.run(
         manifest=manifest,
         counts=counts,

@@ -29,11 +29,11 @@ def counts(folder: Path, name: str, shard: str, empty: bool) -> Path:
     with making(Identity("count_predictions", {"inference": name})):
         count_predictions.run(
             manifest=folder / "manifest.jsonl",
-            labels=labels,
-            index=index,
+            labels=[labels],
+            indexes=[index],
             counts=path,
             split="val",
-            shard=shard,
+            shards=[shard],
         )
     return path
 

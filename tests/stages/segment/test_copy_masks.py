@@ -73,10 +73,13 @@ def test_every_file_of_an_upper_bound_says_so(tmp_path: Path) -> None:
     counts = []
     for shard_name in scenes.SHARDS:
         labels, index = tmp_path / "masks" / shard_name, tmp_path / "masks" / f"{shard_name}.jsonl"
-        place = {"manifest": manifest, "labels": labels, "index": index, "split": "val", "shard": shard_name}
-        predict_masks.run(weights=weights, network=DEEPLAB, settings=INFERENCE, **place)
+        place = {"manifest": manifest, "split": "val"}
+        one = {**place, "labels": labels, "index": index, "shard": shard_name}
+        predict_masks.run(weights=weights, network=DEEPLAB, settings=INFERENCE, **one)
         counts.append(tmp_path / f"{shard_name}.safetensors")
-        count_predictions.run(counts=counts[-1], **place)
+        count_predictions.run(
+            counts=counts[-1], labels=[labels], indexes=[index], shards=[shard_name], **place
+        )
     evaluate_segmentation.run(
         manifest=manifest,
         counts=counts,

@@ -31,7 +31,7 @@ def counts(folder: Path, name: str, shard: str, split: str) -> Path:
     manifest = folder / "manifest.jsonl"
     with making(Identity("count_predictions", {"inference": name})):
         count_predictions.run(
-            manifest=manifest, labels=labels, index=index, counts=path, split=split, shard=shard
+            manifest=manifest, labels=[labels], indexes=[index], counts=path, split=split, shards=[shard]
         )
     return path
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,15 +14,12 @@ from wsss.artefacts.networks import names_of
 from wsss.config.systems import System
 from wsss.config.thresholds import UNREFINED
 from wsss.data.published import STAGES, published_system
-from wsss.evaluation.costs import Benchmarks, Cost, add
+from wsss.evaluation.costs import Benchmarks, Cost, add, cost_of, mean_seconds
 from wsss.evaluation.systems import (
     FilesByRun,
     by_run,
     find_runs,
-    label_jobs,
     networks,
-    prediction_job,
-    training_jobs,
     under_inference,
 )
 from wsss.methods.metric_table import SHOWN, column_name
@@ -224,28 +220,19 @@ def _costs(
     images: int,
 ) -> Row:
     """Times of the jobs behind the system, means over the runs, and the largest memory of one."""
-    makers = label_jobs(system, pseudo=bool(documents["pseudo"]))
-    training = [add(times.job(job, run) for job in training_jobs(system)) for run in runs]
-    labelling = [add(times.shards(job, run) for job in makers) for run in runs]
-    prediction = [times.val_shards(prediction_job(system), run) for run in runs] if system.segments else []
-    peak = add(cost for group in (training, labelling if makers else [], prediction) for cost in group)
-    seconds = _seconds(prediction)
+    cost = cost_of(times, system, runs, pseudo=bool(documents["pseudo"]))
+    peak = add(part for group in cost for part in group)
+    seconds = mean_seconds(cost.prediction)
     return {
-        "train_minutes": _minutes(training),
-        "label_minutes": _minutes(labelling),
+        "train_minutes": _minutes(cost.training),
+        "label_minutes": _minutes(cost.labelling),
         "images_per_second": images / seconds if seconds else None,
         "peak_memory_mb": peak.memory if peak else None,
     }
 
 
-def _seconds(costs: Iterable[Cost | None]) -> float | None:
-    known = list(costs)
-    measured = [cost.seconds for cost in known if cost is not None]
-    return statistics.fmean(measured) if measured and len(measured) == len(known) else None
-
-
 def _minutes(costs: Iterable[Cost | None]) -> float | None:
-    seconds = _seconds(costs)
+    seconds = mean_seconds(costs)
     return None if seconds is None else seconds / 60
 
 

@@ -1,25 +1,40 @@
-"""Count how one shard's pseudo labels fit the truth."""
+"""Count how pseudo labels fit the truth."""
 
 from __future__ import annotations
 
-from wsss.artefacts.formats import PathLike, read_label_index, read_manifest
-from wsss.evaluation.counts import count_labels, scored, write_counts
+from collections.abc import Sequence
+from functools import partial
+
+from wsss.artefacts.formats import Manifest, PathLike, read_label_index, read_manifest
+from wsss.evaluation.counts import Counts, Shard, count_labels, count_shards, scored
 
 SPLIT = "masked"
 
 
-def run(*, manifest: PathLike, labels: PathLike, index: PathLike, counts: PathLike, shard: str) -> None:
+def run(
+    *,
+    manifest: PathLike,
+    labels: Sequence[PathLike],
+    indexes: Sequence[PathLike],
+    counts: PathLike,
+    shards: Sequence[str],
+) -> None:
     """Compare pseudo labels with the masks of the images that have one; 255 counts as background.
 
     Args:
         manifest: The data set.
-        labels: Folder of the shard's pseudo labels.
-        index: Their index.
+        labels: Folders of some shards' pseudo labels.
+        indexes: Their indexes.
         counts: Where to write int64 (1, C+1, C+1), rows of truth.
-        shard: Which part of the split ``train``, such as ``002of048``.
+        shards: Which parts of the split ``train`` these are, such as ``002of048``.
     """
-    data = read_manifest(manifest)
-    records = scored(data.shard("train", shard), SPLIT)
-    matrices = count_labels(records, labels, data.num_classes + 1, "counting pseudo labels")
-    params = {"split": SPLIT, "labels": read_label_index(index).params}
-    write_counts(counts, matrices, len(records), params)
+    parts = [Shard(*part) for part in zip(shards, labels, indexes, strict=True)]
+    count = partial(_count, read_manifest(manifest))
+    count_shards(counts, count, parts, "counting pseudo labels")
+
+
+def _count(data: Manifest, shard: Shard) -> Counts:
+    records = scored(data.shard("train", shard.name), SPLIT)
+    matrices = count_labels(records, shard.file, data.num_classes + 1)
+    params = {"split": SPLIT, "labels": read_label_index(shard.labels).params}
+    return Counts(matrices, [], len(records), params, {})

@@ -1,50 +1,60 @@
-"""Count how one shard's class maps, cut at each threshold of a sweep, fit the truth."""
+"""Count how class maps, cut at each threshold of a sweep, fit the truth."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from wsss.artefacts.class_maps import MAP_STRIDE, read_maps, size_of
-from wsss.artefacts.formats import PathLike, Record, open_tensors, read_manifest
-from wsss.evaluation.counts import read_truth, scored, write_counts
+from wsss.artefacts.formats import Manifest, PathLike, Record, open_tensors, read_manifest
+from wsss.evaluation.counts import Counts, Shard, count_shards, read_truth, scored
 from wsss.methods.cam import upsample_maps
 from wsss.methods.metrics import threshold_counts
 from wsss.methods.thresholds import BINS, RULES, STEPS, threshold_by, value_histogram
-from wsss.runtime.progress import progress
 
 SPLIT = "masked"
 
 
 def run(
-    *, manifest: PathLike, maps: PathLike, counts: PathLike, thresholds: Mapping[str, float], shard: str
+    *,
+    manifest: PathLike,
+    maps: Sequence[PathLike],
+    counts: PathLike,
+    thresholds: Mapping[str, float],
+    shards: Sequence[str],
 ) -> None:
-    """Sweep the background score over the images of a shard that have a mask, in one pass over each image.
+    """Sweep the background score over the images of shards that have a mask, in one pass over each image.
 
     Beside the sweep every image is cut at the threshold that each rule finds in its own maps. Rules that look
     at the whole data set need what its maps hold, also those of images without a mask.
 
     Args:
         manifest: The data set.
-        maps: The shard's class maps, of any method.
+        maps: Class maps of some shards, of any method.
         counts: Where to write int64 (T, C+1, C+1), rows of truth; and ``rules`` (R, C+1, C+1), the same of
             each rule's own thresholds; ``rule_steps`` (R, 3), number, sum and sum of squares of these in half
             bins; ``values`` (BINS,), the histogram of all images' strongest maps.
         thresholds: ``start``, ``stop`` (included) and ``step`` of the background score.
-        shard: Which part of the split ``train``, such as ``002of048``.
+        shards: Which parts of the split ``train`` these are, such as ``002of048``.
     """
-    data = read_manifest(manifest)
-    records = data.shard("train", shard)
+    parts = [Shard(*part) for part in zip(shards, maps, strict=True)]
+    count = partial(_count_shard, read_manifest(manifest), dict(thresholds))
+    count_shards(counts, count, parts, "counting seeds")
+
+
+def _count_shard(data: Manifest, thresholds: Mapping[str, float], shard: Shard) -> Counts:
+    records = data.shard("train", shard.name)
     masked = {record.id for record in scored(records, SPLIT)}
     sweep = threshold_values(thresholds)
     labels = data.num_classes + 1
     total = torch.zeros(len(sweep), labels, labels, dtype=torch.int64)
     more = _empty(labels)
-    with open_tensors(maps, "maps") as source:
-        for record in progress(records, len(records), "counting seeds"):
+    with open_tensors(shard.file, "maps") as source:
+        for record in records:
             scores = read_maps(source, record)
             values = value_histogram(scores.numpy())
             more["values"] += torch.from_numpy(values)
@@ -60,7 +70,7 @@ def run(
             "rules": list(RULES),
             "maps": source.params,
         }
-    write_counts(counts, total, len(masked), params, sweep, more)
+    return Counts(total, sweep, len(masked), params, more)
 
 
 def _empty(labels: int) -> dict[str, Tensor]:
