@@ -160,8 +160,8 @@ def test_the_side_changes_what_the_network_sees(data: Data, weights: Path) -> No
 
 
 def test_unknown_sources_and_broken_patches_are_refused(data: Data, weights: Path) -> None:
-    with pytest.raises(ValueError, match=r"source: expected one of \['decoder', 'patches'\], found 'both'"):
-        run(data, weights, source="both")
+    with pytest.raises(ValueError, match=r"source: expected one of \['decoder', 'patches'\], found 'maps'"):
+        run(data, weights, source="maps")
     with pytest.raises(ValueError, match=r"side: expected a multiple of .* 8 pixels, found 50"):
         run(data, weights, side=50)
     assert not data.path("masks").exists()
