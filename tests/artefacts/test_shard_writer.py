@@ -18,12 +18,11 @@ import torch
 
 from tests.support.builders import APC, SHARD, STATISTICS, folder_bytes, make_data, write_maps, write_weights
 from tests.support.memory import Peak
-from tests.support.networks import build_classifier, build_irnet, build_segmenter, crf
+from tests.support.networks import build_apc, build_classifier, build_irnet, build_segmenter, crf
 from tests.support.processes import ended, fork, killed_at
 from wsss.artefacts import shard_writer as shards
 from wsss.artefacts.formats import Record, read_label_index, read_tensors
 from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, label_shard, tensor_shard
-from wsss.models.apc import build_apc
 from wsss.workflow.fingerprint import module_of
 
 Tensors = dict[str, dict[str, torch.Tensor]]

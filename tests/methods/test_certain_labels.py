@@ -1,5 +1,7 @@
 """Labels with unknown pixels between two thresholds."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
@@ -8,7 +10,7 @@ from torch.nn import functional as F
 from wsss.methods.certain_labels import certain_labels, refined_labels
 from wsss.methods.pamr import pamr
 
-PAMR = {"iterations": 2, "dilations": [1, 2]}
+PAMR = partial(pamr, iterations=2, dilations=[1, 2])
 
 
 def test_four_cells_by_hand() -> None:

@@ -1,5 +1,7 @@
 """Pixel labels from patches: by hand, against loops, tags always obeyed, refined by colour."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,7 +9,7 @@ import torch.nn.functional as F
 from wsss.methods.pamr import pamr
 from wsss.methods.patch_labels import patch_labels
 
-REFINE = {"iterations": 4, "dilations": (1, 2)}
+REFINE = partial(pamr, iterations=4, dilations=(1, 2))
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def test_refined_labels_are_those_of_all_maps_refined(batch):
     scores, tags, images = batch
     labels = patch_labels(scores, tags, (3, 4), (24, 32), REFINE, images)
     maps = F.interpolate(scores.mT.unflatten(2, (3, 4)), (24, 32), mode="bilinear", align_corners=False)
-    refined = pamr(images, maps, **REFINE)
+    refined = REFINE(images, maps)
     refined[:, 1:][tags == 0] = -1
     assert torch.equal(labels, refined.argmax(1))
     assert not torch.equal(labels, patch_labels(scores, tags, (3, 4), (24, 32)))
@@ -84,7 +86,7 @@ def test_before_refining_the_scores_lie_where_their_patches_do():
     foreground = torch.tensor([0.9, 0.1, 0.1, 0.1] * 3)
     scores = torch.stack([1 - foreground, foreground], dim=1)[None]
     image, tags = torch.rand(1, 3, 48, 64), torch.tensor([[1]])
-    labels = patch_labels(scores, tags, (3, 4), (48, 64), {"iterations": 0}, image)
+    labels = patch_labels(scores, tags, (3, 4), (48, 64), partial(pamr, iterations=0), image)
     assert torch.equal(labels, patch_labels(scores, tags, (3, 4), (48, 64)))
 
 
@@ -94,7 +96,7 @@ def test_refined_labels_follow_the_colours():
     image[..., 20:] = 1
     foreground = torch.tensor([0.1, 0.1, 0.5, 0.9] * 2)
     scores = torch.stack([1 - foreground, foreground], dim=1)[None]
-    labels = patch_labels(scores, torch.tensor([[1]]), (2, 4), (16, 32), {}, image)
+    labels = patch_labels(scores, torch.tensor([[1]]), (2, 4), (16, 32), pamr, image)
     assert (labels == (image[:, 0] == 1)).all()
 
 

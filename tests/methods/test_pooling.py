@@ -48,7 +48,7 @@ def test_adaptive_k_by_hand():
     ],
 )
 def test_pooling_by_name_by_hand(settings, expected):
-    torch.testing.assert_close(pool(HAND, settings), torch.tensor([[expected]]).double())
+    torch.testing.assert_close(pool(HAND, **settings), torch.tensor([[expected]]).double())
 
 
 @pytest.mark.parametrize("criterion", ["ratio", "difference"])
@@ -79,14 +79,14 @@ def test_the_loop_is_tested_where_k_grows_and_where_it_does_not():
 def test_gradients(kind):
     generator = torch.Generator().manual_seed(1)
     scores = torch.rand(2, 9, 3, generator=generator, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda values: pool(values, {"kind": kind, "k": 2}), scores)
+    assert torch.autograd.gradcheck(lambda values: pool(values, kind=kind, k=2), scores)
 
 
 @pytest.mark.parametrize("kind", POOLINGS)
 def test_equals_share_alike_whatever_their_order(kind):
     # two patches at 0.8 and three at 0.5; with k = 4 two places are left for the three
     scores = torch.tensor([0.5, 0.8, 0.5, 0.1, 0.8, 0.5]).double().view(1, 6, 1).requires_grad_()
-    value = pool(scores, {"kind": kind, "k": 4})
+    value = pool(scores, kind=kind, k=4)
     value.backward()
     expected = {
         "average": (19.2 / 6 / 6, [1 / 6] * 6),
@@ -132,7 +132,7 @@ def test_the_order_of_patches_does_not_matter(scores):
 def test_nan_is_not_hidden(scores):
     scores[1, 3, 2] = torch.nan
     for kind in POOLINGS:
-        assert pool(scores, {"kind": kind}).isnan().nonzero().tolist() == [[1, 2]]
+        assert pool(scores, kind=kind).isnan().nonzero().tolist() == [[1, 2]]
 
 
 @pytest.mark.parametrize("kind", POOLINGS)
@@ -153,8 +153,4 @@ def test_refuses_other_settings():
     ):
         adaptive_k_pool(HAND, criterion="near")
     with pytest.raises(ValueError, match=r"kind: expected one of .*'top_k'.*, found 'median'"):
-        pool(HAND, {"kind": "median"})
-    with pytest.raises(ValueError, match=r"kind: .* found None"):
-        pool(HAND, {"k": 3})
-    with pytest.raises(ValueError, match=r"pooling settings: .* found \['K'\]"):
-        pool(HAND, {"kind": "top_k", "K": 3})
+        pool(HAND, kind="median")

@@ -109,7 +109,8 @@ def test_toco_at_a_side_that_is_not_its_own(data: Data, source: str, form: str) 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_other_backbones(data: Data, backbone: str, form: str) -> None:
-    network = {"backbone": BACKBONES[backbone], "rates": [2, 4], "norm": "by_backbone", **STATISTICS}
+    heads = {"rates": [2, 4], "multi_scale": [], "norm": "by_backbone"}
+    network = {"backbone": BACKBONES[backbone], **heads, **STATISTICS}
     folder = make_predictor(data, "segmenter", network=network)
     run = READERS[form](exported(folder, form))
     assert_same(folder, run, "segmenter", [(2, 70, 90), (1, 65, 130), (1, 31, 17)])

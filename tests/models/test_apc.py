@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsss.models.apc import APC, build_apc
+from tests.support.networks import build_apc
+from wsss.models.apc import APC
 from wsss.pretrained.initial_weights import load_initial
 
 MODEL = "vit_tiny_patch16_224"

@@ -152,8 +152,6 @@ def test_one_scale_and_balanced_losses_can_be_chosen(nano):
     single.load_state_dict(nano.state_dict())
     losses = single.losses(images, labels)
     torch.testing.assert_close(losses, {"loss_1": nano.losses(images, labels)["loss_1"] / 2})
-    with pytest.raises(ValueError, match=r"expected one of \['balanced', 'cross_entropy'\], found 'focal'"):
-        build_segmenter({**NANO, "loss": "focal"}, 4)
 
 
 def test_a_linear_last_feature_enters_the_head_normalised():
@@ -214,11 +212,6 @@ def test_defaults_follow_the_kind_of_backbone(backbone, norm, optimizer):
     assert (built.decode_head.norm, default_optimizer(built.backbone)) == (norm, optimizer)
     given = build_segmenter({**NANO, "backbone": backbone, "norm": None}, 4)
     assert given.decode_head.norm is None
-
-
-def test_an_unknown_norm_is_refused():
-    with pytest.raises(ValueError, match=r"norm: expected one of \[None, 'layer'\], found 'batch'"):
-        build_segmenter({**NANO, "norm": "batch"}, 4)
 
 
 def test_pretrained_weights_survive_the_initialisation_of_mmengine(nano):

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from tests.support.networks import build_toco
 from tests.support.toco_training import NETWORK
 from wsss.methods.token_maps import merge_scales
 from wsss.models.projection import Projection, follow
-from wsss.models.toco import ToCo, build_toco
+from wsss.models.toco import ToCo
 
 
 def made(**changes: Any) -> ToCo:

@@ -8,16 +8,19 @@ from torch import Tensor
 
 from tests.support.apc_training import TRAINING
 from tests.support.builders import APC
-from wsss.models.apc import APCOutput, build_apc
-from wsss.single_stage import apc_training
+from tests.support.networks import build_apc
+from wsss.models.apc import APCOutput
+from wsss.single_stage import apc, apc_training
 
-PAMR = {"iterations": 2, "dilations": [1, 2]}
+PAMR = apc.Pamr(iterations=2, dilations=[1, 2])
 TAGS = torch.tensor([[1.0, 0.0], [0.0, 0.0]], dtype=torch.float64)  # the second image shows no class
-SETTINGS = {
-    **TRAINING,
-    "pooling": {"kind": "max"},
-    "contrast": {"high": 0.5, "low": 0.2, "lowest": False},
-}
+ASKED = apc.Training(**TRAINING)
+SETTINGS = ASKED.model_copy(
+    update={
+        "pooling": ASKED.pooling.model_copy(update={"kind": "max"}),
+        "contrast": apc.Contrast(high=0.5, low=0.2),
+    }
+)
 
 
 def made() -> tuple[APCOutput, Tensor]:
@@ -90,7 +93,9 @@ def test_each_choice_of_the_decoder_s_loss_matters() -> None:
     output, images = made()
     choices = [(balanced, pamr) for balanced in (True, False) for pamr in (None, PAMR)]
     values = {
-        apc_training.decoder_loss(output, images, TAGS.float(), balanced, pamr).item()
+        apc_training.decoder_loss(
+            output, images, TAGS.float(), apc.Segmentation(balanced=balanced, pamr=pamr)
+        ).item()
         for balanced, pamr in choices
     }
     assert len(values) == 4
@@ -103,7 +108,7 @@ def test_gradients_of_the_tag_loss_are_exact() -> None:
 
 def test_losses_are_single_precision_under_mixed_precision() -> None:
     torch.manual_seed(0)
-    phases = apc_training.Phases(build_apc(APC, 2), {**SETTINGS, "freeze": True}, 0, 0)
+    phases = apc_training.Phases(build_apc(APC, 2), SETTINGS, 0, 0)
     batch = {"images": torch.randn(2, 3, 32, 32), "tags": TAGS.float()}
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert phases.network(batch["images"]).features.dtype == torch.bfloat16  # the network is not
@@ -122,12 +127,12 @@ def test_certain_scores_cost_a_finite_amount() -> None:
 
 
 def test_only_the_patch_classifier_is_penalised() -> None:
-    apc = build_apc(APC, 3)
-    groups = apc_training.Phases(apc, TRAINING, 2, 2).groups()
+    network = build_apc(APC, 3)
+    groups = apc_training.Phases(network, ASKED, 2, 2).groups()
     assert {group["name"]: group["weight_decay"] for group in groups} == {
         "encoder": 0.0,
         "patch_classifier": 0.01,
         "head": 0.0,
     }
     assert [parameter.shape for group in groups[1:2] for parameter in group["params"]] == [(4, 16)]
-    assert sum(len(group["params"]) for group in groups) == len(list(apc.parameters()))
+    assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))

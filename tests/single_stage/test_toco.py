@@ -16,23 +16,24 @@ from wsss.models.toco import ToCo
 from wsss.single_stage import toco
 from wsss.single_stage.toco_training import TokenContrast
 
+ASKED = toco.Training(**TRAINING)
 TAGS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 TERMS = ["cls_loss", "aux_loss", "ptc_loss", "ctc_loss", "seg_loss", "energy_loss"]
 
 
 def made() -> ToCo:
     torch.manual_seed(0)
-    return toco.build(NETWORK, 3)
+    return toco.build(toco.Network(**NETWORK), 3)
 
 
 def recipe(network: ToCo, **changes: Any) -> TokenContrast:
-    return toco.recipe(network, {**TRAINING, **changes}, lambda epochs: epochs)
+    return toco.recipe(network, ASKED.model_copy(update=changes), lambda epochs: epochs)
 
 
 def drawn() -> dict[str, Tensor]:
     """A batch of four images' views."""
     rng = np.random.default_rng(0)
-    seen = [toco.views(TRAINING, rng.integers(0, 256, (32, 32, 3), np.uint8), rng) for _ in TAGS]
+    seen = [toco.views(ASKED, rng.integers(0, 256, (32, 32, 3), np.uint8), rng) for _ in TAGS]
     parts = {name: [torch.as_tensor(view[name]) for view in seen] for name in seen[0]}
     batch = {name: torch.stack(views) for name, views in parts.items()}
     pictures = {name: batch[name].permute(0, 3, 1, 2) / 128 - 1 for name in ("images", "first", "second")}
@@ -41,7 +42,7 @@ def drawn() -> dict[str, Tensor]:
 
 def test_views_are_drawn_by_the_chance_that_is_handed_in() -> None:
     square = np.random.default_rng(1).integers(0, 256, (32, 32, 3), np.uint8)
-    one, two, other = (toco.views(TRAINING, square, np.random.default_rng(seed)) for seed in (5, 5, 6))
+    one, two, other = (toco.views(ASKED, square, np.random.default_rng(seed)) for seed in (5, 5, 6))
     assert {name: tuple(view.shape) for name, view in one.items()} == {
         "images": (32, 32, 3),
         "first": (16, 16, 3),
@@ -89,7 +90,8 @@ def test_tokens_are_contrasted_by_the_auxiliary_maps_of_the_image_s_classes() ->
 def test_terms_of_no_weight_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     network = made()
     without = {
-        part: {**TRAINING[part], "weight": 0.0} for part in ("crop_contrast", "segmentation", "energy")
+        part: getattr(ASKED, part).model_copy(update={"weight": 0.0})
+        for part in ("crop_contrast", "segmentation", "energy")
     }
     alone = recipe(network, **without)
     monkeypatch.setattr(alone, "parts", None)  # not even asked

@@ -16,23 +16,24 @@ from wsss.single_stage import vit_pcm
 from wsss.single_stage.patches import on_grid
 from wsss.single_stage.vit_pcm_training import Equivariant, without_dropout
 
+ASKED = vit_pcm.Training(**TRAINING)
 TAGS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 
 
 def recipe(network: APC, **changes: Any) -> Equivariant:
-    return vit_pcm.recipe(network, {**TRAINING, **changes}, lambda epochs: epochs)
+    return vit_pcm.recipe(network, ASKED.model_copy(update=changes), lambda epochs: epochs)
 
 
 def made() -> APC:
     torch.manual_seed(0)
-    return vit_pcm.build(NETWORK, 3)
+    return vit_pcm.build(vit_pcm.Network(**NETWORK), 3)
 
 
 def drawn() -> dict[str, Tensor]:
     """A batch of four images' views."""
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (4, 32, 32, 3), np.uint8)
-    views = [vit_pcm.views(TRAINING, picture, rng) for picture in pictures]
+    views = [vit_pcm.views(ASKED, picture, rng) for picture in pictures]
     seen = [
         {
             name: part if isinstance(part, Tensor) else torch.from_numpy(part).permute(2, 0, 1) / 128 - 1
@@ -137,7 +138,7 @@ def test_the_second_view_must_be_whole_patches() -> None:
         "single_stage.mine.training.second.side 24"
     ]
     with pytest.raises(ValueError, match=r"second\.side: expected a multiple of .* 8 pixels, found 4"):
-        recipe(made(), second={**TRAINING["second"], "side": 4})
+        recipe(made(), second=ASKED.second.model_copy(update={"side": 4}))
 
 
 def test_more_blocks_than_there_are_are_refused() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from wsss.methods.equivariance import cut, turned, turned_back
+from wsss.single_stage.vit_pcm import Second
 from wsss.single_stage.vit_pcm_views import two_views
 
 SQUARE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
@@ -17,9 +18,8 @@ def planes(picture: Any) -> torch.Tensor:
 
 
 def draw(seed: int, colour: float = 0.0, square: Any = SQUARE, **second: Any) -> dict[str, Any]:
-    return two_views(
-        square, colour, {"side": 16, "crop": 16, "probability": 0.5} | second, np.random.default_rng(seed)
-    )
+    shown = Second(**({"side": 16, "crop": 16, "probability": 0.5} | second))
+    return two_views(square, colour, shown, np.random.default_rng(seed))
 
 
 def test_the_first_view_turned_back_is_the_image() -> None:

@@ -155,9 +155,9 @@ def test_a_classifiers_descent_is_that_of_its_settings() -> None:
     assert rates == {"cnn": (0.1, 0.9, 0.01), "cnn_head": (1.0, 0.9, 0.01)}
     learning = {id(p) for p in network.parameters() if p.requires_grad}
     assert {id(p) for group in groups for p in group["params"]} == learning
-    plan = train_classifier.schedule({**CNN_TRAINING, **recipe}, 100)
+    plan = train_classifier.schedule(TagsTraining(**{**CNN_TRAINING, **recipe}), 100)
     assert (plan.optimizer, plan.momentum, plan.iterations) == ("sgd", 1e-4, 20)
-    assert train_classifier.schedule(CNN_TRAINING, 100).optimizer == "adamw"
+    assert train_classifier.schedule(TagsTraining(**CNN_TRAINING), 100).optimizer == "adamw"
     head = network.classifier.weight
     before = head.detach().clone()
     network(torch.ones(1, 3, 32, 32)).cnn_logits.sum().backward()
@@ -257,7 +257,7 @@ def test_irn_trains_its_heads_and_leaves_the_backbone(tmp_path: Path, data: dict
     refine(
         tmp_path / "out",
         data,
-        initial={**RANDOM, "file": str(tmp_path / "start.safetensors")},
+        initial={**RANDOM, "file": str(tmp_path / "start.safetensors"), "sha256": None},
     )
     trained = read_tensors(tmp_path / "out" / "weights.safetensors", "weights")
     for name, value in start.state_dict().items():
@@ -317,7 +317,7 @@ def _start_of_any_scale(path: Path) -> dict[str, Any]:
     backbone = build_segmenter(LITE, 3).backbone.model
     torch.nn.init.constant_(backbone.blocks[-1][-1].bn3.weight, BLOWN_UP)
     write_tensors(path, "weights", backbone.state_dict())
-    return {**RANDOM, "file": str(path)}
+    return {**RANDOM, "file": str(path), "sha256": None}
 
 
 @pytest.mark.parametrize(("optimizer", "lr"), [("sgd", 3e-5), ("adamw", 1e-3)])

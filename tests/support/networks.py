@@ -14,7 +14,10 @@ from wsss.config.refiners import IrnNetwork
 from wsss.config.segmenters import SegmenterNetwork
 from wsss.methods.crf import DEEPLAB
 from wsss.models import backbones, classifiers, deeplabv2, deeplabv2_network, irnet
+from wsss.models.apc import APC
+from wsss.models.colours import COLOURS
 from wsss.models.pair import Pair
+from wsss.models.toco import ToCo
 from wsss.pretrained import initial_weights
 
 OPEN = {"conformer": {"stop_gradient": True, "drop_path": 0.0}}  # by kind of classifier
@@ -39,6 +42,18 @@ def build_classifier(settings: Mapping[str, Any], num_classes: int) -> nn.Module
 def build_pair(settings: Mapping[str, Any], num_classes: int) -> Pair:
     cnn, vit = PairCnn(**{"output_stride": 16, **settings["cnn"]}), PairTransformer(**settings["vit"])
     return Pair(num_classes, cnn=cnn, vit=vit, colours=(settings["mean"], settings["std"]))
+
+
+def build_apc(settings: Mapping[str, Any], num_classes: int) -> APC:
+    return APC(num_classes=num_classes, **_arguments(settings))
+
+
+def build_toco(settings: Mapping[str, Any], num_classes: int) -> ToCo:
+    return ToCo(num_classes=num_classes, **_arguments(settings))
+
+
+def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in COLOURS}
 
 
 def load_initial(model: nn.Module, initial: Mapping[str, Any]) -> dict[str, Any]:

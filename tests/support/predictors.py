@@ -7,9 +7,8 @@ import torch
 
 from tests.support import toco_training, vit_pcm_training
 from tests.support.builders import APC, CLASSES, STATISTICS, Data
-from tests.support.networks import build_deeplabv2
+from tests.support.networks import build_apc, build_deeplabv2
 from wsss.artefacts.formats import write_tensors
-from wsss.models.apc import build_apc
 from wsss.single_stage import toco, vit_pcm
 from wsss.stages.predictor import package_predictor
 
@@ -43,9 +42,9 @@ def write_trained(path: Path, kind: str, settings: Any = None, **params: Any) ->
     if kind == "apc":
         network: torch.nn.Module = build_apc(settings or APC, len(CLASSES))
     elif kind == "vit_pcm":
-        network = vit_pcm.build(settings or vit_pcm_training.NETWORK, len(CLASSES))
+        network = vit_pcm.build(vit_pcm.Network(**(settings or vit_pcm_training.NETWORK)), len(CLASSES))
     elif kind == "toco":
-        network = toco.build(settings or toco_training.NETWORK, len(CLASSES))
+        network = toco.build(toco.Network(**(settings or toco_training.NETWORK)), len(CLASSES))
         torch.nn.init.normal_(network.decoder[-1].weight, std=4.0)
     else:
         network = build_deeplabv2(settings or SEGMENTER, len(CLASSES) + 1)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from tests.support.builders import random_attention
+from wsss.config.classifiers import Views
+from wsss.methods.class_maps.contract import ViewsMethod
 from wsss.methods.diffusion import coneighbour_similarity, nearest_coneighbours
 
 GRID = (5, 6)
@@ -52,6 +54,13 @@ def make_view(neighbours: int = 20, device: torch.device | str = "cpu", **params
     return HeldView(HeldTensors(maps, params), HeldTensors(lists), matrix)
 
 
-def findings(check: Any, method: Mapping[str, Any], views: Mapping[str, Any], **network: Any) -> list[str]:
+def asked_views(**changes: Any) -> Views:
+    """Settings of what is stored of a classifier's views."""
+    plain = {"scales": [1.0], "mirror": False, "cached_neighbours": 20, "attention_steps": 0}
+    return Views.model_validate(plain | changes)
+
+
+def findings(check: Any, method: ViewsMethod, views: Mapping[str, Any], **network: Any) -> list[str]:
     """What a method's check says of a classifier's settings."""
-    return check("main", CHAIN, method, {"network": network, "views": views})
+    classifier = {"network": network, "views": asked_views(**views).model_dump()}
+    return check("main", CHAIN, method.model_dump(), classifier)

@@ -42,6 +42,43 @@ from paint.methods.wash import thin
 def run(*, source):
     return thin(source)
 """,
+    "stages/dip.py": """
+from paint.config.tins import Tin, Tins
+
+
+def run(*, tin: Tins):
+    return dip(tin)
+
+
+def dip(tin: Tin):
+    return tin.full
+""",
+    "config/__init__.py": "",
+    "config/fields.py": "class Settings:\n    strict = True\n",
+    "config/tins.py": """
+from typing import Annotated
+
+from paint.config.fields import Settings
+
+
+class Tin(Settings):
+    size: float = 1
+
+    @model_validator
+    def fits(self):
+        return self
+
+    @property
+    def full(self):
+        return 2 * self.size
+
+
+class Wide(Tin):
+    lid: bool
+
+
+Tins = Annotated[Tin | Wide, "by lid"]
+""",
     "stages/common.py": "LIMIT: int = 3\nOTHER = 4\n",
     "methods/__init__.py": "from paint.methods.wash import wash as soak\n",
     "methods/wash.py": '''
@@ -190,6 +227,23 @@ def test_an_edit_that_does_not_matter_keeps_the_digest(
     assert fingerprint("shade", package(edit)) == fingerprint("shade", package())
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("size: float = 1", "size: int = 2", False),
+        ("        return self\n", "        return None\n", False),
+        ("lid: bool", "lid: int", False),
+        ('Tin | Wide, "by lid"', 'Tin, "alone"', False),
+        ("2 * self.size", "3 * self.size", True),
+    ],
+)
+def test_of_models_of_settings_methods_alone_count(
+    package: Callable[..., Path], old: str, new: str, changed: bool
+) -> None:
+    edited = package(("config/tins.py", old, new))
+    assert (fingerprint("dip", edited) != fingerprint("dip", package())) is changed
+
+
 TINTING = ("tint", "fade", "count", "list", "sum", "loop")
 GREEN = (
     ("inks/table.py", "import blue, red", "import blue, green, red"),
@@ -309,8 +363,9 @@ def test_a_stage_covers_of_each_method_what_it_runs() -> None:
     every = {f"wsss.methods.class_maps.{kind}" for kind in METHODS}
     assert {f"{method}.{member}" for method in every for member in ("maps", "source")} <= maps
     assert {f"{method}.stored" for method in every} <= stored
-    others = {f"{method}.{member}" for method in every for member in ("check", "Settings", "TITLE")}
+    others = {f"{method}.{member}" for method in every for member in ("check", "TITLE")}
     assert not others & (maps | stored)
+    assert not {f"{method}.Settings" for method in every} & stored
     assert not {f"{method}.stored" for method in every} & maps
     assert not {f"{method}.maps" for method in every} & stored
 

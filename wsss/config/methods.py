@@ -22,5 +22,5 @@ if TYPE_CHECKING:  # what the registry lists is known when it is imported, not b
     Method = Settings
     MethodKind = str
 else:
-    Method = Annotated[Union[(*SETTINGS, Patches)], Field(discriminator="kind")]
+    Method = Annotated[Union[(*SETTINGS.values(), Patches)], Field(discriminator="kind")]
     MethodKind = Literal[KINDS]

@@ -55,7 +55,8 @@ def _neighbours(stored: float | Config, tokens: int) -> int:
 def cam_bytes(size: Size, classes: float, network: Config, views: Config) -> float:
     """Of ``extract_maps``: raw class maps of all views, and what it makes of them with the attention."""
     token, cell = strides(network)
-    made = views["attention_steps"] + views.get("transcam", False) + (token_maps_of(network) == "tokens")
+    tokens = token_maps_of(network["kind"], network.get("token_head")) == "tokens"
+    made = views["attention_steps"] + views.get("transcam", False) + tokens
     return NUMBER * classes * (1 + (0 if token is None else made)) * sum(_grids(size, cell, views))
 
 

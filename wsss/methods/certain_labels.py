@@ -1,13 +1,10 @@
 """Labels where class maps are sure, and unknown between two thresholds."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsss.methods.pamr import pamr
+from wsss.methods.patch_labels import Refine
 from wsss.methods.void import VOID
 
 
@@ -35,7 +32,7 @@ def certain_labels(maps: Tensor, high: float, low: float) -> Tensor:
 
 @torch.no_grad()
 def refined_labels(
-    images: Tensor, maps: Tensor, tags: Tensor, *, high: float, low: float, refine: Mapping[str, Any]
+    images: Tensor, maps: Tensor, tags: Tensor, *, high: float, low: float, refine: Refine
 ) -> Tensor:
     """Certain labels of maps that are first refined on the picture.
 
@@ -48,7 +45,7 @@ def refined_labels(
         tags: Which classes each image has, not 0 for those present, (B, C).
         high: See :func:`certain_labels`.
         low: See :func:`certain_labels`.
-        refine: ``iterations`` and ``dilations`` of :func:`wsss.methods.pamr.pamr`.
+        refine: Refines maps on images, as :func:`wsss.methods.pamr.pamr`.
 
     Returns:
         Labels as of :func:`certain_labels`, int64 (B, H, W).
@@ -63,7 +60,7 @@ def refined_labels(
     shown = maps[row, classes] * (tags != 0)[row, classes, None, None]
     # resized here, as pamr would lay the outer cells' centres on the image's border
     enlarged = F.interpolate(shown, images.shape[2:], mode="bilinear", align_corners=False)
-    labels = certain_labels(pamr(images, enlarged, **refine), high, low)
+    labels = certain_labels(refine(images, enlarged), high, low)
     known = (labels != 0) & (labels != VOID)
     chosen = classes.gather(1, torch.where(known, labels - 1, 0).flatten(1)).view_as(labels)
     return torch.where(known, chosen + 1, labels)

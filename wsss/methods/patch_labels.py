@@ -1,14 +1,15 @@
 """Pixel labels from patch scores, which teach a segmentation decoder (APC, section 3.2)."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wsss.methods.pamr import pamr
 from wsss.methods.segmentation_loss import resize_labels
+
+Refine: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # of images and maps, as wsss.methods.pamr.pamr
 
 
 @torch.no_grad()
@@ -17,7 +18,7 @@ def patch_labels(
     tags: Tensor,
     grid: tuple[int, int],
     size: tuple[int, int],
-    refine: Mapping[str, Any] | None = None,
+    refine: Refine | None = None,
     images: Tensor | None = None,
 ) -> Tensor:
     """Give each pixel its patch's strongest class among the background and the classes the image has.
@@ -27,8 +28,8 @@ def patch_labels(
         tags: Which foreground classes each image has, not 0 for those present, (B, C).
         grid: Height and width (h, w) of the grid of patches, h * w = N.
         size: Height and width (H, W) of the label maps.
-        refine: ``iterations`` and ``dilations`` of :func:`wsss.methods.pamr.pamr`, which refines the scores
-            interpolated between the patches' centres; None for the nearest patch's label.
+        refine: Refines the scores interpolated between the patches' centres on the images; None for the
+            nearest patch's label.
         images: The images to refine by, normalised or not, at any size, (B, 3, H', W').
 
     Returns:
@@ -48,14 +49,14 @@ def patch_labels(
     return _refined(maps, allowed, F.interpolate(images, size, mode="bilinear", align_corners=True), refine)
 
 
-def _refined(maps: Tensor, allowed: Tensor, images: Tensor, settings: Mapping[str, Any]) -> Tensor:
+def _refined(maps: Tensor, allowed: Tensor, images: Tensor, refine: Refine) -> Tensor:
     """Strongest class after refining, int64 (B, H, W); of absent classes no more are refined than must be."""
     most = int(allowed.sum(1).max())
     classes = allowed.long().argsort(stable=True, dim=1, descending=True)[:, :most]  # allowed first, rising
     row = torch.arange(len(maps), device=maps.device)[:, None]
     # resized here, as pamr would lay the outer patches' centres on the image's border
     scores = F.interpolate(maps[row, classes], images.shape[-2:], mode="bilinear", align_corners=False)
-    winner = _strongest(pamr(images, scores, **settings), allowed.gather(1, classes))
+    winner = _strongest(refine(images, scores), allowed.gather(1, classes))
     return classes.gather(1, winner.flatten(1)).view_as(winner)
 
 

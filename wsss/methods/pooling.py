@@ -76,23 +76,22 @@ POOLINGS: Mapping[str, Callable[..., Tensor]] = {
 _ARGUMENTS = {"average": (), "max": (), "top_k": ("k",), "adaptive_k": ("k", "ratio", "criterion")}
 
 
-def pool(scores: Tensor, settings: Mapping[str, Any]) -> Tensor:
-    """Pool in the way that the settings name.
+def pool(scores: Tensor, *, kind: str, k: int = 6, ratio: float = 0.9, criterion: str = "ratio") -> Tensor:
+    """Pool in a way by name; arguments as of :func:`adaptive_k_pool`, of which others ignore some.
 
     Args:
         scores: Probability of each class on each patch, (B, N, C).
-        settings: ``kind``, one of :data:`POOLINGS`, and any of ``k``, ``ratio`` and ``criterion``, which the
-            kinds that have no such argument ignore.
+        kind: One of :data:`POOLINGS`.
+        k: Smallest number of patches, or all.
+        ratio: How near to the highest score counts as near.
+        criterion: What that means.
 
     Returns:
         Score of each class for the image, (B, C).
     """
-    unknown = sorted(set(settings) - {"kind", *_ARGUMENTS["adaptive_k"]})
-    if unknown:
-        raise ValueError(f"pooling settings: expected kind, k, ratio and criterion, found {unknown}")
-    kind = settings.get("kind")
+    given = {"k": k, "ratio": ratio, "criterion": criterion}
     function = _chosen("kind", kind, POOLINGS)
-    return function(scores, **{name: settings[name] for name in _ARGUMENTS[str(kind)] if name in settings})
+    return function(scores, **{name: given[name] for name in _ARGUMENTS[kind]})
 
 
 def _top_k_weights(scores: Tensor, k: int) -> Tensor:

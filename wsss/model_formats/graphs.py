@@ -126,7 +126,7 @@ def _segmenter(weights: Path, data: Manifest, network: Any) -> nn.Module:
 
 
 def _single_stage(kind: str, weights: Path, data: Manifest, network: Coloured, inference: Any) -> nn.Module:
-    model = load_network(BUILD[kind](network.model_dump(), data.num_classes), weights, data)
+    model = load_network(BUILD[kind](network, data.num_classes), weights, data)
     return SingleStageGraph(kind, model, network, inference.side, inference.source)
 
 

@@ -7,7 +7,6 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from wsss.models.colours import without_colours
 from wsss.models.hv_bilstm import HVBiLSTM
 from wsss.models.mlp_decoder import MLPDecoder
 from wsss.models.outputs import check_images, pad_to_multiple
@@ -142,16 +141,6 @@ class APC(nn.Module):
         )
         # Models that pool patches keep their final norm under the name fc_norm; the other one is an identity.
         return [self.encoder.fc_norm(self.encoder.norm(tokens)) for tokens in outputs]
-
-
-def build_apc(network: Mapping[str, Any], num_classes: int) -> APC:
-    """Build APC, randomly initialised, from its configuration.
-
-    Args:
-        network: ``model`` and the other arguments of ``APC``; ``mean`` and ``std`` are left to others.
-        num_classes: Foreground classes C.
-    """
-    return APC(num_classes=num_classes, **without_colours(network))
 
 
 def _with_native_side(arguments: Mapping[str, Any], native_side: int | None) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """How images are normalised for a network: as its settings say, or as timm's weights were trained."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import timm
@@ -33,11 +32,6 @@ def with_colours(network: Network) -> Network:
 def arguments_of(network: "Settings") -> dict[str, Any]:
     """A network's settings as arguments of its constructor, whose business kind, mean and std are not."""
     return network.model_dump(exclude={"kind", *COLOURS})
-
-
-def without_colours(network: Mapping[str, Any]) -> dict[str, Any]:
-    """A network's settings without the mean and deviation, which are not its own business."""
-    return {key: value for key, value in network.items() if key not in COLOURS}
 
 
 def _origin(network: "Coloured") -> str | None:

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from wsss.methods.segmentation_loss import LOSSES, resize_labels, strongest_scale
 from wsss.models.backbones import TimmBackbone
-from wsss.models.deeplabv2_network import BY_BACKBONE, NORMS, atrous_convolutions, default_norm, pooled
+from wsss.models.deeplabv2_network import BY_BACKBONE, atrous_convolutions, default_norm, pooled
 from wsss.models.mmseg_import import compiled_operators_optional
 from wsss.models.outputs import check_images
 
@@ -48,8 +48,6 @@ class DeepLabV2Head(BaseDecodeHead):
     def __init__(
         self, rates: Sequence[int], num_classes: int, norm: str | None = None, **arguments: Any
     ) -> None:
-        if norm not in NORMS:
-            raise ValueError(f"norm: expected one of {list(NORMS)}, found {norm!r}")
         classes = {"channels": num_classes, "num_classes": num_classes, "out_channels": num_classes}
         loss = {"type": "CrossEntropyLoss", "avg_non_ignore": True}
         super().__init__(dropout_ratio=0, init_cfg=None, loss_decode=loss, **classes, **arguments)
@@ -75,8 +73,6 @@ class MultiScaleEncoderDecoder(EncoderDecoder):
 
     def __init__(self, multi_scale: Sequence[float], criterion: str, **arguments: Any) -> None:
         super().__init__(**arguments)
-        if criterion not in LOSSES:
-            raise ValueError(f"loss: expected one of {sorted(LOSSES)}, found {criterion!r}")
         self.multi_scale, self.criterion = tuple(multi_scale), criterion
         for norm in self._batch_norms():
             norm.requires_grad_(False)

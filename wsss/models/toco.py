@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from wsss.methods.token_maps import merge_scales
-from wsss.models.colours import without_colours
 from wsss.models.large_fov import LargeFOV
 from wsss.models.outputs import check_images, pad_to_multiple
 from wsss.models.projection import Projection
@@ -166,11 +165,6 @@ class ToCo(nn.Module):
 def _on_grid(values: Tensor, grid: tuple[int, int]) -> Tensor:
     """(B, N, D) -> (B, D, h, w)."""
     return values.transpose(1, 2).unflatten(2, grid)
-
-
-def build_toco(network: Mapping[str, Any], num_classes: int) -> ToCo:
-    """Build ToCo, randomly initialised, from its configuration; ``mean`` and ``std`` are left to others."""
-    return ToCo(num_classes=num_classes, **without_colours(network))
 
 
 def _blocks(model: str, encoder: Any, auxiliary: int) -> tuple[int, int]:

@@ -133,7 +133,7 @@ def load_single_stage(
         source: What of its output is taken, one of the method's sources.
     """
     network = with_colours(network)
-    model = load_network(BUILD[kind](network.model_dump(), data.num_classes), weights, data)
+    model = load_network(BUILD[kind](network, data.num_classes), weights, data)
     return SingleStageScorer(kind, model, network, side, source)
 
 

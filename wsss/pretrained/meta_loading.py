@@ -24,7 +24,7 @@ from wsss.models.colours import with_colours
 from wsss.pretrained.files import PAIRED, locate
 from wsss.pretrained.initial_weights import read_state
 from wsss.pretrained.state_dicts import WeightsError, load_pretrained
-from wsss.single_stage.registry import BUILD
+from wsss.single_stage.registry import BUILD, network_model
 
 Settings = Mapping[str, Any]
 CLASSES = 1  # any number: heads are not loaded
@@ -39,7 +39,8 @@ def _backbone(variant: Settings) -> nn.Module:
 
 
 def _encoder(variant: Settings) -> nn.Module:
-    encoder: nn.Module = BUILD[variant["kind"]](variant["network"], CLASSES).encoder
+    kind = variant["kind"]
+    encoder: nn.Module = BUILD[kind](network_model(kind).model_validate(variant["network"]), CLASSES).encoder
     return encoder
 
 

@@ -176,18 +176,19 @@ def _by_the_letter(training: Config) -> str | None:
 views = None
 
 
-def build(network: Config, num_classes: int) -> APC:
+def build(network: Network, num_classes: int) -> APC:
     """The network, see :class:`wsss.models.apc.APC`."""
-    from wsss.models.apc import build_apc
+    from wsss.models.apc import APC
+    from wsss.models.colours import arguments_of
 
-    return build_apc(network, num_classes)
+    return APC(num_classes=num_classes, **arguments_of(network))
 
 
-def recipe(network: APC, training: Config, iterations: Callable[[int], int]) -> Phases:
+def recipe(network: APC, training: Training, iterations: Callable[[int], int]) -> Phases:
     """The training, see :class:`wsss.single_stage.apc_training.Phases`."""
     from wsss.single_stage.apc_training import Phases
 
-    return Phases(network, training, iterations(training["warm_up"]), iterations(training["decoder_start"]))
+    return Phases(network, training, iterations(training.warm_up), iterations(training.decoder_start))
 
 
 def scores(network: APC, images: Tensor, source: str) -> Tensor:

@@ -78,11 +78,12 @@ class Recipe(Protocol):
 Network: TypeAlias = Any
 Check = Callable[[str, str, Config, Mapping[str, Config]], list[str]]
 Told = Callable[[Config], "dict[str, Any]"]
-Build = Callable[[Config, int], Network]
+Build = Callable[[Any, int], Network]  # of the model of the method's network settings
 Picture: TypeAlias = "NDArray[np.uint8]"
 Parts: TypeAlias = "Mapping[str, Picture | Tensor]"
-Views = Callable[[Config, "Picture", "np.random.Generator"], "Parts"]
-MakeRecipe = Callable[[Network, Config, Callable[[int], int]], Recipe]
+# Of the model of its training's settings:
+Views = Callable[[Any, "Picture", "np.random.Generator"], "Parts"]
+MakeRecipe = Callable[[Network, Any, Callable[[int], int]], Recipe]
 Scores = Callable[[Network, "Tensor", str], "Tensor"]
 Probabilities = Callable[["Tensor", str], "Tensor"]
 Fixed = Callable[[Network, int], "nn.Module"]

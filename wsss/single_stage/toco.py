@@ -178,26 +178,27 @@ def told(training: Config) -> dict[str, Any]:
     }
 
 
-def views(training: Config, square: Picture, rng: np.random.Generator) -> Parts:
+def views(training: Training, square: Picture, rng: np.random.Generator) -> Parts:
     """An image, two large parts, and where small ones may lie, see :mod:`wsss.single_stage.toco_views`."""
     from wsss.single_stage.toco_views import views_of
 
-    part = training["crop_contrast"]
-    return views_of(square, part["whole"], part["least"], part["side"], rng)
+    part = training.crop_contrast
+    return views_of(square, part.whole, part.least, part.side, rng)
 
 
-def build(network: Config, num_classes: int) -> ToCo:
+def build(network: Network, num_classes: int) -> ToCo:
     """The network, see :class:`wsss.models.toco.ToCo`."""
-    from wsss.models.toco import build_toco
+    from wsss.models.colours import arguments_of
+    from wsss.models.toco import ToCo
 
-    return build_toco(network, num_classes)
+    return ToCo(num_classes=num_classes, **arguments_of(network))
 
 
-def recipe(network: ToCo, training: Config, iterations: Callable[[int], int]) -> TokenContrast:
+def recipe(network: ToCo, training: Training, iterations: Callable[[int], int]) -> TokenContrast:
     """The training, see :class:`wsss.single_stage.toco_training.TokenContrast`."""
     from wsss.single_stage.toco_training import TokenContrast
 
-    return TokenContrast(network, training, iterations(training["epochs"]))
+    return TokenContrast(network, training, iterations(training.epochs))
 
 
 def scores(network: ToCo, images: Tensor, source: str) -> Tensor:

@@ -124,23 +124,26 @@ def told(training: Config) -> dict[str, Any]:
     return {"pooling": "max", **{key: training[key] for key in ("epochs", "equivariance")}}
 
 
-def views(training: Config, square: Picture, rng: np.random.Generator) -> Parts:
+def views(training: Training, square: Picture, rng: np.random.Generator) -> Parts:
     """Two views of an image, see :func:`wsss.single_stage.vit_pcm_views.two_views`."""
     from wsss.single_stage.vit_pcm_views import two_views
 
-    return two_views(square, training["colour"], training["second"], rng)
+    return two_views(square, training.colour, training.second, rng)
 
 
-def build(network: Config, num_classes: int) -> APC:
+def build(network: Network, num_classes: int) -> APC:
     """APC's network without its decoder, see :class:`wsss.models.apc.APC`."""
-    return apc.build({**network, "decoder": None}, num_classes)
+    from wsss.models.apc import APC
+    from wsss.models.colours import arguments_of
+
+    return APC(num_classes=num_classes, decoder=None, **arguments_of(network))
 
 
-def recipe(network: APC, training: Config, iterations: Callable[[int], int]) -> Equivariant:
+def recipe(network: APC, training: Training, iterations: Callable[[int], int]) -> Equivariant:
     """The training, see :class:`wsss.single_stage.vit_pcm_training.Equivariant`."""
     from wsss.single_stage.vit_pcm_training import Equivariant
 
-    return Equivariant(network, training, iterations(training["warm_up"]))
+    return Equivariant(network, training, iterations(training.warm_up))
 
 
 scores = apc.scores

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,9 @@ from wsss.single_stage.apc_training import tag_loss
 from wsss.single_stage.patches import on_grid
 from wsss.single_stage.warm_up import WarmUp
 
+if TYPE_CHECKING:
+    from wsss.single_stage.vit_pcm import Training
+
 
 class Equivariant(WarmUp):
     """Image labels teach the first view; what the network sees in it teaches the second one.
@@ -32,27 +35,26 @@ class Equivariant(WarmUp):
         weights: Of the equivariance, by the name of its term.
     """
 
-    def __init__(self, network: APC, training: Mapping[str, Any], warm_up: int) -> None:
+    def __init__(self, network: APC, training: Training, warm_up: int) -> None:
         """Keep the network and the settings.
 
         Args:
             network: The network.
-            training: See :class:`WarmUp`. And ``side``, ``second`` with its ``side``, both in pixels, and the
-                weight ``equivariance``.
+            training: How it is trained.
             warm_up: See :class:`WarmUp`.
 
         Raises:
             ValueError: If more of the encoder's blocks are to learn than it has, or if the second view is no
                 whole number of patches.
         """
-        side = training["second"]["side"]
+        side = training.second.side
         if side % network.stride:
             raise ValueError(
                 f"second.side: expected a multiple of the encoder's patches of {network.stride} pixels, "
                 f"found {side}"
             )
-        self.along = training["side"] // side
-        self.weights = {"eq_loss": training["equivariance"]}
+        self.along = training.side // side
+        self.weights = {"eq_loss": training.equivariance}
         super().__init__(network, training, warm_up)
 
     def losses(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -66,7 +68,7 @@ class Equivariant(WarmUp):
         Returns:
             ``mce_loss`` and ``eq_loss``, with its weight; the latter 0 for weight 0.
         """
-        output, weight = network(batch["images"], decode=False), self.training["equivariance"]
+        output, weight = network(batch["images"], decode=False), self.weights["eq_loss"]
         # Probabilities' logarithms need float32, and torch refuses them under mixed precision.
         with torch.autocast(batch["images"].device.type, enabled=False):
             labels = tag_loss(max_pool(output.scores.float()), batch["tags"])

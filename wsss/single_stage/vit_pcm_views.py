@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,21 +13,21 @@ from torch import Tensor
 from wsss.methods.equivariance import turned
 from wsss.single_stage.contract import Picture
 
+if TYPE_CHECKING:
+    from wsss.single_stage.vit_pcm import Second
+
 FIRST = (0.5, 0.5, 0.5)  # probability of each step of a turn, see wsss.methods.equivariance.STEPS
 SECOND = (0.0, 0.5, 0.5)  # is never transposed
 COLOURS = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
 
 
-def two_views(
-    square: Picture, colour: float, second: Mapping[str, Any], rng: np.random.Generator
-) -> dict[str, Any]:
+def two_views(square: Picture, colour: float, second: Second, rng: np.random.Generator) -> dict[str, Any]:
     """Draw both views, and what leads from one to the other.
 
     Args:
         square: An image, resized to a square, uint8 (n, n, 3).
         colour: How far brightness, contrast and saturation of the first view go from 1 at most.
-        second: ``side`` of the second view in pixels, the ``probability`` that it shows a part of the image,
-            and the side of this part, ``crop``, in pixels.
+        second: The second view's sides and how often it shows a part of the image.
         rng: Source of chance.
 
     Returns:
@@ -36,10 +36,10 @@ def two_views(
         shows: top, left and side in parts of the image's side, float32 (3,).
     """
     turns, second_turns = _turns(FIRST, rng), _turns(SECOND, rng)
-    top, left, side = _box(len(square), second["crop"], second["probability"], rng)
+    top, left, side = _box(len(square), second.crop, second.probability, rng)
     whole = Image.fromarray(square)
     part = whole.resize(
-        (second["side"], second["side"]), Image.Resampling.BICUBIC, (left, top, left + side, top + side)
+        (second.side, second.side), Image.Resampling.BICUBIC, (left, top, left + side, top + side)
     )
     return {
         "images": _turned(_coloured(whole, colour, rng), turns),

@@ -5,6 +5,9 @@ to, through every module of the package, and hashes the parsed definitions witho
 formatting. A rule carries it as a parameter, so an edit that matters reruns exactly its readers. Files that
 are no source code, such as a page's template, count where their reader lists them in ``RESOURCES``.
 
+Of the models of settings only methods count: the values reach a job as its parameters, so that a new setting
+or another default reruns the jobs that it concerns.
+
 A dict of modules is a table whose columns are the members that its modules have in common. A comprehension
 such as ``{key: module.member for key, module in TABLE.items()}`` refers to that column alone, and not to what
 else the modules hold: who runs one member of each reruns for no other. A job that uses one entry of a table
@@ -16,10 +19,21 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+from wsss.workflow.syntax import (
+    Strip,
+    assigned,
+    bound_names,
+    dotted_names,
+    dump,
+    is_annotation,
+    methods_alone,
+    registers,
+)
 
 PACKAGE = Path(__file__).parents[1]
 # A module's constant of this name lists the files beside it that it reads; the digest covers their bytes.
@@ -85,7 +99,7 @@ def _collect(package: Path, start: Reference, entry: str | None) -> Iterator[str
     for module in {reference.module for reference in references}:
         source = _module(package, module)
         for statement in source.effects:
-            yield _dump(statement)
+            yield dump(statement)
             yield from _outside(package, source, statement)
 
 
@@ -93,8 +107,8 @@ def _collect(package: Path, start: Reference, entry: str | None) -> Iterator[str
 def _text(package: Path, reference: Reference, entry: str | None) -> tuple[str, ...]:
     """Parsed text of one definition, and what it takes from outside, from tables and from listed files."""
     source, found = _module(package, reference.module), []
-    for statement in source.definitions.get(reference.name, []):
-        found += [_dump(statement), *_outside(package, source, statement)]
+    for statement in _code(package, reference):
+        found += [dump(statement), *_outside(package, source, statement)]
         found += _entries(package, source, statement, entry)
         if reference.name == LISTED:
             found += _resources(package, reference.module, statement)
@@ -106,7 +120,7 @@ def _entries(package: Path, module: Module, statement: ast.stmt, entry: str | No
     for column in _columns(package, module, statement, entry):
         for key, (owner, name) in column.entries.items():
             definitions = _module(package, owner).definitions.get(name, [])
-            if [_assigned(definition) for definition in definitions] != ["None"]:
+            if [assigned(definition) for definition in definitions] != ["None"]:
                 yield f"{key}: {owner}.{name}"
 
 
@@ -137,12 +151,36 @@ def _next(package: Path, reference: Reference, entry: str | None) -> frozenset[R
     """References made by one definition and by the import-time statements of its module."""
     module = _module(package, reference.module)
     targets = {Reference(name, "") for name in _imported_modules(package, module)}
-    for statement in [*module.definitions.get(reference.name, []), *module.effects]:
+    for statement in [*_code(package, reference), *module.effects]:
         targets |= set(_references(package, module, statement, entry))
     targets |= {
-        Reference(module.name, name) for statement in module.effects for name in _bound_names(statement)
+        Reference(module.name, name) for statement in module.effects for name in bound_names(statement)
     }
     return frozenset(targets)
+
+
+def _code(package: Path, reference: Reference) -> list[ast.stmt]:
+    """The statements of a definition, of which types and fields of settings are left out."""
+    statements = _module(package, reference.module).definitions.get(reference.name, [])
+    if _is_model(package, reference):
+        return [methods_alone(statement) for statement in statements]
+    config = reference.module.startswith(f"{package.name}.config.")
+    return [statement for statement in statements if not (config and is_annotation(statement))]
+
+
+@functools.cache
+def _is_model(package: Path, reference: Reference) -> bool:
+    """Whether a definition is a class that inherits the base of all settings."""
+    if reference == Reference(f"{package.name}.config.fields", "Settings"):
+        return True
+    module = _module(package, reference.module)
+    classes = [
+        found for found in module.definitions.get(reference.name, []) if isinstance(found, ast.ClassDef)
+    ]
+    names = [ast.unparse(base) for found in classes for base in found.bases]
+    return any(
+        _is_model(package, base) for name in names for base in _resolve(package, module, module.aliases, name)
+    )
 
 
 def _imported_modules(package: Path, module: Module) -> Iterator[str]:
@@ -166,7 +204,7 @@ def _references(package: Path, module: Module, statement: ast.stmt, entry: str |
     for column in columns:
         for member in column.entries.values():
             yield from _definition(package, member)
-    for dotted in _dotted_names(statement, {column.table for column in columns}):
+    for dotted in dotted_names(statement, {column.table for column in columns}):
         yield from _resolve(package, module, module.aliases | inner, dotted)
 
 
@@ -230,12 +268,6 @@ def _modules(package: Path, module: Module, entries: ast.Dict) -> dict[str, str]
     return found
 
 
-def _assigned(statement: ast.stmt) -> str | None:
-    """Source of what an assignment binds; None for any other statement."""
-    value = getattr(statement, "value", None)
-    return ast.unparse(value) if isinstance(value, ast.expr) else None
-
-
 def _resolve(package: Path, module: Module, aliases: dict[str, str], dotted: str) -> Iterator[Reference]:
     """Turn ``a.b.c``, as written in ``module``, into the definition that it names."""
     head, _, rest = dotted.partition(".")
@@ -275,32 +307,11 @@ def _split(package: Path, dotted: str) -> Reference | None:
 
 def _outside(package: Path, module: Module, statement: ast.stmt) -> Iterator[str]:
     """Imports from elsewhere that a statement uses: another name of ``from numpy import mean`` matters."""
-    for dotted in _dotted_names(statement):
+    for dotted in dotted_names(statement):
         head = dotted.partition(".")[0]
         target = module.aliases.get(head)
         if target is not None and _split(package, target) is None:
             yield f"import {target} as {head}"
-
-
-def _dotted_names(statement: ast.stmt, without: Collection[ast.expr] = ()) -> Iterator[str]:
-    """Names and attribute chains of names, each chain once and whole, but for some of the chains."""
-    inner = {id(part) for chain in without for part in ast.walk(chain)}
-    for node in ast.walk(statement):
-        if id(node) in inner or not isinstance(node, ast.Name | ast.Attribute):
-            continue
-        attributes: list[str] = []
-        part: ast.expr = node
-        while isinstance(part, ast.Attribute):
-            attributes.append(part.attr)
-            part = part.value
-            inner.add(id(part))
-        if isinstance(part, ast.Name):
-            yield ".".join([part.id, *reversed(attributes)])
-
-
-def _dump(statement: ast.stmt) -> str:
-    # Python 3.12 adds an empty field to functions and classes; results must survive that upgrade.
-    return ast.dump(statement).replace(", type_params=[]", "")
 
 
 @functools.cache
@@ -321,16 +332,9 @@ def _module(package: Path, name: str) -> Module:
         raise ValueError(f"module {name}: expected a source file under {package}, found none")
     module = Module(name, is_package=path.name == "__init__.py")
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    for statement in _Strip().visit(tree).body:
+    for statement in Strip().visit(tree).body:
         _file_statement(package, module, statement)
     return module
-
-
-class _Strip(ast.NodeTransformer):
-    """Drop docstrings and every other expression that is only a constant."""
-
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-        return None if isinstance(node.value, ast.Constant) else node
 
 
 def _file_statement(package: Path, module: Module, statement: ast.stmt) -> None:
@@ -340,35 +344,12 @@ def _file_statement(package: Path, module: Module, statement: ast.stmt) -> None:
         return
     if isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.dump(statement.test):
         return
-    names = _bound_names(statement)
+    names = bound_names(statement)
     for name in names:
         module.definitions.setdefault(name, []).append(statement)
-    if not names or _registers(statement):
+    if not names or registers(statement):
         module.aliases |= _aliases(package, module, ast.walk(statement))
         module.effects.append(statement)
-
-
-def _bound_names(statement: ast.stmt) -> list[str]:
-    """Names that a definition or assignment binds; empty for any other statement."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return [statement.name]
-    if isinstance(statement, ast.Assign):
-        targets = statement.targets
-    elif isinstance(statement, ast.AnnAssign):
-        targets = [statement.target]
-    else:
-        return []
-    nodes = [node for target in targets for node in ast.walk(target)]
-    if any(isinstance(node, ast.Attribute | ast.Subscript) for node in nodes):
-        return []  # sets something that exists elsewhere: an import-time effect
-    return [node.id for node in nodes if isinstance(node, ast.Name)]
-
-
-def _registers(statement: ast.stmt) -> bool:
-    """Whether a decorator enters the definition in a registry, from which it is called without its name."""
-    if not isinstance(statement, ast.FunctionDef | ast.ClassDef):
-        return False
-    return any("regist" in ast.unparse(decorator) for decorator in statement.decorator_list)
 
 
 def _aliases(package: Path, module: Module, nodes: Iterator[ast.AST] | list[ast.stmt]) -> dict[str, str]:

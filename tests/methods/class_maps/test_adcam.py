@@ -10,8 +10,8 @@ from wsss.methods.diffusion import DIRECTIONS, diffuse, refine_attention
 CACHED = 20  # of 30 tokens
 
 
-def settings(neighbours: float = 10, steps: int = 2, **others: Any) -> dict[str, Any]:
-    return {"kind": "adcam", "neighbours": neighbours, "steps": steps, **others}
+def settings(neighbours: float = 10, steps: int = 2, **others: Any) -> adcam.Settings:
+    return adcam.Settings(kind="adcam", neighbours=neighbours, steps=steps, **others)
 
 
 @pytest.mark.parametrize("neighbours", [1, 10, CACHED, 0.3])

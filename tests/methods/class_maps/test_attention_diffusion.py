@@ -3,21 +3,21 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support.stored_views import HeldView, findings, make_view
+from tests.support.stored_views import HeldView, asked_views, findings, make_view
 from wsss.methods.class_maps import attention_diffusion
 from wsss.methods.class_maps.contract import Held
 from wsss.methods.diffusion import DIRECTIONS, diffuse
 
 
-def settings(steps: int, direction: str = "gather") -> dict[str, Any]:
-    return {"kind": "attention_diffusion", "steps": steps, "direction": direction}
+def settings(steps: int, **direction: Any) -> attention_diffusion.Settings:
+    return attention_diffusion.Settings(kind="attention_diffusion", steps=steps, **direction)
 
 
 def stored(steps: int, direction: str) -> HeldView:
     """A view with the steps that ``extract_maps`` stores of it."""
     view = make_view(attention_direction=direction)
     held = Held(view.cams.tensors["cam"], torch.zeros(0), view.matrix)
-    views = {"attention_steps": steps, "attention_direction": direction}
+    views = asked_views(attention_steps=steps, attention_direction=direction)
     view.cams.tensors.update(attention_diffusion.stored(held, views))
     return view
 
@@ -28,14 +28,14 @@ def test_maps_are_diffused_over_the_whole_matrix(steps: int, direction: str) -> 
     view = stored(2, direction)
     activation = view.cams.tensors["cam"].relu()
     dense = diffuse(activation.flatten(1), view.matrix, steps, direction=direction).view_as(activation)
-    torch.testing.assert_close(attention_diffusion.maps(view, settings(steps, direction)), dense)
+    torch.testing.assert_close(attention_diffusion.maps(view, settings(steps, direction=direction)), dense)
 
 
 def test_the_direction_is_gather_unless_given() -> None:
     view = stored(2, "gather")
-    found = attention_diffusion.maps(view, {"kind": "attention_diffusion", "steps": 2})
-    assert torch.equal(found, attention_diffusion.maps(view, settings(2)))
-    assert attention_diffusion.stored_direction({}) == "gather"
+    found = attention_diffusion.maps(view, settings(2))
+    assert torch.equal(found, attention_diffusion.maps(view, settings(2, direction="gather")))
+    assert asked_views().attention_direction == "gather"
 
 
 def test_nothing_is_stored_without_steps() -> None:
@@ -52,7 +52,7 @@ def test_more_steps_or_another_direction_than_stored_are_refused() -> None:
     with pytest.raises(ValueError, match="the file: attention diffusion of 3 steps is asked for, 2 are stor"):
         attention_diffusion.maps(view, settings(3))
     with pytest.raises(ValueError, match="direction 'hand_on' is asked for, 'gather' is stored"):
-        attention_diffusion.maps(view, settings(1, "hand_on"))
+        attention_diffusion.maps(view, settings(1, direction="hand_on"))
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,6 @@ def test_more_steps_or_another_direction_than_stored_are_refused() -> None:
     ],
 )
 def test_steps_that_are_not_stored_are_found(
-    method: dict[str, Any], views: dict[str, Any], said: list[str]
+    method: attention_diffusion.Settings, views: dict[str, Any], said: list[str]
 ) -> None:
     assert findings(attention_diffusion.check, method, views) == said

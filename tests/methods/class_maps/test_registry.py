@@ -6,25 +6,25 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 import torch
 
 from tests.stages.cam.test_diffuse_cams import Stored
 from tests.support.builders import SHARD, make_data
-from tests.support.stored_views import GRID, make_view
+from tests.support.stored_views import GRID, asked_views, make_view
 from wsss.config.methods import KINDS
 from wsss.methods.class_maps import registry
-from wsss.methods.class_maps.contract import Held
+from wsss.methods.class_maps.contract import Held, ViewsMethod
 from wsss.workflow.fingerprint import PACKAGE, fingerprint
 
 # The settings that a kind cannot do without.
 ASKED = {"attention_diffusion": {"steps": 2}, "adcam": {"neighbours": 10, "steps": 2}}
 
 
-def settings(kind: str) -> dict[str, Any]:
-    return {"kind": kind, **ASKED.get(kind, {})}
+def settings(kind: str) -> ViewsMethod:
+    return registry.SETTINGS[kind].model_validate({"kind": kind, **ASKED.get(kind, {})})
 
 
 def test_each_method_is_listed_under_its_kind_and_module_s_name() -> None:
@@ -36,8 +36,7 @@ def test_each_method_is_listed_under_its_kind_and_module_s_name() -> None:
 
 @pytest.mark.parametrize("kind", registry.METHODS)
 def test_settings_take_what_each_kind_asks_for(kind: str) -> None:
-    (model,) = (one for one in registry.SETTINGS if one.model_fields["kind"].annotation == Literal[kind])
-    assert model.model_validate(settings(kind)).normalise_views == "never"
+    assert settings(kind).normalise_views == "never"
 
 
 @pytest.mark.parametrize("kind", registry.METHODS)
@@ -53,7 +52,7 @@ def test_maps_are_of_the_source_s_shape_and_not_negative(kind: str, device: torc
 @pytest.mark.parametrize("kind", registry.STORED)
 def test_what_is_stored_lies_on_the_maps_grid(kind: str) -> None:
     held = Held(torch.randn(2, *GRID), torch.rand(3, 31, 31), make_view().matrix)
-    found = registry.STORED[kind](held, {"attention_steps": 2, "transcam": True})
+    found = registry.STORED[kind](held, asked_views(attention_steps=2, transcam=True))
     assert found and all(maps.shape[-3:] == (2, *GRID) for maps in found.values())
 
 
@@ -103,8 +102,8 @@ stored = None
 source = activation
 
 
-def maps(view: View, settings: Config) -> Tensor:
-    return activation(view) ** settings["exponent"]
+def maps(view: View, settings: Settings) -> Tensor:
+    return activation(view) ** settings.exponent
 '''
 USE = f"""
 import copy, sys
@@ -196,7 +195,7 @@ def test_a_new_method_that_stores_nothing_runs_no_network_again(copied: Callable
 @pytest.mark.parametrize(
     ("name", "old", "new", "changed"),
     [
-        ("adcam", 'settings["steps"], direction', 'settings["steps"] + 1, direction', {"diffuse_cams"}),
+        ("adcam", "settings.steps, direction", "settings.steps + 1, direction", {"diffuse_cams"}),
         ("transcam", "(held.cam.flatten(1),", "(held.cam.relu().flatten(1),", {"extract_maps"}),
         ("attention_diffusion", "held.cam.relu()", "held.cam", {"extract_maps"}),
         ("tscam", "return coupled(view, source(view))", "return source(view)", {"diffuse_cams"}),

@@ -1,10 +1,10 @@
 import torch
 
-from tests.support.stored_views import findings, make_view
+from tests.support.stored_views import asked_views, findings, make_view
 from wsss.methods.class_maps import transcam
 from wsss.methods.class_maps.contract import Held
 
-SETTINGS = {"kind": "transcam"}
+SETTINGS = transcam.Settings(kind="transcam")
 # Two blocks of a class token and two patches.
 BLOCKS = torch.tensor(
     [
@@ -19,13 +19,13 @@ def held() -> Held:
 
 
 def test_raw_maps_are_gathered_over_all_blocks_while_they_are_held() -> None:
-    found = transcam.stored(held(), {"transcam": True})
+    found = transcam.stored(held(), asked_views(transcam=True))
     assert found.keys() == {"transcam"}
     torch.testing.assert_close(found["transcam"], torch.tensor([[[0.7 - 1.2, 0.5 - 1.5]]]))
 
 
 def test_nothing_is_stored_that_is_not_asked_for() -> None:
-    assert transcam.stored(held(), {"transcam": False}) == transcam.stored(held(), {}) == {}
+    assert transcam.stored(held(), asked_views(transcam=False)) == {}
 
 
 def test_what_is_negative_is_dropped_after_gathering() -> None:

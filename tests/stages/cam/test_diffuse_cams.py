@@ -8,7 +8,7 @@ from torch import Tensor
 from tests.support.builders import SHARD, Data, make_data, random_attention
 from wsss.artefacts.formats import ArtefactError, read_tensors, write_tensors
 from wsss.methods.cam import merge_views, normalise
-from wsss.methods.class_maps.registry import MAPS, NEED_ATTENTION
+from wsss.methods.class_maps.registry import MAPS, NEED_ATTENTION, SETTINGS
 from wsss.methods.diffusion import (
     attended,
     coneighbour_similarity,
@@ -66,12 +66,14 @@ class Stored:
         write_tensors(data.path("attention.safetensors"), "attention", lists, params)
 
     def run(self, name: str = "maps.safetensors", **settings: Any) -> dict[str, Tensor]:
+        """Run the stage with those of the settings that the method has."""
+        known = SETTINGS[settings["kind"]].model_fields
         diffuse_cams.run(
             manifest=self.data.manifest,
             cams=self.data.path("cams.safetensors"),
             attention=self.data.path("attention.safetensors"),
             maps=self.data.path(name),
-            settings=settings,
+            settings={key: value for key, value in settings.items() if key in known},
             shard=SHARD,
         )
         return self.read(name)

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from tests.support.builders import SHARD, STATISTICS, Data, make_data, write_weights
 from tests.support.networks import build_classifier
 from wsss.artefacts.formats import ArtefactError, open_tensors, read_image, read_tensors
+from wsss.config.classifiers import Views
 from wsss.data.transforms import normalise, rescale, to_tensor
 from wsss.methods.attention import aggregate_attention, class_attention, feature_affinity
 from wsss.methods.cam import merge_views
@@ -69,8 +70,8 @@ def test_shapes_and_types_are_those_of_the_artefact(tmp_path: Path, conformer: n
     cams, attention = run(data, conformer, cache_similarity=True)
     maps, lists = read_tensors(cams, "views"), read_tensors(attention, "attention")
     with open_tensors(cams, "views") as shard:
-        expected = {**VIEWS, "cache_similarity": True, "stride": 4, "attention_direction": "gather"}
-        assert shard.params == expected
+        views = Views.model_validate({**VIEWS, "cache_similarity": True})
+        assert shard.params == {"stride": 4, **views.model_dump()}
     for record in data.records:
         name, count = record.id, len(record.classes)
         assert maps[f"{name}/classes"].tolist() == list(record.classes)

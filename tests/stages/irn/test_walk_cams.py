@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from tests.support.builders import SHARD, STATISTICS, Data, make_data, write_maps, write_weights
 from tests.support.networks import build_irnet
 from wsss.artefacts.formats import ArtefactError, open_tensors, read_image, read_tensors, write_tensors
+from wsss.config.refiners import Walk
 from wsss.data.transforms import normalise as pixels
 from wsss.data.transforms import rescale, to_tensor
 from wsss.methods.affinity import random_walk
@@ -128,7 +129,7 @@ def test_a_working_size_is_where_the_image_is_seen_and_walked(data: Data, networ
 
 def test_the_walk_is_written_beside_how_the_maps_were_made(data: Data, network: IRNet) -> None:
     with open_tensors(run(data, network), "maps") as shard:
-        assert shard.params == {"stride": 4, "walk": WALK}
+        assert shard.params == {"stride": 4, "walk": Walk(**WALK).model_dump()}
         assert set(shard.inputs) == {"manifest", "maps", "weights"}
 
 

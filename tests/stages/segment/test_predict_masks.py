@@ -9,6 +9,7 @@ from tests.support.builders import SHARD, STATISTICS, Data, folder_bytes, make_d
 from tests.support.networks import build_segmenter, crf
 from wsss.artefacts.formats import read_image, read_label, read_label_index, read_manifest
 from wsss.config.networks import Crf
+from wsss.config.segmenters import Inference, SegmenterNetwork
 from wsss.methods.crf import dense_crf
 from wsss.prediction.scorers import load_segmenter, probabilities_of
 from wsss.stages.segment import predict_masks
@@ -69,7 +70,9 @@ def test_bytes_do_not_depend_on_the_workers(
 def test_the_crf_sees_the_real_picture(data: Data, weights: Path) -> None:
     record = data.records[0]
     folder = run(data, weights, {**SINGLE, "crf": crf(iterations=3)})
-    scorer = load_segmenter(weights, read_manifest(data.manifest), NETWORK, SINGLE)
+    scorer = load_segmenter(
+        weights, read_manifest(data.manifest), SegmenterNetwork(**NETWORK), Inference(**SINGLE)
+    )
     picture = read_image(record)
     probabilities = probabilities_of(scorer, picture[None])[0].numpy()
     expected = dense_crf(picture, probabilities, Crf(**crf(iterations=3))).argmax(0)

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from tests.support.builders import APC, SHARD, Data, folder_bytes, make_data, write_weights
+from tests.support.networks import build_apc
 from wsss.artefacts.class_maps import read_maps, stream_maps
 from wsss.artefacts.formats import ArtefactError, open_tensors, read_tensors, write_tensors
-from wsss.models.apc import build_apc
 from wsss.single_stage.registry import SCORES
 from wsss.stages.pseudo import make_pseudo_labels
 from wsss.stages.single_stage import extract_patch_maps

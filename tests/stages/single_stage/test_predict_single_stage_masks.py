@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from tests.support.builders import APC, SHARD, STATISTICS, Data, folder_bytes, make_data, write_weights
-from tests.support.networks import crf
+from tests.support.networks import build_apc, crf
 from wsss.artefacts.class_maps import size_of
 from wsss.artefacts.formats import (
     ArtefactError,
@@ -23,7 +23,6 @@ from wsss.artefacts.formats import (
 from wsss.config.networks import Crf
 from wsss.data.transforms import normalise, resize_square, to_tensor
 from wsss.methods.crf import dense_crf
-from wsss.models.apc import build_apc
 from wsss.stages.single_stage import predict_single_stage_masks
 
 PLAIN: dict[str, Any] = {"side": 48, "tags": False, "crf": None, "source": "decoder"}
@@ -161,8 +160,8 @@ def test_the_side_changes_what_the_network_sees(data: Data, weights: Path) -> No
 
 
 def test_unknown_sources_and_broken_patches_are_refused(data: Data, weights: Path) -> None:
-    with pytest.raises(ValueError, match=r"source: expected one of \['decoder', 'patches'\], found 'both'"):
-        run(data, weights, source="both")
+    with pytest.raises(ValueError, match=r"source: expected one of \['decoder', 'patches'\], found 'maps'"):
+        run(data, weights, source="maps")
     with pytest.raises(ValueError, match=r"side: expected a multiple of .* 8 pixels, found 50"):
         run(data, weights, side=50)
     assert not data.path("masks").exists()

@@ -81,27 +81,27 @@ stored = None
 source = activation
 
 
-def maps(view: View, settings: Config) -> Tensor:
+def maps(view: View, settings: Settings) -> Tensor:
     """Maps diffused over each token's co-neighbours, M(t+1) = A~ M(t) (AD-CAM, Eq. 7 and 8), (K, h, w)."""
     from wsss.methods.diffusion import diffuse
 
-    activated, direction = activation(view), settings.get("direction", "gather")
-    transition = _refined(view, settings, direction)  # (N, N)
-    spread = diffuse(activated.flatten(1), transition, settings["steps"], direction=direction)  # (K, N)
+    activated, direction = activation(view), settings.direction
+    transition = _refined(view, settings)  # (N, N)
+    spread = diffuse(activated.flatten(1), transition, settings.steps, direction=direction)  # (K, N)
     return spread.reshape(activated.shape)
 
 
-def _refined(view: View, settings: Config, direction: str) -> Tensor:
+def _refined(view: View, settings: Settings) -> Tensor:
     """Attention to the k most similar tokens, A~ = NORM(TOP(S, k) * A) (AD-CAM, Eq. 7), sparse (N, N)."""
     from wsss.methods.diffusion import token_count, transition_from_neighbours
 
     indices, values = view.attention.read("neighbours"), view.attention.read("values")
-    count = token_count(settings["neighbours"], len(values))
+    count = token_count(settings.neighbours, len(values))
     if count > values.shape[1]:
         raise view.attention.refusal(
             f"{count} co-neighbours are asked for, {values.shape[1]} are stored; "
             "lower the method's neighbours or raise the classifier's views.cached_neighbours"
         )
-    if settings.get("soft", False):
+    if settings.soft:
         values = values * view.attention.read("similarities")
-    return transition_from_neighbours(indices, values, count, direction=direction)
+    return transition_from_neighbours(indices, values, count, direction=settings.direction)

@@ -15,6 +15,7 @@ from wsss.methods.class_maps.reading import activation
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from wsss.config.classifiers import Views
     from wsss.methods.class_maps.contract import Config, Held, View
 
 TITLE = "Att-Diffu"
@@ -38,7 +39,7 @@ def check(key: str, chain: Config, method: Config, classifier: Config) -> list[s
     steps, made = method["steps"], views["attention_steps"]
     if steps > made:
         return [f"{asks} {steps} steps, {has} {made}; raise views.attention_steps"]
-    direction, held = method["direction"], stored_direction(views)
+    direction, held = method["direction"], views["attention_direction"]
     if steps > 0 and direction != held:
         return [
             f"{asks} the direction {direction} (methods.{chain['method']}.direction), {has} {held}; "
@@ -47,17 +48,11 @@ def check(key: str, chain: Config, method: Config, classifier: Config) -> list[s
     return []
 
 
-def stored_direction(views: Config) -> str:
-    """The direction of the stored steps."""
-    direction: str = views.get("attention_direction", "gather")
-    return direction
-
-
-def stored(held: Held, views: Config) -> dict[str, Tensor]:
+def stored(held: Held, views: Views) -> dict[str, Tensor]:
     """Activation after each of S = ``attention_steps`` steps over the whole attention, (S, K, h, w)."""
     from wsss.methods.diffusion import attended
 
-    steps, direction = views["attention_steps"], stored_direction(views)
+    steps, direction = views.attention_steps, views.attention_direction
     if steps == 0:
         return {}
     after = attended(held.cam.relu().flatten(1), held.matrix, steps, direction=direction)  # (S, K, N)
@@ -67,9 +62,9 @@ def stored(held: Held, views: Config) -> dict[str, Tensor]:
 source = activation
 
 
-def maps(view: View, settings: Config) -> Tensor:
+def maps(view: View, settings: Settings) -> Tensor:
     """Maps diffused over the unrefined attention, which ``extract_maps`` did while it held it, (K, h, w)."""
-    steps, direction = settings["steps"], settings.get("direction", "gather")
+    steps, direction = settings.steps, settings.direction
     if steps == 0:
         return activation(view)
     after, held = view.cams.read("attended"), view.cams.params.get("attention_direction")

@@ -10,7 +10,7 @@ from wsss.methods.class_maps.reading import activation
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from wsss.methods.class_maps.contract import Config, View
+    from wsss.methods.class_maps.contract import View
 
 TITLE = "CAM"
 NEEDS_ATTENTION = False
@@ -27,6 +27,6 @@ stored = None
 source = activation
 
 
-def maps(view: View, settings: Config) -> Tensor:
+def maps(view: View, settings: Settings) -> Tensor:
     """The classifier's own maps (AD-CAM, Eq. 2), (K, h, w)."""
     return activation(view)

@@ -13,7 +13,7 @@ from wsss.methods.class_maps.reading import activation, coupled
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from wsss.methods.class_maps.contract import Config, View
+    from wsss.methods.class_maps.contract import View
 
 TITLE = "CAM x attention"
 NEEDS_ATTENTION = True
@@ -30,6 +30,6 @@ stored = None
 source = activation
 
 
-def maps(view: View, settings: Config) -> Tensor:
+def maps(view: View, settings: Settings) -> Tensor:
     """The classifier's own maps times the class token's attention, AD-CAM's row "TS-CAM", (K, h, w)."""
     return coupled(view, activation(view))

@@ -14,6 +14,8 @@ from wsss.config.fields import Settings
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from wsss.config.classifiers import Views
+
 Config = Mapping[str, Any]
 
 
@@ -65,8 +67,8 @@ class Held(NamedTuple):
 
 
 Source = Callable[[View], "Tensor"]
-Maps = Callable[[View, Config], "Tensor"]
-Stored = Callable[[Held, Config], "dict[str, Tensor]"]
+Maps = Callable[[View, Any], "Tensor"]  # by the model of the method's settings
+Stored = Callable[[Held, "Views"], "dict[str, Tensor]"]
 Check = Callable[[str, Config, Config, Config], list[str]]
 
 

@@ -23,7 +23,7 @@ METHODS: dict[str, Method] = {
     "adcam": adcam,
 }
 
-SETTINGS: tuple[type[ViewsMethod], ...] = tuple(method.Settings for method in METHODS.values())
+SETTINGS: dict[str, type[ViewsMethod]] = {kind: method.Settings for kind, method in METHODS.items()}
 TITLES: dict[str, str] = {kind: method.TITLE for kind, method in METHODS.items()}
 NEED_ATTENTION: tuple[str, ...] = tuple(kind for kind, method in METHODS.items() if method.NEEDS_ATTENTION)
 CHECKS: dict[str, Check] = {kind: method.check for kind, method in METHODS.items() if method.check}

@@ -14,6 +14,7 @@ from wsss.methods.class_maps.reading import activation
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from wsss.config.classifiers import Views
     from wsss.methods.class_maps.contract import Config, Held, View
 
 TITLE = "TransCAM"
@@ -28,7 +29,7 @@ class Settings(ViewsMethod):
 
 def check(key: str, chain: Config, method: Config, classifier: Config) -> list[str]:
     """Findings of a classifier whose gathered maps are not stored."""
-    if classifier["views"].get("transcam", False):
+    if classifier["views"]["transcam"]:
         return []
     return [
         f"{key}.method: {chain['method']!r} needs maps that classifier {chain['classifier']!r} does not "
@@ -36,11 +37,11 @@ def check(key: str, chain: Config, method: Config, classifier: Config) -> list[s
     ]
 
 
-def stored(held: Held, views: Config) -> dict[str, Tensor]:
+def stored(held: Held, views: Views) -> dict[str, Tensor]:
     """Raw maps gathered over the attention of all blocks, which may be negative, (K, h, w)."""
     from wsss.methods.attention import transcam
 
-    if not views.get("transcam", False):
+    if not views.transcam:
         return {}
     gathered = transcam(held.cam.flatten(1), held.blocks)  # (K, N)
     return {"transcam": gathered.unflatten(1, held.cam.shape[1:])}
@@ -49,6 +50,6 @@ def stored(held: Held, views: Config) -> dict[str, Tensor]:
 source = activation
 
 
-def maps(view: View, settings: Config) -> Tensor:
+def maps(view: View, settings: Settings) -> Tensor:
     """Raw maps gathered once over the attention of all blocks, then not negative (TransCAM), (K, h, w)."""
     return view.cams.read("transcam").relu()

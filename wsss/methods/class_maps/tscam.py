@@ -25,21 +25,22 @@ class Settings(ViewsMethod):
     kind: Literal["tscam"]
 
 
-def token_maps_of(network: Config) -> str | None:
-    """Name under which class maps of a classifier's patch tokens are stored, by its settings.
+def token_maps_of(kind: str, token_head: str | None) -> str | None:
+    """Name under which class maps of a classifier's patch tokens are stored, by its network's settings.
 
     Returns:
         ``cam`` where the class maps themselves are made of the tokens, ``tokens`` where a head of their own
         makes others, None where nothing reads the patch tokens.
     """
-    if network.get("kind") == "timm":
+    if kind == "timm":
         return "cam"
-    return "tokens" if network.get("token_head") == "patches" else None
+    return "tokens" if token_head == "patches" else None
 
 
 def check(key: str, chain: Config, method: Config, classifier: Config) -> list[str]:
     """Findings of a classifier that has no class maps of tokens."""
-    if token_maps_of(classifier["network"]):
+    network = classifier["network"]
+    if token_maps_of(network["kind"], network.get("token_head")):
         return []
     return [
         f"{key}.method: {chain['method']!r} needs class maps of the transformer's tokens, which "
@@ -56,6 +57,6 @@ def source(view: View) -> Tensor:
     return view.cams.read(view.cams.params.get("token_maps") or "tokens").relu()
 
 
-def maps(view: View, settings: Config) -> Tensor:
+def maps(view: View, settings: Settings) -> Tensor:
     """Class maps of the transformer's tokens times the class token's attention (TS-CAM), (K, h, w)."""
     return coupled(view, source(view))

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from wsss.artefacts.class_maps import MAP_STRIDE, check_classes, grid_size, size_of
-from wsss.artefacts.formats import ArtefactError, PathLike, Record, TensorShard, open_tensors, read_manifest
+from wsss.artefacts.formats import (
+    ArtefactError,
+    PathLike,
+    Record,
+    TensorShard,
+    Values,
+    open_tensors,
+    read_manifest,
+)
 from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, tensor_shard
 from wsss.data.transforms import scaled_size
 from wsss.methods.cam import merge_views, normalise, peaks
-from wsss.methods.class_maps.registry import MAPS, SOURCES
+from wsss.methods.class_maps.contract import ViewsMethod
+from wsss.methods.class_maps.registry import MAPS, SETTINGS, SOURCES
 from wsss.runtime.device import device
 
 log = logging.getLogger(__name__)
@@ -28,7 +37,7 @@ class StoredTensors(NamedTuple):
     number: int
 
     @property
-    def params(self) -> Mapping[str, Any]:
+    def params(self) -> Values:
         """What was asked of ``extract_maps``."""
         return self.shard.params
 
@@ -67,7 +76,7 @@ def run(
     cams: PathLike,
     attention: PathLike,
     maps: PathLike,
-    settings: Mapping[str, Any],
+    settings: dict[str, Any],
     shard: str,
 ) -> None:
     """Write one shard's class maps by one of :data:`MAPS`.
@@ -77,35 +86,38 @@ def run(
         cams: The views' class maps, from ``extract_maps``.
         attention: The views' co-neighbours and class attention.
         maps: Where to write the maps, float16 (K, h, w) in [0, 1], a quarter of the image's size.
-        settings: ``kind``, one of :data:`MAPS`, and what that method asks for; optional
-            ``normalise_views``, one of :data:`VIEWS`: how each view's maps are scaled before they are added.
+        settings: The method's, by its ``kind``.
         shard: Which part of the split ``train``, such as ``002of048``.
     """
+    kind = settings["kind"]
+    asked = SETTINGS[kind].model_validate(settings)
     records = read_manifest(manifest).shard("train", shard)
     with open_tensors(cams, "views") as views, open_tensors(attention, "attention") as neighbours:
         provenance = Provenance(
             "diffuse_cams",
-            settings={"settings": settings, "shard": shard},
-            params={"stride": MAP_STRIDE, "settings": settings, "views": views.params},
+            settings={"settings": asked.model_dump(), "shard": shard},
+            params={"stride": MAP_STRIDE, "settings": asked.model_dump(), "views": views.params},
             inputs={"manifest": manifest, "cams": cams, "attention": attention},
         )
-        with tensor_shard({"maps": maps}, records, provenance, f"class maps by {settings['kind']}") as out:
+        with tensor_shard({"maps": maps}, records, provenance, f"class maps by {kind}") as out:
             for record in out.missing:
-                out.write({"maps": _tensors(views, neighbours, record, settings)})
-    log.info("%s: maps of %d images by %s", shard, len(records), settings["kind"])
+                out.write({"maps": _tensors(views, neighbours, record, kind, asked)})
+    log.info("%s: maps of %d images by %s", shard, len(records), kind)
 
 
 def _tensors(
-    views: TensorShard, neighbours: TensorShard, record: Record, settings: Mapping[str, Any]
+    views: TensorShard, neighbours: TensorShard, record: Record, kind: str, settings: ViewsMethod
 ) -> dict[str, Tensor]:
     """What is stored of one image, by name."""
     return {
         f"{record.id}/classes": check_classes(views, record),
-        f"{record.id}/maps": _maps(views, neighbours, record, settings).half(),
+        f"{record.id}/maps": _maps(views, neighbours, record, kind, settings).half(),
     }
 
 
-def _maps(views: TensorShard, neighbours: TensorShard, record: Record, settings: Mapping[str, Any]) -> Tensor:
+def _maps(
+    views: TensorShard, neighbours: TensorShard, record: Record, kind: str, settings: ViewsMethod
+) -> Tensor:
     """Maps of one image, merged over its views, (K, ceil(H/4), ceil(W/4))."""
     if not record.classes:
         return torch.zeros(0, *grid_size(record))
@@ -113,25 +125,20 @@ def _maps(views: TensorShard, neighbours: TensorShard, record: Record, settings:
     flips = (False, True) if views.params["mirror"] else (False,)
     kinds = [(scale, flip) for scale in views.params["scales"] for flip in flips]
     stored = [_stored_view(views, neighbours, record.id, number) for number in range(len(kinds))]
-    maps = [_view(view, settings) for view in stored]
+    maps = [VIEWS[settings.normalise_views](view, kind, MAPS[kind](view, settings)) for view in stored]
     sizes = [scaled_size(size, scale) for scale, _ in kinds]
     mirrored = [flip for _, flip in kinds]
     stride = views.params["stride"]
     return merge_views(maps, sizes, mirrored, size, stride=stride, grid=MAP_STRIDE).cpu()
 
 
-def _view(view: StoredView, settings: Mapping[str, Any]) -> Tensor:
-    maps = MAPS[settings["kind"]](view, settings)
-    return VIEWS[settings.get("normalise_views", "never")](view, settings, maps)
-
-
-def _before(view: StoredView, settings: Mapping[str, Any], maps: Tensor) -> Tensor:
+def _before(view: StoredView, kind: str, maps: Tensor) -> Tensor:
     """As if the view's maps had been divided first (AD-CAM, Eq. 2), for every method is linear in them."""
-    return maps / peaks(SOURCES[settings["kind"]](view))
+    return maps / peaks(SOURCES[kind](view))
 
 
-VIEWS: dict[str, Callable[[StoredView, Mapping[str, Any], Tensor], Tensor]] = {
+VIEWS: dict[str, Callable[[StoredView, str, Tensor], Tensor]] = {
     "before": _before,
-    "after": lambda view, settings, maps: normalise(maps),
-    "never": lambda view, settings, maps: maps,
+    "after": lambda view, kind, maps: normalise(maps),
+    "never": lambda view, kind, maps: maps,
 }

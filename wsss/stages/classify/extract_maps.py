@@ -88,7 +88,7 @@ def run(
     if model.token_stride is not None:
         _check_tokens(mapped, views.scales, model.token_stride)
     batches = _batches(mapped, views.scales, model.token_stride or model.stride)
-    token_maps = token_maps_of(network.model_dump())
+    token_maps = token_maps_of(network.kind, getattr(network, "token_head", None))
     provenance = Provenance(
         "extract_maps",
         settings={"network": network.model_dump(), "views": views.model_dump(), "shard": shard},
@@ -191,7 +191,7 @@ def _of_view(
     blocks = output.attention[row].float()  # (L, N+1, N+1)
     matrix = _affinity(output, row, blocks, views)  # (N, N)
     for stored in STORED.values():
-        maps |= stored(Held(cam, blocks, matrix), views.model_dump())
+        maps |= stored(Held(cam, blocks, matrix), views)
     token = half(class_attention(blocks), record)
     return _halves(maps, record), {"token": token, **_neighbours(matrix, views, record)}
 

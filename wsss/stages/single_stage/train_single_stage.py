@@ -50,7 +50,7 @@ def run(
     asked = training_model(kind).model_validate(training)
     data = read_manifest(manifest)
     seed_everything(seed)
-    model = BUILD[kind](settings.model_dump(), data.num_classes)
+    model = BUILD[kind](settings, data.num_classes)
     check_side(model, asked.side)
     params = start(model.encoder, data, settings, initial, asked, seed)
     mean, std = settings.colours
@@ -58,14 +58,14 @@ def run(
         data.split("train"),
         data.num_classes,
         side=asked.side,
-        views=partial(VIEWS[kind], asked.model_dump()) if kind in VIEWS else mirrored,
+        views=partial(VIEWS[kind], asked) if kind in VIEWS else mirrored,
         mean=mean,
         std=std,
         seed=seed,
     )
     together = asked.batch * asked.accumulate
     iterations = partial(epochs_to_iterations, images=len(dataset), images_per_iteration=together)
-    recipe = RECIPES[kind](model, asked.model_dump(), iterations)
+    recipe = RECIPES[kind](model, asked, iterations)
     schedule = Schedule(
         iterations(asked.epochs),
         asked.batch,
