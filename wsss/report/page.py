@@ -74,6 +74,8 @@ def columns(table: pd.DataFrame) -> list[tuple[str, list[Column]]]:
             group.insert(1, Column("mIoU, configured threshold", "seed_configured_miou", "high"))
         if table[f"published_{stage}_miou"].notna().any():
             group.append(Column("published mIoU", f"published_{stage}_miou"))
+        if stage == "segmentation" and table["segmentation_share"].notna().any():
+            group.append(Column("of the upper bound", "segmentation_share"))
         groups.append((f"{heading}, %", group))
     costs = [
         Column("parameters, M", "parameters", "low"),
@@ -114,8 +116,10 @@ def _cell(row: Mapping[str, Any], key: str) -> Cell:
     if key == "pixel_labels":
         return Cell(MISSING, None) if value is None else Cell("yes" if value else "no", str(bool(value)))
     if value is None:
-        single = key == "label_minutes" and row["stages"] == "single"
-        return Cell("none needed", None) if single else Cell("none" if "published" in key else MISSING, None)
+        unneeded = key == "label_minutes" and row["stages"] != "multiple"
+        return (
+            Cell("none needed", None) if unneeded else Cell("none" if "published" in key else MISSING, None)
+        )
     return Cell(_text(key, float(value)), float(value), _detail(row, key))
 
 

@@ -230,6 +230,10 @@ class Plan:
         entries = section(self._config, wildcards.dataset, "compare")["systems"]
         return [system_of(entry, self._dataset(wildcards)) for entry in entries]
 
+    def labelling_systems(self, wildcards: Wildcards) -> list[System]:
+        """Those of them that make class maps and labels, which an upper bound does not."""
+        return [system for system in self.systems(wildcards) if system.labels_by_itself]
+
     def segmenting_systems(self, wildcards: Wildcards) -> list[System]:
         """Those of them that segment images without labels."""
         return [system for system in self.systems(wildcards) if system.segments]
@@ -244,6 +248,8 @@ class Plan:
         return list(dict.fromkeys(networks))
 
     def _networks(self, system: System) -> list[str]:
+        if not system.labels_by_itself:
+            return [system.segmentation]
         refines = "network" in self._config["refiners"][system.refiner]
         irn = [f"{system.maps}/irn"] if refines else []
         return [system.classifier, *irn, *([system.segmentation] if system.segmenter else [])]

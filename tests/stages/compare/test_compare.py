@@ -1,5 +1,6 @@
 """The comparison's table: one row per system, its scores over the runs and its costs."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from tests.support.compared import JOBS, SYSTEMS, Scene, document, make_scene, write_benchmark
 from tests.support.settings import CONFIG
 from wsss.artefacts.formats import ArtefactError, read_json, write_json
-from wsss.config.systems import System, system_of
+from wsss.config.systems import TRUTH, System, system_of
 from wsss.data.published import published_system
 from wsss.evaluation.costs import Cost, add
 from wsss.stages.compare.compare import _facts
@@ -318,6 +319,7 @@ def facts_of(system: System) -> dict[str, Any]:
 def test_configured_systems_stand_beside_their_own_figures(dataset: str, expected: dict[str, str]) -> None:
     settings = CONFIG["datasets"][dataset]
     systems = [system_of(entry, settings) for entry in settings["compare"]["systems"]]
+    systems = [system for system in systems if system.labels_by_itself]
     found = {system.name: published_system(dataset, facts_of(system)) for system in systems}
     assert {name: entry["name"] for name, entry in found.items() if entry} == expected
 
@@ -376,3 +378,35 @@ def test_other_readings_stand_beside_no_figure(
     entry = {"name": "x", "classifier": "conformer_small", "method": method, "refiner": "none"}
     system = system_of({**entry, "segmenter": None}, CONFIG["datasets"]["voc"])
     assert (published_system("voc", facts_of(system)) is not None) is shown
+
+
+def with_upper_bound(scene: Scene, miou: float) -> list[dict[str, Any]]:
+    """The scene's systems and an upper bound, of which files are written."""
+    bound = System("masks", TRUTH, TRUTH, TRUTH, "deeplab", None, "crf", None)
+    final = document(0, miou, "predictions", "val", training_supervision={"segmenter": "true masks"}, side=48)
+    own = {key: final[key] for key in ("miou", "mean_fp", "mean_fn", "per_class", "side")}
+    final |= {"inference": "crf", "inferences": {"crf": own}, "pixel_labels_used": True}
+    with scene.making("evaluate_segmentation", 0, labeller=TRUTH, segmenter="deeplab"):
+        write_json(scene.add("segmentation", "run0/truth/deeplab/seg_miou.json"), final)
+    write_benchmark(scene.path("benchmarks/train_segmenter/toy/run0/truth/deeplab.tsv"), 90, 10)
+    return [asdict(system) for system in (*SYSTEMS, bound)]
+
+
+def test_each_system_s_share_of_the_upper_bound(scene: Scene) -> None:
+    systems = with_upper_bound(scene, 0.8)
+    table = scene.compare(systems=systems)
+    shares = table["segmentation_share"]
+    assert shares["AD-CAM + IRNet"] == pytest.approx(0.63 / 0.8)
+    assert shares["APC"] == pytest.approx(0.68 / 0.8) and shares["masks"] == 1
+    assert pd.isna(shares["CAM"])  # it segments nothing
+    row = table.loc["masks"]
+    assert row["pixel_labels"] and row["training_supervision"] == "segmenter: true masks"
+    assert row["stages"] == TRUTH and row["train_minutes"] == pytest.approx(1.5)
+    assert row[["label_minutes", "seed_miou", "pseudo_miou", "published_as"]].isna().all()
+    page = scene.draw(systems=systems).read_text()
+    assert "of the upper bound" in page and ">85.0<" in page and ">78.8<" in page
+
+
+def test_without_an_upper_bound_there_is_no_share(scene: Scene) -> None:
+    assert scene.compare()["segmentation_share"].isna().all()
+    assert "of the upper bound" not in scene.draw().read_text()

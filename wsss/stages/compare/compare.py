@@ -69,7 +69,8 @@ def run(
     files = {"seed": by_run(seeds), "pseudo": by_run(pseudo), "segmentation": by_run(segmentation)}
     networks_of = by_run(weights)
     rows = []
-    for system in read_systems(systems):
+    compared = read_systems(systems)
+    for system in compared:
         documents = {stage: _documents(found, system, stage, runs) for stage, found in files.items()}
         trained = _networks(networks_of, system, runs)
         rows.append(
@@ -85,7 +86,7 @@ def run(
                 },
             }
         )
-    write_table(table, pd.DataFrame(rows))
+    write_table(table, pd.DataFrame(_with_shares(rows, compared)))
 
 
 def _documents(files: FilesByRun, system: System, stage: str, runs: Sequence[int]) -> list[Document]:
@@ -100,13 +101,36 @@ def _identity(dataset: str, system: System, runs: Sequence[int]) -> Row:
     return {
         "system": system.name,
         "dataset": dataset,
-        "stages": "single" if system.single else "multiple",
+        "stages": _stages(system),
         "classifier": system.classifier,
         "method": system.method,
         "refiner": system.refiner,
         "segmenter": system.segmenter,
         "runs": " ".join(map(str, runs)),
     }
+
+
+def _stages(system: System) -> str:
+    """Whether class maps come before the segmentation, or neither maps nor labels are made."""
+    if not system.labels_by_itself:
+        return "truth"
+    return "single" if system.single else "multiple"
+
+
+def _with_shares(rows: Sequence[Row], systems: Sequence[System]) -> list[Row]:
+    """The rows, each with its share of the upper bound's mIoU: of the same segmenter, or the first one."""
+    bounds = {
+        system.segmenter: row["segmentation_miou"]
+        for system, row in reversed([*zip(systems, rows, strict=True)])
+        if not system.labels_by_itself
+    }
+    first = next(reversed(bounds.values()), None)
+    result = []
+    for system, row in zip(systems, rows, strict=True):
+        bound, own = bounds.get(system.segmenter, first), row["segmentation_miou"]
+        share = own / bound if own is not None and bound else None
+        result.append({**row, "segmentation_share": share})
+    return result
 
 
 def _scores(stage: str, documents: Sequence[Document]) -> Row:
