@@ -410,3 +410,23 @@ def test_each_system_s_share_of_the_upper_bound(scene: Scene) -> None:
 def test_without_an_upper_bound_there_is_no_share(scene: Scene) -> None:
     assert scene.compare()["segmentation_share"].isna().all()
     assert "of the upper bound" not in scene.draw().read_text()
+
+
+def test_times_up_to_class_maps_are_told_in_cam_s(scene: Scene) -> None:
+    """By hand from the jobs' seconds: 60 and 2 x 9 of CAM, with IRNet 90 and 2 x 15, of APC 120."""
+    table = scene.compare()
+    assert set(table["cam"]) == {"CAM"}
+    assert list(table["train_in_cam"]) == pytest.approx([1, 1, 90 / 60, 120 / 60])
+    assert list(table["maps_in_cam"][:3]) == pytest.approx([1, 1, 15 / 9])
+    assert pd.isna(table.loc["APC", "maps_in_cam"])
+    page = scene.draw().read_text()
+    assert "maps, in CAM&#39;s" in page and ">1.67<" in page
+
+
+def test_without_cam_or_its_times_nothing_is_told_in_them(scene: Scene) -> None:
+    scene.path("benchmarks/train_classifier/toy/run0/small.tsv").unlink()
+    table = scene.compare()
+    assert table["train_in_cam"].isna().all() and table["maps_in_cam"].notna().sum() == 3
+    table = scene.compare(systems=[asdict(system) for system in SYSTEMS[1:]])
+    assert table[["cam", "train_in_cam", "maps_in_cam"]].isna().all(axis=None)
+    assert "in CAM&#39;s" not in scene.draw(systems=[asdict(system) for system in SYSTEMS[1:]]).read_text()
