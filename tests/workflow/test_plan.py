@@ -655,6 +655,18 @@ def test_dry_run_of_the_ablations(tmp_path: Path, fewer: Path) -> None:
     }
 
 
+def test_dry_run_of_an_upper_bound_among_the_systems(tmp_path: Path) -> None:
+    """It makes neither maps nor pseudo labels, and no network but the one for segmentation."""
+    overlay = tmp_path / "bound.yaml"
+    systems = [{"name": "bound", "truth": True}, {"name": "APC", "single_stage": "apc_nano"}]
+    overlay.write_text(
+        yaml.safe_dump({"datasets": {"sample": {"compare": {"systems": systems, "sensitivity": []}}}})
+    )
+    planned = jobs(tmp_path, "--configfile", overlay, "--", "results/sample/compare.html")
+    assert (planned["copy_masks"], planned["train_segmenter"], planned["train_single_stage"]) == (1, 1, 1)
+    assert not {"train_classifier", "make_pseudo_labels", "train_irn"} & set(planned)
+
+
 def test_dry_run_of_the_costs(tmp_path: Path, fewer: Path) -> None:
     """Table 5 of APC: three single stages beside patches that teach a segmentation network."""
     place = put_weights(tmp_path / "place", CONFIG)
@@ -679,7 +691,7 @@ def test_dry_run_of_the_large_comparisons(tmp_path: Path, fewer: Path) -> None:
     assert (planned["compare"], planned["draw_comparison"]) == (2, 2)
     assert planned["train_classifier"] == 2 * 2 * 4
     assert planned["train_irn"] == 2 * 2 * 8
-    assert planned["train_segmenter"] == 2 * 2 * (2 * 8 + 1)  # ViT-PCM's too
+    assert planned["train_segmenter"] == 2 * 2 * (2 * 8 + 2)  # ViT-PCM's and the upper bound's
     assert planned["train_single_stage"] == 2 * 2 * 14
 
 

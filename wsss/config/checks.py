@@ -269,6 +269,8 @@ def _check_system(config: Config, key: str, system: Config, dataset: Config) -> 
             return [f"{key}: expected {wanted}, found none"]
         return _check_single_system(config, key, system, single)
     segmenters = [system["segmenter"]] if system["segmenter"] else []
+    if "truth" in system:
+        return _unknown(config, f"{key}.segmenter", ("segmenters",), segmenters)
     findings = [
         *_unknown(config, f"{key}.classifier", ("classifiers", "single_stage"), [system["classifier"]]),
         *_unknown(config, f"{key}.method", ("methods",), [system["method"]]),

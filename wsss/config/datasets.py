@@ -77,12 +77,28 @@ class SingleStageEntry(Settings):
     """None: the data set's; another only of the main variant."""
 
 
+class UpperBoundEntry(Settings):
+    """A segmentation network that is trained on the images' masks: pixel labels, an upper bound."""
+
+    name: Text
+    """How it is called; no two alike."""
+    truth: Literal[True]
+    """That it is one."""
+    segmenter: Name = ""
+    """Left out: the main chain's."""
+
+
 def _entry(value: Any) -> str:
+    if "truth" in keys_of(value):
+        return "truth"
     return "single" if {"single_stage", *former("single_stage")} & keys_of(value) else "chain"
 
 
 Entry = Annotated[
-    Annotated[ChainEntry, Tag("chain")] | Annotated[SingleStageEntry, Tag("single")], Discriminator(_entry)
+    Annotated[ChainEntry, Tag("chain")]
+    | Annotated[SingleStageEntry, Tag("single")]
+    | Annotated[UpperBoundEntry, Tag("truth")],
+    Discriminator(_entry),
 ]
 
 
@@ -160,8 +176,9 @@ class Used(Settings):
         """An entry that names no segmenter has the main chain's."""
         compared = self.compare.systems if self.compare else []
         for entry in [*compared, *(self.single_stage.costs if self.single_stage else [])]:
-            if isinstance(entry, ChainEntry) and "segmenter" not in entry.model_fields_set:
-                entry.segmenter = self.main.segmenter
+            if isinstance(entry, SingleStageEntry) or "segmenter" in entry.model_fields_set:
+                continue
+            entry.segmenter = self.main.segmenter
         return self
 
 

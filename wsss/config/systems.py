@@ -29,7 +29,8 @@ class System:
 
     Attributes:
         name: How it is called.
-        classifier: The first network: a classifier, or a variant of a single-stage method.
+        classifier: The first network: a classifier, or a variant of a single-stage method; :data:`TRUTH` of
+            an upper bound, which has neither it nor class maps.
         method: What makes class maps.
         refiner: What refines them.
         segmenter: The network trained on the pseudo labels; None: none is.
@@ -56,8 +57,15 @@ class System:
         return self.trained or self.classifier
 
     @property
+    def labels_by_itself(self) -> bool:
+        """Whether it makes class maps and labels; an upper bound has the images' masks."""
+        return self.classifier != TRUTH
+
+    @property
     def maps(self) -> str:
         """Where its class maps and their scores lie."""
+        if not self.labels_by_itself:
+            return TRUTH
         return f"{self.classifier}/{self.method}/{self.refiner}"
 
     @property
@@ -105,6 +113,9 @@ def system_of(settings: Mapping[str, Any], dataset: Config) -> System:
         return System(
             settings["name"], variant, PATCHES, UNREFINED, None, variant, inference, asked.pseudo[0]
         )
+    if "truth" in settings:
+        bound = dict.fromkeys(("classifier", "method", "refiner"), TRUTH)
+        settings = {"name": settings["name"], "segmenter": settings["segmenter"], **bound}
     return System(**settings, single=None, inference=dataset["main"]["inference"], pseudo=None)
 
 

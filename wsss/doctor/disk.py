@@ -107,14 +107,19 @@ class Estimate(NamedTuple):
         for system in systems:
             for network in networks(self.config, system):
                 yield network.folder, self._weights(network)
-            yield from self._extracted(system)
-            yield f"{system.classifier}/{system.method}/{UNREFINED}/maps", self._maps()
-            if system.refiner != UNREFINED:
-                yield f"{system.maps}/maps", self._maps()
-                yield f"{system.maps}/labels", self._label_maps("train")
-            yield system.labels, self._label_maps("train")
+            if system.labels_by_itself:
+                yield from self._labelled(system)
             for way in self._inferences(system):
                 yield f"{system.segmentation}/val/{way}/masks", self._label_maps("val")
+
+    def _labelled(self, system: System) -> Iterator[tuple[str, Item]]:
+        """Class maps and labels of the training images, and what these are made of."""
+        yield from self._extracted(system)
+        yield f"{system.classifier}/{system.method}/{UNREFINED}/maps", self._maps()
+        if system.refiner != UNREFINED:
+            yield f"{system.maps}/maps", self._maps()
+            yield f"{system.maps}/labels", self._label_maps("train")
+        yield system.labels, self._label_maps("train")
 
     def _extracted(self, system: System) -> Iterator[tuple[str, Item]]:
         """Raw class maps and attention of a classifier."""

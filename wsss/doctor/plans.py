@@ -63,6 +63,9 @@ def all_systems(dataset: Config) -> list[System]:
 
 def networks(config: Config, system: System) -> Iterator[Network]:
     """The networks that a system trains."""
+    if not system.labels_by_itself:
+        yield Network("segmenters", str(system.segmenter), system.segmentation)
+        return
     first = "single_stage" if system.classifier in config["single_stage"] else "classifiers"
     trained = trained_as(config, system.classifier)
     yield Network(first, trained, trained)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,6 +80,17 @@ def cost_of(times: Benchmarks, system: System, runs: Sequence[int], pseudo: bool
         [add(times.shards(job, run) for job in makers) for run in runs] if makers else [],
         [times.val_shards(prediction_job(system), run) for run in runs] if system.segments else [],
     )
+
+
+def map_cost(times: Benchmarks, system: System, runs: Sequence[int]) -> SystemCost:
+    """What the jobs up to a system's class maps took, without pseudo labels and segmentation network."""
+    return cost_of(times, replace(system, segmenter=None), runs, pseudo=False)
+
+
+def ratio(costs: Iterable[Cost | None], unit: Iterable[Cost | None]) -> float | None:
+    """How many times as long as others jobs took, by means over the runs; None where either is not known."""
+    own, one = mean_seconds(costs), mean_seconds(unit)
+    return own / one if own is not None and one else None
 
 
 def mean_seconds(costs: Iterable[Cost | None]) -> float | None:

@@ -24,7 +24,9 @@ class Job(NamedTuple):
 def networks(system: System) -> dict[str, str]:
     """Chain of each network that is trained for a system, by its part in the system."""
     chains = {"single_stage" if system.single else "classifier": system.first_weights}
-    if system.refiner != UNREFINED:
+    if not system.labels_by_itself:
+        chains = {}
+    elif system.refiner != UNREFINED:
         chains["irn"] = system.maps
     if system.segmenter:
         chains["segmenter"] = system.segmentation
@@ -51,7 +53,9 @@ def prediction_chain(system: System) -> str:
 def training_jobs(system: System) -> list[Job]:
     """The jobs that train a system's networks."""
     jobs = [Job(("train_classifier", "train_single_stage"), system.first_weights)]
-    if system.refiner != UNREFINED:
+    if not system.labels_by_itself:
+        jobs = []
+    elif system.refiner != UNREFINED:
         jobs.append(Job(("train_irn",), system.maps))
     if system.segmenter:
         jobs.append(Job(("train_segmenter",), system.segmentation))
@@ -59,8 +63,11 @@ def training_jobs(system: System) -> list[Job]:
 
 
 def label_jobs(system: System, pseudo: bool) -> list[Job]:
-    """The jobs, one a shard, that make class maps and, if asked, pseudo labels; none for a single stage."""
-    if system.single:
+    """The jobs, one a shard, that make class maps and, if asked, pseudo labels.
+
+    None for a single stage, and for an upper bound, whose masks are copied.
+    """
+    if system.single or not system.labels_by_itself:
         return []
     jobs = [Job(("extract_maps", "derive_maps", "extract_patch_maps"), system.classifier)]
     if system.method != PATCHES:

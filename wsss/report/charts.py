@@ -80,8 +80,8 @@ def looks(table: pd.DataFrame) -> dict[str, Look]:
 def cost_chart(table: pd.DataFrame) -> Chart:
     """Score against cost, a point a system."""
     table = table.assign(total_minutes=table["train_minutes"] + table["label_minutes"].fillna(0))
-    single = table["stages"] == "single"
-    table.loc[~single & table["label_minutes"].isna(), "total_minutes"] = None
+    several = table["stages"] == "multiple"
+    table.loc[several & table["label_minutes"].isna(), "total_minutes"] = None
     stages = [stage for stage in STAGES_LAST_FIRST if table[f"{stage}_miou"].notna().any()]
     figures, notes = {}, {}
     for stage, cost in product(stages, COSTS):

@@ -74,11 +74,14 @@ def columns(table: pd.DataFrame) -> list[tuple[str, list[Column]]]:
             group.insert(1, Column("mIoU, configured threshold", "seed_configured_miou", "high"))
         if table[f"published_{stage}_miou"].notna().any():
             group.append(Column("published mIoU", f"published_{stage}_miou"))
+        if stage == "segmentation" and table["segmentation_share"].notna().any():
+            group.append(Column("of the upper bound", "segmentation_share"))
         groups.append((f"{heading}, %", group))
     costs = [
         Column("parameters, M", "parameters", "low"),
         Column("training, min", "train_minutes", "low"),
         Column("maps and labels, min", "label_minutes", "low"),
+        *_ratios(table),
         Column("images a second", "images_per_second", "high"),
         Column("peak memory, MB", "peak_memory_mb", "low"),
     ]
@@ -86,6 +89,12 @@ def columns(table: pd.DataFrame) -> list[tuple[str, list[Column]]]:
     if table["training_supervision"].notna().any():
         labels.insert(1, Column("trained on pixel labels", "training_supervision"))
     return [*groups, ("Cost", costs), ("Supervision", labels)]
+
+
+def _ratios(table: pd.DataFrame) -> list[Column]:
+    """Times in those of CAM, where it is compared and more than itself is measured."""
+    found = {"train_in_cam": "training for maps, in CAM's", "maps_in_cam": "maps, in CAM's"}
+    return [Column(title, key, "low") for key, title in found.items() if table[key].notna().sum() > 1]
 
 
 def cells(table: pd.DataFrame, column: Column) -> list[Cell]:
@@ -114,15 +123,17 @@ def _cell(row: Values, key: str) -> Cell:
     if key == "pixel_labels":
         return Cell(MISSING, None) if value is None else Cell("yes" if value else "no", str(bool(value)))
     if value is None:
-        single = key == "label_minutes" and row["stages"] == "single"
-        return Cell("none needed", None) if single else Cell("none" if "published" in key else MISSING, None)
+        unneeded = key in ("label_minutes", "maps_in_cam") and row["stages"] != "multiple"
+        return (
+            Cell("none needed", None) if unneeded else Cell("none" if "published" in key else MISSING, None)
+        )
     return Cell(_text(key, float(value)), float(value), _detail(row, key))
 
 
 def _text(key: str, value: float) -> str:
     if key == "parameters":
         return f"{value / 1e6:.2f}"
-    if key in ("train_minutes", "label_minutes", "images_per_second"):
+    if key in ("train_minutes", "label_minutes", "train_in_cam", "maps_in_cam", "images_per_second"):
         return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
     return f"{value:.0f}" if key == "peak_memory_mb" else f"{100 * value:.1f}"
 

@@ -16,6 +16,8 @@ COSTS = (
     "Training: wall time of the jobs that trained the system's networks; an interrupted one counts from its "
     "last start. Maps and labels: wall time of the jobs that made those of the training images, of which a "
     "single stage needs none. Jobs that several systems share count in full for each of them.",
+    "In CAM's: wall time up to class maps, without pseudo labels and the segmentation network, by that of "
+    "the first row of plain CAM; it compares what ran on one device.",
     "Images a second: all validation images by the wall time of the prediction jobs, with start-up and any "
     "dense CRF. Peak memory: the largest resident memory of one job, without the GPU's.",
     "Parameters: of all the system's networks, and in brackets of the one that labels new images.",

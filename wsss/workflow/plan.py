@@ -237,6 +237,10 @@ class Plan:
         name = trained_as(self._config, classifier)
         return None if name == classifier else name
 
+    def labelling_systems(self, wildcards: Wildcards) -> list[System]:
+        """Those of them that make class maps and labels, which an upper bound does not."""
+        return [system for system in self.systems(wildcards) if system.labels_by_itself]
+
     def segmenting_systems(self, wildcards: Wildcards) -> list[System]:
         """Those of them that segment images without labels."""
         return [system for system in self.systems(wildcards) if system.segments]
@@ -251,6 +255,8 @@ class Plan:
         return list(dict.fromkeys(networks))
 
     def _networks(self, system: System) -> list[str]:
+        if not system.labels_by_itself:
+            return [system.segmentation]
         refines = "network" in self._config["refiners"][system.refiner]
         irn = [f"{system.maps}/irn"] if refines else []
         return [system.first_weights, *irn, *([system.segmentation] if system.segmenter else [])]

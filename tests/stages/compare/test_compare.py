@@ -10,7 +10,7 @@ import pytest
 from tests.support.compared import JOBS, SHARDS, SYSTEMS, Scene, document, make_scene, write_benchmark
 from tests.support.settings import CONFIG
 from wsss.artefacts.formats import ArtefactError, read_json, write_json
-from wsss.config.systems import System, system_of
+from wsss.config.systems import TRUTH, System, system_of
 from wsss.data.published import published_system
 from wsss.evaluation.costs import Cost, add
 from wsss.stages.compare.compare import _facts
@@ -337,6 +337,7 @@ def facts_of(system: System) -> dict[str, Any]:
 def test_configured_systems_stand_beside_their_own_figures(dataset: str, expected: dict[str, str]) -> None:
     settings = CONFIG["datasets"][dataset]
     systems = [system_of(entry, settings) for entry in settings["compare"]["systems"]]
+    systems = [system for system in systems if system.labels_by_itself]
     found = {system.name: published_system(dataset, facts_of(system)) for system in systems}
     assert {name: entry["name"] for name, entry in found.items() if entry} == expected
 
@@ -395,3 +396,55 @@ def test_other_readings_stand_beside_no_figure(
     entry = {"name": "x", "classifier": "conformer_small", "method": method, "refiner": "none"}
     system = system_of({**entry, "segmenter": None}, CONFIG["datasets"]["voc"])
     assert (published_system("voc", facts_of(system)) is not None) is shown
+
+
+def with_upper_bound(scene: Scene, miou: float) -> list[dict[str, Any]]:
+    """The scene's systems and an upper bound, of which files are written."""
+    bound = System("masks", TRUTH, TRUTH, TRUTH, "deeplab", None, "crf", None)
+    final = document(0, miou, "predictions", "val", training_supervision={"segmenter": "true masks"}, side=48)
+    own = {key: final[key] for key in ("miou", "mean_fp", "mean_fn", "per_class", "side")}
+    final |= {"inference": "crf", "inferences": {"crf": own}, "pixel_labels_used": True}
+    with scene.making("evaluate_segmentation", 0, labeller=TRUTH, segmenter="deeplab"):
+        write_json(scene.add("segmentation", "run0/truth/deeplab/seg_miou.json"), final)
+    write_benchmark(scene.path("benchmarks/train_segmenter/toy/run0/truth/deeplab.tsv"), 90, 10)
+    return [asdict(system) for system in (*SYSTEMS, bound)]
+
+
+def test_each_system_s_share_of_the_upper_bound(scene: Scene) -> None:
+    systems = with_upper_bound(scene, 0.8)
+    table = scene.compare(systems=systems)
+    shares = table["segmentation_share"]
+    assert shares["AD-CAM + IRNet"] == pytest.approx(0.63 / 0.8)
+    assert shares["APC"] == pytest.approx(0.68 / 0.8) and shares["masks"] == 1
+    assert pd.isna(shares["CAM"])  # it segments nothing
+    row = table.loc["masks"]
+    assert row["pixel_labels"] and row["training_supervision"] == "segmenter: true masks"
+    assert row["stages"] == TRUTH and row["train_minutes"] == pytest.approx(1.5)
+    assert row[["label_minutes", "seed_miou", "pseudo_miou", "published_as"]].isna().all()
+    page = scene.draw(systems=systems).read_text()
+    assert "of the upper bound" in page and ">85.0<" in page and ">78.8<" in page
+
+
+def test_without_an_upper_bound_there_is_no_share(scene: Scene) -> None:
+    assert scene.compare()["segmentation_share"].isna().all()
+    assert "of the upper bound" not in scene.draw().read_text()
+
+
+def test_times_up_to_class_maps_are_told_in_cam_s(scene: Scene) -> None:
+    """By hand from the jobs' seconds: 60 and 2 x 9 of CAM, with IRNet 90 and 2 x 15, of APC 120."""
+    table = scene.compare()
+    assert set(table["cam"]) == {"CAM"}
+    assert list(table["train_in_cam"]) == pytest.approx([1, 1, 90 / 60, 120 / 60])
+    assert list(table["maps_in_cam"][:3]) == pytest.approx([1, 1, 15 / 9])
+    assert pd.isna(table.loc["APC", "maps_in_cam"])
+    page = scene.draw().read_text()
+    assert "maps, in CAM&#39;s" in page and ">1.67<" in page
+
+
+def test_without_cam_or_its_times_nothing_is_told_in_them(scene: Scene) -> None:
+    scene.path("benchmarks/train_classifier/toy/run0/small.tsv").unlink()
+    table = scene.compare()
+    assert table["train_in_cam"].isna().all() and table["maps_in_cam"].notna().sum() == 3
+    table = scene.compare(systems=[asdict(system) for system in SYSTEMS[1:]])
+    assert table[["cam", "train_in_cam", "maps_in_cam"]].isna().all(axis=None)
+    assert "in CAM&#39;s" not in scene.draw(systems=[asdict(system) for system in SYSTEMS[1:]]).read_text()

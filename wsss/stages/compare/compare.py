@@ -14,7 +14,7 @@ from wsss.artefacts.networks import names_of
 from wsss.config.systems import System
 from wsss.config.thresholds import UNREFINED
 from wsss.data.published import STAGES, published_system
-from wsss.evaluation.costs import Benchmarks, Cost, add, cost_of, mean_seconds
+from wsss.evaluation.costs import Benchmarks, Cost, add, cost_of, map_cost, mean_seconds, ratio
 from wsss.evaluation.systems import (
     FilesByRun,
     by_run,
@@ -68,10 +68,11 @@ def run(
     times = Benchmarks(benchmarks, data.dataset, shards, val_shards)
     files = {"seed": by_run(seeds), "pseudo": by_run(pseudo), "segmentation": by_run(segmentation)}
     networks_of = by_run(weights)
-    rows = []
+    rows, plain = [], None
     for system in systems:
         documents = {stage: _documents(found, system, stage, runs) for stage, found in files.items()}
         trained = _networks(networks_of, system, runs)
+        plain = plain or (system if _is_plain(system, documents["seed"]) else None)
         rows.append(
             {
                 **_identity(data.dataset, system, runs),
@@ -85,7 +86,7 @@ def run(
                 },
             }
         )
-    write_table(table, pd.DataFrame(rows))
+    write_table(table, pd.DataFrame(_with_shares(_with_ratios(rows, systems, plain, times, runs), systems)))
 
 
 def _documents(files: FilesByRun, system: System, stage: str, runs: Sequence[int]) -> list[Values]:
@@ -100,13 +101,63 @@ def _identity(dataset: str, system: System, runs: Sequence[int]) -> Row:
     return {
         "system": system.name,
         "dataset": dataset,
-        "stages": "single" if system.single else "multiple",
+        "stages": _stages(system),
         "classifier": system.classifier,
         "method": system.method,
         "refiner": system.refiner,
         "segmenter": system.segmenter,
         "runs": " ".join(map(str, runs)),
     }
+
+
+def _stages(system: System) -> str:
+    """Whether class maps come before the segmentation, or neither maps nor labels are made."""
+    if not system.labels_by_itself:
+        return "truth"
+    return "single" if system.single else "multiple"
+
+
+def _is_plain(system: System, seeds: Sequence[Values]) -> bool:
+    """Whether a system's maps are CAM, of a classifier of their own and unrefined."""
+    kinds = {document.get("maps", {}).get("settings", {}).get("kind") for document in seeds}
+    return system.refiner == UNREFINED and system.trained is None and kinds == {"cam"}
+
+
+def _with_ratios(
+    rows: Sequence[Row],
+    systems: Sequence[System],
+    plain: System | None,
+    times: Benchmarks,
+    runs: Sequence[int],
+) -> list[Row]:
+    """The rows, each with its times up to class maps by those of CAM's first row; empty without one."""
+    unit = None if plain is None else map_cost(times, plain, runs)
+    result = []
+    for system, row in zip(systems, rows, strict=True):
+        own = map_cost(times, system, runs)
+        ratios = {
+            "train_in_cam": ratio(own.training, unit.training) if unit else None,
+            "maps_in_cam": ratio(own.labelling, unit.labelling) if unit else None,
+            "cam": plain.name if plain else None,
+        }
+        result.append({**row, **ratios})
+    return result
+
+
+def _with_shares(rows: Sequence[Row], systems: Sequence[System]) -> list[Row]:
+    """The rows, each with its share of the upper bound's mIoU: of the same segmenter, or the first one."""
+    bounds = {
+        system.segmenter: row["segmentation_miou"]
+        for system, row in reversed([*zip(systems, rows, strict=True)])
+        if not system.labels_by_itself
+    }
+    first = next(reversed(bounds.values()), None)
+    result = []
+    for system, row in zip(systems, rows, strict=True):
+        bound, own = bounds.get(system.segmenter, first), row["segmentation_miou"]
+        share = own / bound if own is not None and bound else None
+        result.append({**row, "segmentation_share": share})
+    return result
 
 
 def _scores(stage: str, documents: Sequence[Values]) -> Row:
