@@ -139,3 +139,10 @@ def test_others_by_data_set() -> None:
     assert "AdvCAM" not in coco
     assert all("test" not in row for row in coco.values())
     assert published_others("sample") == []
+
+
+def test_figures_that_tables_give_otherwise_say_whose_they_are() -> None:
+    voc, coco = ({row["name"]: row for row in published_others(kind)} for kind in ("voc", "coco"))
+    assert (voc["AFA"]["val"], voc["ToCo"]["val"], coco["ToCo"]["val"]) == (0.66, 0.711, 0.422)
+    assert "63.8" in voc["AFA"]["source"] and "70.5" in voc["ToCo"]["source"]
+    assert voc["DuPL"]["source"] is None  # said on the page

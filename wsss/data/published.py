@@ -35,13 +35,14 @@ def published_system(kind: str, facts: Mapping[str, Any]) -> dict[str, Any] | No
 
 
 def published_others(kind: str) -> list[dict[str, Any]]:
-    """Other work's segmentation scores on a kind of data set, each a fraction of 1, with its supervision."""
+    """Other work's segmentation scores on a kind of data set, fractions of 1, with supervision and source."""
     columns = [column for column in ("val", "test") if (kind, column) != ("coco", "test")]
     rows = []
     for entry in _read()["others"]:
         scores = {column: entry.get(f"{kind}_{column}") for column in columns}
         if any(score is not None for score in scores.values()):
-            rows.append({"name": entry["name"], "kind": entry["kind"], **_fractions(scores)})
+            told = {key: entry[key] for key in ("name", "kind", "source")}
+            rows.append({**told, **_fractions(scores)})
     return rows
 
 
