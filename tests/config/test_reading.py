@@ -11,6 +11,7 @@ from snakemake.utils import update_config
 
 from tests.support.settings import CONFIG, ROOT
 from wsss.config.checks import check_config
+from wsss.config.errors import ConfigError
 from wsss.config.reading import lay_over, read_config, read_mapping, resolved, without_defaults
 
 
@@ -88,10 +89,22 @@ def test_folders_are_classes_where_there_is_no_table(
 
 
 def test_voc_and_coco_compare_the_same_systems() -> None:
+    """COCO's list is VOC's, with the variants that were made for COCO in their places."""
     voc, coco = (CONFIG["datasets"][name]["compare"]["systems"] for name in ("voc", "coco"))
-    assert len(voc) == 34
-    for one, other in zip(voc, coco, strict=True):
-        assert other == ({**one, "segmenter": "deeplabv2_coco"} if "segmenter" in one else one)
+    assert len(voc) == 42
+    instead = {"deeplabv2": "deeplabv2_coco", **CONFIG["datasets"]["coco"]["compare"]["instead"]}
+    assert len(instead) == 6
+    assert coco == [{key: instead.get(value, value) for key, value in one.items()} for one in voc]
+    assert {"resnet50_recam_coco", "irn_rib_coco", "toco_coco"} < {
+        value for one in coco for value in one.values()
+    }
+
+
+def test_a_variant_that_is_none_gives_no_place() -> None:
+    config = read_mapping(ROOT / "config.yaml")
+    lay_over(config, {"datasets": {"coco": {"compare": {"instead": {"resnet5": "resnet50"}}}}})
+    with pytest.raises(ConfigError, match=r"instead: .*found 'resnet5'"):
+        check_config(resolved(config))
 
 
 def test_config_yaml_is_short() -> None:
