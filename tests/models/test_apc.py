@@ -10,9 +10,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.support.networks import build_apc
+from tests.support.networks import build_apc, load_initial
 from wsss.models.apc import APC
-from wsss.pretrained.initial_weights import load_initial
 
 MODEL = "vit_tiny_patch16_224"
 TINY = {"embed_dim": 32, "depth": 4, "num_heads": 2, "patch_size": 8, "img_size": 32}
