@@ -14,6 +14,7 @@ from tests.support.predictors import make_predictor
 from tests.support.settings import ROOT
 from tests.support.tiny_run import run
 from wsss.config.reading import read_config
+from wsss.config.refiners import IrnNetwork
 from wsss.models.colours import with_colours
 from wsss.models.irnet import build_irnet
 
@@ -44,9 +45,10 @@ def test_a_trained_network_labels_a_picture(tmp_path: Path, monkeypatch: pytest.
 def test_irnet_has_the_backbone_of_the_settings(tmp_path: Path) -> None:
     overlay = tmp_path / "mine.yaml"
     overlay.write_text(block("8. How do I change IRNet's backbone?", "yaml"))
-    network = with_colours(read_config([overlay])["refiners"]["irn_convnext"]["network"])
+    settings = read_config([overlay])["refiners"]["irn_convnext"]["network"]
+    network = with_colours(IrnNetwork.model_validate(settings))
     irnet = build_irnet(network).eval()
-    assert irnet.backbone.channels == [96, 192, 384, 768] and len(network["mean"]) == 3
+    assert irnet.backbone.channels == [96, 192, 384, 768] and len(network.colours[0]) == 3
     with torch.inference_mode():
         assert irnet(torch.zeros(1, 3, 64, 96)).edge.shape == (1, 1, 16, 24)
 

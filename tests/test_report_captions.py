@@ -13,12 +13,14 @@ import pytest
 from tests.support.planning import rules
 from tests.support.tiny_run import COMPARISON, ROOT, TARGETS, run, tiny_run
 
+COSTS = "results/sample/apc/cost.csv"
 CURVE = "results/sample/run0/tiny/adcam/none/seed_curve.svg"
 SHOWN = {
     "results/sample/examples.png": "by method adcam, the refined maps",
     CURVE: "classifier tiny by method adcam, refiner none, run 0, against the background score",
     "results/sample/seg_miou.json": "Scores of the main chain on sample over the runs 0",
     "results/sample/apc/seg_miou.json": "Scores of the single stage on sample over the runs 0",
+    COSTS: "Hours",
     "results/sample/apc/ablations.csv": "Variants of single stages, such as APC, on sample",
     "results/sample/compare.csv": "All compared systems on sample, runs 0",
     "results/sample/compare.html": "up to 4 images side by side",
@@ -32,12 +34,14 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkout, finished = tiny_run(tmp_path_factory)
     folder = tmp_path_factory.mktemp("report") / "run"
     shutil.copytree(finished, folder, symlinks=True)
-    options = ("--cores", "1", "--configfile", checkout / "tests/configs/tiny.yaml")
-    run(checkout, folder, *options, "--", CURVE)
+    costs = folder.parent / "costs.yaml"
+    costs.write_text("datasets: {sample: {single_stage: {costs: [{name: APC, single_stage: apc_tiny}]}}}")
+    options = ("--cores", "1", "--configfile", checkout / "tests/configs/tiny.yaml", costs)
+    run(checkout, folder, *options, "--", CURVE, COSTS)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in NO_NETWORK.items():
             patch.setitem(os.environ, name, value)
-        run(checkout, folder, *options, "--report", "report.zip", "--", *TARGETS, *COMPARISON, CURVE)
+        run(checkout, folder, *options, "--report", "report.zip", "--", *TARGETS, *COMPARISON, CURVE, COSTS)
     return folder / "report.zip"
 
 

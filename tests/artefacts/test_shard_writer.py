@@ -259,7 +259,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     },
     "derive_maps": {
         "network": VIT,
-        "views": {"scales": [1.0, 0.5], "mirror": True},
+        "views": {"scales": [1.0, 0.5], "mirror": True, "cached_neighbours": 60, "attention_steps": 0},
         "maps": {"kind": "getam", "first_block": 2},
     },
     "extract_patch_maps": {"kind": "apc", "network": APC, "side": 48},

@@ -65,7 +65,8 @@ def test_arrays_of_the_stages_have_the_estimated_bytes(tmp_path: Path, stored: f
 def test_derived_maps_have_the_estimated_bytes(
     tmp_path: Path, name: str, kind: str, changes: dict[str, Any]
 ) -> None:
-    network, views = CONFIG["classifiers"][name]["network"], {"scales": [1.0, 0.5], "mirror": True}
+    network = CONFIG["classifiers"][name]["network"]
+    views = {"scales": [1.0, 0.5], "mirror": True, "cached_neighbours": 60, "attention_steps": 0}
     maps = CONFIG["classifiers"][f"{name}_{kind}"]["maps"] | changes
     data, cams = make_data(tmp_path), tmp_path / "cams"
     weights = write_weights(tmp_path / "weights", build_classifier(network, 3))

@@ -17,7 +17,14 @@ from wsss.report.figures import CURVES
 from wsss.report.statements import STAGE_NAMES, capital, left_out, measured, runs
 
 MORE_COLOURS = ("#332288", "#882255", "#999933", "#44AA99", "#8B4513", "#666666")
-LOOKS = (("solid", "circle", ""), ("dash", "diamond", "/"), ("dot", "square", "x"), ("dashdot", "cross", "."))
+LOOKS = (
+    ("solid", "circle", ""),
+    ("dash", "diamond", "/"),
+    ("dot", "square", "x"),
+    ("dashdot", "cross", "."),
+    ("longdash", "triangle-up", "-"),
+    ("longdashdot", "x", "|"),
+)
 COSTS = {
     "train_minutes": "training, minutes",
     "total_minutes": "training and making labels, minutes",
@@ -71,8 +78,8 @@ def looks(table: pd.DataFrame) -> dict[str, Look]:
     """Each system's look, by its name; where the colours begin again, groups take the looks left over."""
     colours = (*COLOURS, *MORE_COLOURS)
     groups = table.groupby(["classifier", "method"], sort=False)
-    again, colour = divmod(groups.ngroup(), len(colours))
-    form = (groups.cumcount() + 2 * again) % len(LOOKS)
+    colour = groups.ngroup() % len(colours)
+    form = table.groupby(colour).cumcount() % len(LOOKS)
     chosen = zip(table["system"], colour, form, strict=True)
     return {system: Look(colours[place], *LOOKS[look]) for system, place, look in chosen}
 

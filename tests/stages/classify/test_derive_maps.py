@@ -14,11 +14,13 @@ from tests.support.builders import SHARD, STATISTICS, Data, folder_bytes, make_d
 from tests.support.networks import build_classifier, classifier_network
 from tests.support.processes import killed_at
 from wsss.artefacts.formats import ArtefactError, open_tensors, read_image, read_manifest, read_tensors
+from wsss.config.classifiers import Views
 from wsss.data.transforms import normalise, rescale, to_tensor
 from wsss.methods.climbing import Climb, climb, positive_weights
 from wsss.methods.derived_maps import advcam, getam
 from wsss.methods.derived_maps.registry import SETTINGS
 from wsss.methods.gradient_attention import gradient_maps
+from wsss.models import classifiers
 from wsss.stages.cam import diffuse_cams
 from wsss.stages.classify import derive_maps, extract_maps
 
@@ -125,7 +127,7 @@ def test_what_is_stored_has_the_form_of_extracted_views(data: Data, tmp_path: Pa
     assert tensors["part/1/cam0"].shape == (2, 6, 8) and tensors["part/1/cam0"].dtype == torch.float16
     assert max(float(tensors[name].max()) for name in names - {"part/1/classes"}) == 1
     with open_tensors(tmp_path / "out" / "cams", "views") as shard:
-        expected = {**VIEWS, "mirror": not paired, "stride": 8, "maps": settings(kind)}
+        expected = {**Views(**VIEWS).model_dump(), "mirror": not paired, "stride": 8, "maps": settings(kind)}
         assert shard.params == expected
     assert read_tensors(tmp_path / "out" / "attention", "attention") == {}
     maps = merged(data, tmp_path / "out")
@@ -200,7 +202,7 @@ def kept_networks(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
     built: list[nn.Module] = []
 
     def build(*arguments: Any) -> nn.Module:
-        built.append(build_classifier(*arguments))
+        built.append(classifiers.build_classifier(*arguments))
         return built[-1]
 
     monkeypatch.setattr(derive_maps, "build_classifier", build)
