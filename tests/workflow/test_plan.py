@@ -689,10 +689,11 @@ def test_dry_run_of_the_large_comparisons(tmp_path: Path, fewer: Path) -> None:
     targets = [f"results/{name}/compare.html" for name in ("voc", "coco")]
     planned = jobs(place, "--configfile", fewer, "--", *targets)
     assert (planned["compare"], planned["draw_comparison"]) == (2, 2)
-    assert planned["train_classifier"] == 2 * 2 * 4
-    assert planned["train_irn"] == 2 * 2 * 8
+    assert planned["train_classifier"] == 2 * 2 * 6
+    assert planned["train_irn"] == 2 * 2 * 12
     assert planned["train_segmenter"] == 2 * 2 * (2 * 8 + 2)  # ViT-PCM's and the upper bound's
     assert planned["train_single_stage"] == 2 * 2 * 14
+    assert planned["derive_maps"] == 2 * 2 * 3 * 3  # AdvCAM, RIB and GETAM, three shards each
 
 
 def test_dry_run_of_data_set_thresholds(tmp_path: Path, fewer: Path) -> None:
