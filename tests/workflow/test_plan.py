@@ -691,7 +691,9 @@ def test_dry_run_of_the_large_comparisons(tmp_path: Path, fewer: Path) -> None:
     assert (planned["compare"], planned["draw_comparison"]) == (2, 2)
     assert planned["train_classifier"] == 2 * 2 * 6
     assert planned["train_irn"] == 2 * 2 * 12
-    assert planned["train_segmenter"] == 2 * 2 * (2 * 8 + 2)  # ViT-PCM's and the upper bound's
+    assert planned["train_segmenter"] == 2 * 2 * (
+        2 * 8 + 4 + 2
+    )  # the rivals' after IRNet, ViT-PCM's and the upper bound's
     assert planned["train_single_stage"] == 2 * 2 * 14
     assert planned["derive_maps"] == 2 * 2 * 3 * 3  # AdvCAM, RIB and GETAM, three shards each
 
