@@ -181,7 +181,8 @@ class Predictor:
             return
         for tile in layout.tiles:
             part = pictures[0][slices(tile.seen)]
-            yield Scored(part, probabilities_of(self._scorer, part[None])[0].cpu().numpy())
+            (planes,) = probabilities_of(self._scorer, part[None])
+            yield Scored(part, planes.cpu().numpy())
 
     def _enlarged(self, picture: Labels, scores: torch.Tensor, layout: _Layout) -> Iterator[Scored]:
         """Of each tile, by scores of the whole picture at another size, (1, C+1, h, w)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -42,17 +43,18 @@ class Scorer(Protocol):
         """Probabilities by scores that have been brought to the pictures' size, (B, C+1, H, W)."""
 
 
-def probabilities_of(scorer: Scorer, pictures: Labels) -> Tensor:
-    """Probabilities of the labels of each pixel.
+def probabilities_of(scorer: Scorer, pictures: Labels) -> Iterator[Tensor]:
+    """Probabilities of the labels of each pixel, one picture after the other, for a batch leaves the caches.
 
     Args:
         scorer: The network.
         pictures: Pictures of one size, uint8 (B, H, W, 3).
 
-    Returns:
-        Float32 (B, C+1, H, W), on the network's device.
+    Yields:
+        Of each picture float32 (C+1, H, W), on the network's device.
     """
-    return scorer.probabilities(resized(scorer.scores(pictures), pictures.shape[1:3]))
+    for scores in scorer.scores(pictures):
+        yield scorer.probabilities(resized(scores[None], pictures.shape[1:3]))[0]
 
 
 class SegmenterScorer:

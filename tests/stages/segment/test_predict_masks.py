@@ -74,6 +74,7 @@ def test_the_crf_sees_the_real_picture(data: Data, weights: Path) -> None:
         weights, read_manifest(data.manifest), SegmenterNetwork(**NETWORK), Inference(**SINGLE)
     )
     picture = read_image(record)
-    probabilities = probabilities_of(scorer, picture[None])[0].numpy()
+    (planes,) = probabilities_of(scorer, picture[None])
+    probabilities = planes.numpy()
     expected = dense_crf(picture, probabilities, Crf(**crf(iterations=3))).argmax(0)
     assert np.array_equal(read_label(folder, record.id, (record.height, record.width)), expected)
