@@ -10,7 +10,7 @@ from tests.support.settings import CONFIG, valid
 from wsss.config.checks import check_config
 from wsss.config.configuration import Configuration
 from wsss.config.errors import ConfigError
-from wsss.config.thresholds import pseudo_settings
+from wsss.config.thresholds import map_kind, pseudo_settings, unsuited
 
 FOLDER = {"kind": "folder", "inferences": ["single"]}
 
@@ -37,20 +37,20 @@ def test_published_thresholds_are_for_plain_cams_alone(config: dict[str, Any]) -
         rows = [system for system in dataset["compare"]["systems"] if "refiner" in system]
         trained = {row["refiner"] for row in rows} - {"none"}
         assert {"irn", "irn_rule"} < trained
-        for name in trained - {"irn_rule"}:
-            assert refiners[name]["maps"] == ["cam"]  # the rivals' own constants
         for row in rows:
-            plain = config["methods"][row["method"]]["kind"] == "cam"
-            assert plain or row["refiner"] in ("none", "irn_rule")
+            kind = map_kind(config, row["classifier"], row["method"])
+            plain = kind == "cam"
+            if row["refiner"] in trained - {"irn_rule"}:
+                assert refiners[row["refiner"]]["maps"] == [kind]  # the paper's or the rival's own constants
             if row["refiner"] in ("none", "irn", "irn_rule"):
-                cut = pseudo_settings(config, dataset, row["method"], row["refiner"])
+                cut = pseudo_settings(config, dataset, row["classifier"], row["method"], row["refiner"])
                 rule = row["refiner"] == "irn_rule" or not plain
                 assert cut == {"threshold": "half_maximum" if rule else 0.25, "crf": None}
 
 
 def test_data_sets_without_published_thresholds_take_the_rule(config: dict[str, Any]) -> None:
     for name in ("cam", "adcam", "patches"):
-        assert pseudo_settings(config, config["datasets"]["sample"], name, "none") == {
+        assert pseudo_settings(config, config["datasets"]["sample"], "conformer_nano", name, "none") == {
             "threshold": "half_maximum",
             "crf": None,
         }
@@ -61,7 +61,7 @@ def test_a_data_set_s_thresholds_are_of_unrefined_maps_by_kind_of_method(config:
     voc["thresholds"] = {"cam": 0.3, "adcam": "otsu"}
     before = copy.deepcopy(config)
     cuts = {
-        (method, refiner): pseudo_settings(config, voc, method, refiner)["threshold"]
+        (method, refiner): pseudo_settings(config, voc, "conformer_small", method, refiner)["threshold"]
         for method in ("cam", "adcam", "adcam_k20", "transcam")
         for refiner in ("none", "irn_rule")
     }
@@ -75,6 +75,31 @@ def test_a_data_set_s_thresholds_are_of_unrefined_maps_by_kind_of_method(config:
     assert config == before
     assert valid(config)
     check_config(config)
+
+
+def test_maps_that_are_derived_are_not_cut_at_the_threshold_of_plain_cams(config: dict[str, Any]) -> None:
+    voc = config["datasets"]["voc"]
+    assert voc["thresholds"] == {"cam": 0.25}
+    cuts = {
+        name: pseudo_settings(config, voc, name, "cam", "none")["threshold"]
+        for name in ("resnet50", "resnet50_recam", "resnet50_advcam", "resnet50_rib", "vit_base_getam")
+    }
+    assert cuts == {
+        "resnet50": 0.25,
+        "resnet50_recam": 0.25,
+        "resnet50_advcam": "half_maximum",
+        "resnet50_rib": "half_maximum",
+        "vit_base_getam": "half_maximum",
+    }
+    voc["thresholds"] = {"cam": 0.25, "advcam": 0.3}
+    assert pseudo_settings(config, voc, "resnet50_advcam", "cam", "none")["threshold"] == 0.3
+
+
+def test_thresholds_of_one_derived_map_are_refused_for_another(config: dict[str, Any]) -> None:
+    assert unsuited(config, "resnet50_advcam", "cam", "irn_advcam") is None
+    wrong = unsuited(config, "resnet50_advcam", "cam", "irn")
+    assert wrong and "maps of kind advcam; take " in wrong and "irn_advcam" in wrong
+    assert unsuited(config, "resnet50", "cam", "irn_advcam")
 
 
 @pytest.mark.parametrize("threshold", [0.255, 1])
@@ -91,7 +116,7 @@ def test_the_models_know_a_data_set_s_thresholds(config: dict[str, Any], thresho
 
 def test_a_threshold_for_a_kind_of_method_that_there_is_not_is_refused(config: dict[str, Any]) -> None:
     config["datasets"]["voc"]["thresholds"] = {"cams": 0.25}
-    with pytest.raises(ConfigError, match=r"datasets\.voc\.thresholds: expected kinds of methods \(adcam, "):
+    with pytest.raises(ConfigError, match=r"datasets\.voc\.thresholds: expected kinds of maps \(adcam, "):
         check_config(config)
 
 

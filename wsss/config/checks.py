@@ -324,7 +324,7 @@ def _is_coarse(network: Config) -> bool:
 
 
 def _check_maps(config: Config, key: str, chain: Config) -> list[str]:
-    wrong = unsuited(config, chain["method"], chain["refiner"])
+    wrong = unsuited(config, chain["classifier"], chain["method"], chain["refiner"])
     return [f"{key}.refiner: {wrong}"] if wrong else []
 
 

@@ -25,7 +25,7 @@ from wsss.config.fields import (
     in_order,
     keys_of,
 )
-from wsss.config.methods import MethodKind
+from wsss.config.methods import MapKind
 
 Shards = Annotated[int, Field(ge=1, le=999)]
 Split = Literal["train", "val", "test"]
@@ -166,8 +166,8 @@ class Used(Settings):
     """Of the main chain on val, a score each."""
     main: MainChain
     single_stage: SingleStages | None = None
-    thresholds: Annotated[dict[MethodKind, Threshold], AfterValidator(in_order)] = {}
-    """Of unrefined maps, by kind of method, in place of refiner none's."""
+    thresholds: Annotated[dict[MapKind, Threshold], AfterValidator(in_order)] = {}
+    """Of unrefined maps, by their kind (a method's, or what derives a classifier's), in place of refiner none's."""
     compare: Comparison | None = None
     examples: Examples = Examples()
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from wsss.config.fields import Settings
 from wsss.methods.class_maps.registry import METHODS, SETTINGS
+from wsss.methods.derived_maps.registry import MAKERS
 
 
 class Patches(Settings):
@@ -16,11 +17,11 @@ class Patches(Settings):
     kind: Literal["patches"]
 
 
-KINDS: tuple[str, ...] = (*METHODS, "patches")
+KINDS: tuple[str, ...] = (*METHODS, *MAKERS, "patches")  # of class maps, by which thresholds are chosen
 
 if TYPE_CHECKING:  # what the registry lists is known when it is imported, not before
     Method = Settings
-    MethodKind = str
+    MapKind = str
 else:
     Method = Annotated[Union[(*SETTINGS.values(), Patches)], Field(discriminator="kind")]
-    MethodKind = Literal[KINDS]
+    MapKind = Literal[KINDS]

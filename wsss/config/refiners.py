@@ -20,10 +20,10 @@ from wsss.config.fields import (
     distinct,
     keys_of,
 )
-from wsss.config.methods import MethodKind
+from wsss.config.methods import MapKind
 from wsss.config.networks import Backbone, Coloured, Crf, Initial
 
-MapKinds = Annotated[list[MethodKind], Field(min_length=1), AfterValidator(distinct)] | None
+MapKinds = Annotated[list[MapKind], Field(min_length=1), AfterValidator(distinct)] | None
 
 
 class Pseudo(Settings):
@@ -39,7 +39,7 @@ class Unrefined(Settings):
     """Pseudo labels straight from the maps."""
 
     maps: MapKinds = None
-    """Kinds of method whose maps its threshold was chosen for; None: any, where it is a rule."""
+    """Kinds of maps, by method or maker, its threshold was chosen for; None: any, where it is a rule."""
     pseudo: Pseudo
 
 
@@ -136,7 +136,7 @@ class Irn(Settings):
     """IRNet between maps and pseudo labels."""
 
     maps: MapKinds = None
-    """Kinds of method whose maps its thresholds were chosen for; None: any, where all are rules."""
+    """Kinds of maps, by method or maker, its thresholds were chosen for; None: any, where all are rules."""
     labels: Labels
     network: IrnNetwork
     initial: Initial

@@ -21,12 +21,22 @@ def of_data_set(threshold: Any) -> bool:
     return isinstance(threshold, str) and threshold.endswith(DATA_SET_RULE)
 
 
-def pseudo_settings(config: Config, dataset: Config, method: str, refiner: str) -> dict[str, Any]:
+def map_kind(config: Config, classifier: str, method: str) -> str:
+    """Kind of a chain's class maps: of the method, or of what derives the classifier's maps that it takes."""
+    derived = config["classifiers"].get(classifier, {}).get("maps")
+    kind: str = (derived or config["methods"][method])["kind"]
+    return kind
+
+
+def pseudo_settings(
+    config: Config, dataset: Config, classifier: str, method: str, refiner: str
+) -> dict[str, Any]:
     """How a chain's pseudo labels are cut.
 
     Args:
         config: The configuration.
         dataset: The data set's settings; its ``thresholds`` replace the threshold of unrefined maps.
+        classifier: Name of the classifier, or of a single stage.
         method: Name of the method that made the maps.
         refiner: Name of what refined them.
 
@@ -34,15 +44,15 @@ def pseudo_settings(config: Config, dataset: Config, method: str, refiner: str) 
         ``threshold``, a number or a rule, and ``crf``.
     """
     settings = dict(config["refiners"][refiner]["pseudo"])
-    kind, chosen = config["methods"][method]["kind"], dataset.get("thresholds", {})
+    kind, chosen = map_kind(config, classifier, method), dataset.get("thresholds", {})
     if refiner == UNREFINED and kind in chosen:
         settings["threshold"] = chosen[kind]
     return settings
 
 
-def unsuited(config: Config, method: str, refiner: str) -> str | None:
+def unsuited(config: Config, classifier: str, method: str, refiner: str) -> str | None:
     """What is wrong where a refiner's thresholds were chosen for other maps, and which refiners suit."""
-    kind, refiners = config["methods"][method]["kind"], config["refiners"]
+    kind, refiners = map_kind(config, classifier, method), config["refiners"]
     suited = refiners[refiner].get("maps")
     if suited is None or kind in suited:
         return None
@@ -54,7 +64,8 @@ def unsuited(config: Config, method: str, refiner: str) -> str | None:
     same = [name for name, alike in others.items() if alike]
     return (
         f"the thresholds of {refiner!r} were chosen for maps of {' and '.join(suited)} "
-        f"(refiners.{refiner}.maps), found method {method!r}, which makes maps of kind {kind}; "
+        f"(refiners.{refiner}.maps), found method {method!r} of {classifier!r}, which makes maps of kind "
+        f"{kind}; "
         f"take {' or '.join(same or others) or 'a refiner whose thresholds are rules'}"
     )
 
@@ -76,13 +87,14 @@ def check_refiners(config: Config) -> list[str]:
 
 
 def check_thresholds(config: Config, dataset: Config) -> list[str]:
-    """Findings of the thresholds that a data set has for unrefined maps, by kind of method."""
+    """Findings of the thresholds that a data set has for unrefined maps, by their kind."""
     known = {method["kind"] for method in config["methods"].values()}
+    known |= {variant["maps"]["kind"] for variant in config["classifiers"].values() if variant["maps"]}
     findings = []
     for kind, threshold in dataset.get("thresholds", {}).items():
         if kind not in known:
             findings.append(
-                f"thresholds: expected kinds of methods ({', '.join(sorted(known))}), found {kind!r}"
+                f"thresholds: expected kinds of maps ({', '.join(sorted(known))}), found {kind!r}"
             )
         findings += _check_step(config, f"thresholds.{kind}", threshold)
     return findings

@@ -165,7 +165,9 @@ class Plan:
     def pseudo_settings(self, wildcards: Wildcards) -> dict[str, Any]:
         """How a chain's pseudo labels are cut: ``threshold``, a number or a rule, and ``crf``."""
         dataset = self._dataset(wildcards)
-        return pseudo_settings(self._config, dataset, wildcards.method, wildcards.refiner)
+        return pseudo_settings(
+            self._config, dataset, wildcards.classifier, wildcards.method, wildcards.refiner
+        )
 
     def configured_threshold(self, wildcards: Wildcards) -> float | str:
         """The threshold of them, at which class maps are scored beside the sweep."""
@@ -180,7 +182,7 @@ class Plan:
 
     def _check_suited(self, wildcards: Wildcards) -> None:
         """Refuse a chain that no data set names, asked for by its path, as those that are named."""
-        if wrong := unsuited(self._config, wildcards.method, wildcards.refiner):
+        if wrong := unsuited(self._config, wildcards.classifier, wildcards.method, wildcards.refiner):
             raise ConfigError(f"refiners.{wildcards.refiner}: {wrong}")
 
     def training_labels(self, wildcards: Wildcards) -> str:

@@ -67,7 +67,7 @@ class PredictorPlan:
         if wildcards.stage:
             return {"system": self._system(wildcards), "supervision": "image labels", **read}
         chain = self._chain(wildcards)
-        cut = pseudo_settings(self._config, dataset, chain.method, chain.refiner)
+        cut = pseudo_settings(self._config, dataset, chain.classifier, chain.method, chain.refiner)
         supervision = "pseudo labels made from image labels"
         return {"system": self._system(wildcards), "supervision": supervision, **cut, **read}
 
