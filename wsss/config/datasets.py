@@ -167,7 +167,7 @@ class Used(Settings):
     main: MainChain
     single_stage: SingleStages | None = None
     thresholds: Annotated[dict[MapKind, Threshold], AfterValidator(in_order)] = {}
-    """Of unrefined maps, by their kind (a method's, or what derives a classifier's), in place of refiner none's."""
+    """Of unrefined maps, by their kind, of a method or a maker, in place of refiner none's."""
     compare: Comparison | None = None
     examples: Examples = Examples()
 

@@ -15,6 +15,7 @@ from tests.support.networks import build_classifier, classifier_network
 from tests.support.processes import killed_at
 from wsss.artefacts.formats import ArtefactError, open_tensors, read_image, read_manifest, read_tensors
 from wsss.config.classifiers import Views
+from wsss.config.errors import ConfigError
 from wsss.data.transforms import normalise, rescale, to_tensor
 from wsss.methods.climbing import Climb, climb, positive_weights
 from wsss.methods.derived_maps import advcam, getam
@@ -335,7 +336,7 @@ def test_a_diverged_classifier_is_refused(
 
 
 def test_a_block_that_the_transformer_does_not_have_is_named(data: Data, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="expected a block from 0 to 2, found 6"):
+    with pytest.raises(ConfigError, match=r"maps\.first_block: expected a block from 1 to 3, found 7"):
         run(data, tmp_path / "out", "getam", first_block=7)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
+from wsss.config.errors import ConfigError
 from wsss.config.fields import Count
 from wsss.config.fields import Settings as Group
 from wsss.methods.derived_maps.contract import BATCH_PIXELS
@@ -39,7 +40,10 @@ def check(classifier: Config) -> str | None:
 
 
 def groups(classifier: Any, settings: Config) -> list[dict[str, Any]]:
-    """Nothing learns."""
+    """Nothing learns; a first block that the transformer does not have is refused before the first image."""
+    depth, first = len(classifier.backbone.blocks), settings["first_block"]
+    if first > depth:
+        raise ConfigError(f"maps.first_block: expected a block from 1 to {depth}, found {first}")
     return []
 
 
