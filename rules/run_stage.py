@@ -48,14 +48,12 @@ def set_gpus(count: int, jobs_per_gpu: int) -> None:
 
 
 def set_threads(threads: int) -> None:
-    """Limit this process, before torch is imported, to the threads that the rule asked for."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(threads)
+    """Limit this process, before torch is imported if it is, to the threads that the rule asked for."""
+    from wsss.runtime.threads import limit_threads
+
+    limit_threads(threads)
     # Waiting threads sleep: where jobs outnumber cores, spinning ones were seen to slow all of them tenfold.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    import torch
-
-    torch.set_num_threads(threads)
 
 
 def set_logging(rule: str, path: str, started: bool = False, rank: int = 0) -> None:

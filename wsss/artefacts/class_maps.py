@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from wsss.artefacts.formats import ArtefactError, Record, TensorShard
-from wsss.methods.cam import upsample_maps
+from wsss.artefacts.formats import ArrayShard, ArtefactError, Record, TensorShard
+
+if TYPE_CHECKING:  # seconds of every start, for the few that compute with tensors
+    from torch import Tensor
 
 MAP_STRIDE = 4  # image pixels a cell of a stored class map covers
 
@@ -25,6 +25,10 @@ class ImageMaps(NamedTuple):
 
     def upsampled(self) -> NDArray[np.float32]:
         """Scores at the image's size, (K, H, W)."""
+        import torch
+
+        from wsss.methods.cam import upsample_maps
+
         maps = torch.from_numpy(self.maps).float()
         scores: NDArray[np.float32] = upsample_maps(maps, MAP_STRIDE, size_of(self.record)).numpy()
         return scores
@@ -47,7 +51,7 @@ def half(tensor: Tensor, record: Record) -> Tensor:
             f"{record.image}: the network's maps are not finite numbers; its training diverged, "
             "train it with a lower rate"
         )
-    largest = torch.finfo(torch.float16).max
+    largest = float(np.finfo(np.float16).max)
     if tensor.numel() and (found := float(tensor.abs().max())) > largest:
         raise ArtefactError(
             f"{record.image}: expected maps up to {largest:.0f}, all that float16 holds, found {found:.3g}; "
@@ -57,30 +61,30 @@ def half(tensor: Tensor, record: Record) -> Tensor:
     return tensor.half().cpu()
 
 
-def check_classes(shard: TensorShard, record: Record) -> Tensor:
-    """The classes stored for an image, int64 (K,); they must be the manifest's."""
-    classes = shard.get(f"{record.id}/classes")
-    if classes.tolist() != list(record.classes):
+def check_classes(shard: TensorShard | ArrayShard, record: Record) -> None:
+    """Refuse a shard whose classes of an image, int64 (K,), are not the manifest's."""
+    classes = shard.get(f"{record.id}/classes").tolist()
+    if classes != list(record.classes):
         raise ArtefactError(
             f"{shard.path}: image {record.id!r}: expected classes {list(record.classes)} as in the manifest, "
-            f"found {classes.tolist()}; remove it and run again"
+            f"found {classes}; remove it and run again"
         )
-    return classes
 
 
-def read_maps(shard: TensorShard, record: Record) -> Tensor:
+def read_maps(shard: ArrayShard, record: Record) -> NDArray[np.float16]:
     """An image's class maps, float16 (K, h, w), checked against its record."""
-    classes, maps = check_classes(shard, record), shard.get(f"{record.id}/maps")
-    expected = (len(classes), *grid_size(record))
+    check_classes(shard, record)
+    maps: NDArray[np.float16] = shard.get(f"{record.id}/maps")
+    expected = (len(record.classes), *grid_size(record))
     if maps.shape != expected:
         raise ArtefactError(
-            f"{shard.path}: image {record.id!r}: expected maps {expected}, found {tuple(maps.shape)}; "
+            f"{shard.path}: image {record.id!r}: expected maps {expected}, found {maps.shape}; "
             "remove it and run again"
         )
     return maps
 
 
-def stream_maps(shard: TensorShard, records: Iterable[Record]) -> Iterator[ImageMaps]:
+def stream_maps(shard: ArrayShard, records: Iterable[Record]) -> Iterator[ImageMaps]:
     """The maps of several images, one after the other, for :func:`wsss.runtime.process_pool.parallel_map`."""
     for record in records:
-        yield ImageMaps(record, read_maps(shard, record).numpy())
+        yield ImageMaps(record, read_maps(shard, record))

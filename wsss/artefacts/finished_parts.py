@@ -20,12 +20,12 @@ from wsss.artefacts.formats import (
 )
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from wsss.artefacts.tensor_file import Array
 
 PNG_END = b"IEND\xaeB`\x82"  # what decoding does not look at
 
 
-def write_part(path: PathLike, tensors: Mapping[str, Tensor]) -> None:
+def write_part(path: PathLike, tensors: Mapping[str, Array]) -> None:
     """Keep some tensors of an artefact to come."""
     with atomic_file(path, tidy=False) as temporary:
         tensor_file.write(temporary, tensor_file.from_memory(tensors), {})

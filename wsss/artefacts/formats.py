@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -28,6 +29,8 @@ from wsss.artefacts.identity import METADATA_KEY, digests, dump, made_by
 if TYPE_CHECKING:  # seconds of every start, for the few that read tables or tensors
     import pandas as pd
     from torch import Tensor
+
+    from wsss.artefacts.tensor_file import Array
 
 Labels: TypeAlias = NDArray[np.uint8]
 
@@ -86,7 +89,7 @@ def form_of(path: PathLike) -> str:
     """The form that a safetensors or JSONL artefact says it has, whichever it is."""
     with _reading(path, "readable artefact", OSError, ValueError, SafetensorError):
         if Path(path).suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
+            with safe_open(path, framework="numpy") as file:
                 header = json.loads((file.metadata() or {}).get(METADATA_KEY, "null"))
         else:
             with open(path, encoding="utf-8") as lines:
@@ -195,8 +198,8 @@ def _indices(path: PathLike, image: Image.Image) -> Labels:
 # -------------------------------------------------------------------------------------------------- tensors
 
 
-class TensorShard:
-    """An open safetensors file; tensors are read one by one."""
+class Shard:
+    """An open safetensors file."""
 
     def __init__(self, path: PathLike, kind: str, file: Any) -> None:
         self.path = Path(path)
@@ -217,24 +220,55 @@ class TensorShard:
     def __contains__(self, key: object) -> bool:
         return key in self._keys
 
-    def get(self, key: str) -> Tensor:
-        """Read one tensor."""
+    def size(self, key: str) -> int:
+        """Number of values of a tensor, which is not read."""
+        return prod(self._file.get_slice(key).get_shape())
+
+    def _read(self, key: str) -> Any:
         if key not in self._keys:
             raise ArtefactError(
                 f"{self.path}: no tensor {key!r}; it was made for other images, remove it and run again"
             )
-        tensor: Tensor = self._file.get_tensor(key)
+        return self._file.get_tensor(key)
+
+
+class TensorShard(Shard):
+    """An open file whose tensors are read one by one."""
+
+    def get(self, key: str) -> Tensor:
+        """Read one tensor."""
+        tensor: Tensor = self._read(key)
         return tensor
+
+
+class ArrayShard(Shard):
+    """The same as arrays, for stages that need no torch."""
+
+    def get(self, key: str) -> NDArray[Any]:
+        """Read one array."""
+        array: NDArray[Any] = self._read(key)
+        return array
 
 
 @contextmanager
 def open_tensors(path: PathLike, kind: str) -> Iterator[TensorShard]:
     """Open a safetensors artefact of one form and check its version."""
-    with (
-        _reading(path, "whole safetensors file", SafetensorError),
-        safe_open(path, framework="pt") as file,
-    ):
+    with _opened(path, "pt") as file:
         yield TensorShard(path, kind, file)
+
+
+@contextmanager
+def open_arrays(path: PathLike, kind: str) -> Iterator[ArrayShard]:
+    """The same without torch."""
+    with _opened(path, "numpy") as file:
+        yield ArrayShard(path, kind, file)
+
+
+@contextmanager
+def _opened(path: PathLike, framework: str) -> Iterator[Any]:
+    whole = _reading(path, "whole safetensors file", SafetensorError)
+    with whole, safe_open(path, framework=framework) as file:
+        yield file
 
 
 def read_tensors(path: PathLike, kind: str) -> dict[str, Tensor]:
@@ -246,7 +280,7 @@ def read_tensors(path: PathLike, kind: str) -> dict[str, Tensor]:
 def write_tensors(
     path: PathLike,
     kind: str,
-    tensors: Mapping[str, Tensor],
+    tensors: Mapping[str, Array],
     params: Values | None = None,
     inputs: Inputs | None = None,
 ) -> None:

@@ -1,15 +1,17 @@
 """Loading a trained network from its artefact."""
 
-from collections.abc import Mapping
-from typing import TypeVar
+from __future__ import annotations
 
-from torch import Tensor, nn
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from wsss.artefacts.files import ArtefactError, PathLike
-from wsss.artefacts.formats import Manifest, TensorShard, open_tensors
-from wsss.runtime.device import device
+from wsss.artefacts.formats import Manifest, Shard, open_tensors
 
-Network = TypeVar("Network", bound=nn.Module)
+if TYPE_CHECKING:  # seconds of every start, for those that only look at what a file holds
+    from torch import Tensor, nn
+
+Network = TypeVar("Network", bound="nn.Module")
 BESIDE = "beside."  # begins the names of tensors that were kept of a training and are not the network's
 
 
@@ -18,7 +20,7 @@ def with_beside(state: Mapping[str, Tensor], beside: Mapping[str, Tensor]) -> di
     return {**state, **{f"{BESIDE}{name}": tensor for name, tensor in beside.items()}}
 
 
-def names_of(shard: TensorShard) -> list[str]:
+def names_of(shard: Shard) -> list[str]:
     """Names of the network's tensors in a weights artefact, without what is kept beside them."""
     return [name for name in shard.keys() if not name.startswith(BESIDE)]  # noqa: SIM118 (not a mapping)
 
@@ -34,6 +36,8 @@ def load_network(network: Network, weights: PathLike, manifest: Manifest) -> Net
     Returns:
         The network in evaluation mode, on :func:`wsss.runtime.device.device`.
     """
+    from wsss.runtime.device import device
+
     with open_tensors(weights, "weights") as shard:
         trained_for = shard.params.get("classes")
         if trained_for != list(manifest.classes):

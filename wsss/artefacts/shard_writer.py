@@ -10,9 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import ENOENT
 from pathlib import Path
-from typing import Any, Generic, TypeVar
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from wsss.artefacts.class_maps import size_of
 from wsss.artefacts.files import ArtefactError, Inputs, PathLike, Unwritten, Values, naming, work_folder
@@ -22,9 +20,12 @@ from wsss.artefacts.identity import digests
 from wsss.runtime.progress import progress
 from wsss.workflow.fingerprint import fingerprint
 
+if TYPE_CHECKING:
+    from wsss.artefacts.tensor_file import Array
+
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
-TensorsByForm = Mapping[str, Mapping[str, Tensor]]  # by the artefact's form, then by name
+TensorsByForm = Mapping[str, "Mapping[str, Array]"]  # by the artefact's form, then by name
 
 REPEATS = 3  # how many processes that make the same shard may overtake one
 

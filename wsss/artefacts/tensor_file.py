@@ -14,24 +14,30 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 if TYPE_CHECKING:  # seconds of every start, for the few that read or write tensors
     from torch import Tensor
 
-# Names of torch and of the format, in the order in which the library lays tensors out.
+    Array = Tensor | NDArray[Any]
+
+# Names of numpy, which torch puts behind its own, and of the format, in the order in which the library lays
+# tensors out.
 TYPES = {
-    "torch.uint64": "U64",
-    "torch.int64": "I64",
-    "torch.float64": "F64",
-    "torch.float32": "F32",
-    "torch.uint32": "U32",
-    "torch.int32": "I32",
-    "torch.bfloat16": "BF16",
-    "torch.float16": "F16",
-    "torch.uint16": "U16",
-    "torch.int16": "I16",
-    "torch.int8": "I8",
-    "torch.uint8": "U8",
-    "torch.bool": "BOOL",
+    "uint64": "U64",
+    "int64": "I64",
+    "float64": "F64",
+    "float32": "F32",
+    "uint32": "U32",
+    "int32": "I32",
+    "bfloat16": "BF16",
+    "float16": "F16",
+    "uint16": "U16",
+    "int16": "I16",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
 }
 ORDER = {name: place for place, name in enumerate(TYPES.values())}
 ALIGNMENT = 8  # bytes to whose multiple the header is filled up with spaces
@@ -47,17 +53,20 @@ class Stored(NamedTuple):
     chunks: Callable[[], Iterator[Any]]
 
 
-def from_memory(tensors: Mapping[str, Tensor]) -> dict[str, Stored]:
-    """Tensors of any device as they will be stored."""
+def from_memory(tensors: Mapping[str, Array]) -> dict[str, Stored]:
+    """Tensors of any device, or arrays, as they will be stored."""
     return {name: _in_memory(tensor) for name, tensor in tensors.items()}
 
 
-def _in_memory(tensor: Tensor) -> Stored:
-    size = tensor.numel() * tensor.element_size()
-    return Stored(TYPES[str(tensor.dtype)], list(tensor.shape), size, partial(_values, tensor))
+def _in_memory(tensor: Array) -> Stored:
+    form = TYPES[str(tensor.dtype).removeprefix("torch.")]
+    return Stored(form, list(tensor.shape), tensor.nbytes, partial(_values, tensor))
 
 
-def _values(tensor: Tensor) -> Iterator[Any]:
+def _values(tensor: Array) -> Iterator[Any]:
+    if isinstance(tensor, np.ndarray):
+        yield np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data
+        return
     import torch
 
     yield tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data

@@ -7,15 +7,16 @@ bicubically, labels by the nearest neighbour.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from wsss.methods.void import VOID
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Floats: TypeAlias = NDArray[np.float32]
@@ -178,4 +179,6 @@ def _place(side: int, size: int, rng: np.random.Generator) -> tuple[slice, slice
 
 def to_tensor(image: Floats) -> Tensor:
     """Turn a normalised picture, (H, W, 3), into a contiguous tensor, (3, H, W)."""
+    import torch
+
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

@@ -5,23 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from wsss.artefacts.class_maps import size_of
 from wsss.artefacts.formats import (
     ArtefactError,
+    Labels,
     Manifest,
     PathLike,
     Record,
     Values,
-    open_tensors,
+    open_arrays,
     read_label,
     read_mask,
     write_tensors,
@@ -32,8 +30,12 @@ from wsss.methods.metrics import scores as derive_scores
 from wsss.methods.void import VOID
 from wsss.runtime.process_pool import parallel_map
 from wsss.runtime.progress import progress
+from wsss.runtime.threads import thread_count
+
+Integers: TypeAlias = NDArray[np.int64]
 
 VERSION = 1
+MASKED = "masked"  # the training images that have a mask, whose maps and labels are scored
 CONFIGURED = "configured"  # how a threshold was chosen
 SEEN = ("supervision", "pixel_labels")
 COUNTED = ("counts", "images", "thresholds")  # the tensors that all counts have, or may have
@@ -51,11 +53,11 @@ class Counts:
         more: Other counts by name, int64.
     """
 
-    matrices: Tensor
+    matrices: Integers
     thresholds: list[float]
     images: int
     params: dict[str, Any]
-    more: dict[str, Tensor]
+    more: dict[str, Integers]
 
 
 class Shard(NamedTuple):
@@ -72,33 +74,26 @@ class Shard(NamedTuple):
     labels: PathLike = ""
 
 
-class _Arrays(NamedTuple):
-    """Counts on their way from a worker process."""
-
-    arrays: dict[str, NDArray[np.int64]]
-    rest: Counts  # without the tensors
-
-
 def scored(records: Iterable[Record], split: str) -> list[Record]:
     """Those records of a split that have a truth to be scored on."""
     return [record for record in records if split in record.splits and record.mask is not None]
 
 
-def read_truth(record: Record, labels: int) -> Tensor:
+def read_truth(record: Record, labels: int) -> Labels:
     """A record's mask, uint8 (H, W), checked: the image's size, and values below ``labels`` or 255."""
-    truth = torch.from_numpy(read_mask(str(record.mask)))
+    truth = read_mask(str(record.mask))
     if truth.shape != size_of(record):
         raise ArtefactError(
             f"{record.mask}: expected {record.width}x{record.height} pixels as its image, "
             f"found {truth.shape[1]}x{truth.shape[0]}; make the manifest anew"
         )
-    highest = int(truth[truth != VOID].max()) if bool((truth != VOID).any()) else 0
+    highest = int(truth[truth != VOID].max(initial=0))
     if highest >= labels:
         raise ArtefactError(f"{record.mask}: expected labels 0..{labels - 1} and 255, found {highest}")
     return truth
 
 
-def count_labels(records: Sequence[Record], folder: PathLike, labels: int) -> Tensor:
+def count_labels(records: Sequence[Record], folder: PathLike, labels: int) -> Integers:
     """Count label maps against the truth; 255 in a label map counts as background.
 
     Args:
@@ -109,10 +104,10 @@ def count_labels(records: Sequence[Record], folder: PathLike, labels: int) -> Te
     Returns:
         int64 (1, C+1, C+1), rows of truth.
     """
-    matrix = torch.zeros(labels, labels, dtype=torch.int64)
+    matrix = np.zeros((labels, labels), np.int64)
     for record in records:
         truth = read_truth(record, labels)
-        label = torch.from_numpy(read_label(folder, record.id, size_of(record)))
+        label = read_label(folder, record.id, size_of(record))
         matrix += confusion(label, truth, labels)
     return matrix[None]
 
@@ -128,37 +123,23 @@ def count_shards(
         shards: The shards; they must have been made in the same way.
         desc: What is being counted, for the log.
     """
-    results = progress(
-        parallel_map(partial(_counted, count), shards, torch.get_num_threads()), len(shards), desc
-    )
-    total = _added((shard.file, _of_arrays(found)) for shard, found in zip(shards, results, strict=True))
+    results = progress(parallel_map(count, shards, thread_count()), len(shards), desc)
+    total = _added((shard.file, found) for shard, found in zip(shards, results, strict=True))
     write_counts(path, total.matrices, total.images, total.params, total.thresholds, total.more)
-
-
-def _counted(count: Callable[[Shard], Counts], shard: Shard) -> _Arrays:
-    found = count(shard)
-    tensors = {**found.more, "counts": found.matrices}
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    return _Arrays(arrays, replace(found, matrices=torch.empty(0), more={}))
-
-
-def _of_arrays(found: _Arrays) -> Counts:
-    more = {name: torch.from_numpy(array) for name, array in found.arrays.items()}
-    return replace(found.rest, matrices=more.pop("counts"), more=more)
 
 
 def write_counts(
     path: PathLike,
-    matrices: Tensor,
+    matrices: Integers,
     images: int,
     params: Values,
     thresholds: Sequence[float] = (),
-    more: Mapping[str, Tensor] | None = None,
+    more: Mapping[str, Integers] | None = None,
 ) -> None:
     """Write counts, see :class:`Counts`."""
-    tensors = {**(more or {}), "counts": matrices, "images": torch.tensor([images])}
+    tensors = {**(more or {}), "counts": matrices, "images": np.array([images])}
     if thresholds:
-        tensors["thresholds"] = torch.tensor(thresholds, dtype=torch.float64)
+        tensors["thresholds"] = np.array(thresholds, np.float64)
     write_tensors(path, "counts", tensors, params)
 
 
@@ -195,10 +176,10 @@ def _made(part: Counts) -> tuple[Any, ...]:
 
 
 def _read_counts(path: PathLike) -> Counts:
-    with open_tensors(path, "counts") as shard:
+    with open_arrays(path, "counts") as shard:
         thresholds = shard.get("thresholds").tolist() if "thresholds" in shard else []
         more = {name: shard.get(name) for name in shard.keys() if name not in COUNTED}  # noqa: SIM118
-        return Counts(shard.get("counts"), thresholds, int(shard.get("images")), shard.params, more)
+        return Counts(shard.get("counts"), thresholds, int(shard.get("images")[0]), shard.params, more)
 
 
 def chain_weights(classifier: PathLike, irn: PathLike | None, **others: PathLike) -> dict[str, PathLike]:
@@ -264,7 +245,7 @@ def _taught(labels: Values) -> str:
 
 
 def _training(path: PathLike) -> dict[str, Any]:
-    with open_tensors(path, "weights") as shard:
+    with open_arrays(path, "weights") as shard:
         params = shard.params
     if missing := [key for key in SEEN if key not in params.get("initial", {})]:
         raise ArtefactError(
@@ -273,10 +254,10 @@ def _training(path: PathLike) -> dict[str, Any]:
     return params
 
 
-def score_fields(matrix: Tensor, classes: Sequence[str]) -> dict[str, Any]:
+def score_fields(matrix: Integers, classes: Sequence[str]) -> dict[str, Any]:
     """Scores of one count matrix, (C+1, C+1), as JSON fields; a score of nothing is null, never NaN."""
     result = derive_scores(matrix)
-    columns = {name: torch.as_tensor(getattr(result, name)).tolist() for name in ("iou", "fp", "fn")}
+    columns = {name: getattr(result, name).tolist() for name in ("iou", "fp", "fn")}
     per_class = [
         {"class": name, **{column: number(values[label]) for column, values in columns.items()}}
         for label, name in enumerate(classes)

@@ -8,14 +8,15 @@ from functools import partial
 from typing import TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+import wsss.methods.cam  # noqa: F401 (with it torch, once, before the worker processes fork)
 from wsss.artefacts.class_maps import ImageMaps, stream_maps
-from wsss.artefacts.formats import PathLike, open_tensors, read_manifest
+from wsss.artefacts.formats import PathLike, open_arrays, read_manifest
 from wsss.artefacts.shard_writer import Provenance, label_shard
 from wsss.labelling.thresholds import Cutting, resolved
 from wsss.runtime.process_pool import parallel_map
+from wsss.runtime.threads import thread_count
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def cut_shard(
     found = {"threshold": made.threshold} if threshold is not None else {}
     files = {"threshold": threshold} if threshold is not None else {}
     records = read_manifest(manifest).shard("train", shard)
-    with open_tensors(maps, "maps") as source:
+    with open_arrays(maps, "maps") as source:
         provenance = Provenance(
             stage,
             settings={"settings": made.model_dump(), "shard": shard},
@@ -60,6 +61,6 @@ def cut_shard(
         )
         with label_shard(labels, index, records, provenance, "making label maps") as out:
             items = stream_maps(source, out.missing)
-            for label in parallel_map(partial(cut, made), items, torch.get_num_threads()):
+            for label in parallel_map(partial(cut, made), items, thread_count()):
                 out.write(label)
     log.info("%s: label maps of %d images", shard, len(records))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -30,6 +30,15 @@ def rule_names() -> list[str]:
 def rule_chosen(rule: str) -> str:
     """How a rule chooses a threshold, for a metrics file to say."""
     return f"by rule {rule}: {SHARED if of_data_set(rule) else OWN}"
+
+
+def sweep_values(thresholds: Mapping[str, float]) -> list[float]:
+    """The sweep's thresholds as the decimals they are meant to be, so that ties with maps are ties."""
+    start, stop, step = thresholds["start"], thresholds["stop"], thresholds["step"]
+    if step <= 0 or stop < start:
+        raise ValueError(f"thresholds: expected step > 0 and stop >= start, found {dict(thresholds)}")
+    steps = int(np.floor((stop - start) / step + 1e-6))
+    return [round(start + step * index, 10) for index in range(steps + 1)]
 
 
 def image_threshold(setting: float | str, maps: ArrayLike) -> float:

@@ -1,15 +1,18 @@
 """The scores that counts give: what each is called, which way is better, and whether tables show it.
 
-A further score is an entry of :data:`METRICS`. Nothing here imports torch, for commands that only print.
+A further score is an entry of :data:`METRICS`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
 
 
 class Shares(NamedTuple):
@@ -24,12 +27,12 @@ class Shares(NamedTuple):
         predicted: Pixels of the class in the prediction.
     """
 
-    iou: Tensor
-    fp: Tensor
-    fn: Tensor
-    right: Tensor
-    true: Tensor
-    predicted: Tensor
+    iou: Floats
+    fp: Floats
+    fn: Floats
+    right: Floats
+    true: Floats
+    predicted: Floats
 
 
 class Metric(NamedTuple):
@@ -48,16 +51,28 @@ class Metric(NamedTuple):
     shown: bool = False
 
 
+def ratio(part: Any, whole: Any) -> Any:
+    """Quotients; NaN where there is nothing to divide by."""
+    with np.errstate(invalid="ignore"):
+        return part / whole
+
+
+def mean(values: Floats) -> float:
+    """Mean of what is a number; NaN where nothing is."""
+    numbers = values[~np.isnan(values)]
+    return float(numbers.mean()) if len(numbers) else math.nan
+
+
 METRICS: dict[str, Metric] = {
     # over the classes with background
-    "miou": Metric("mIoU", "high", lambda shares: shares.iou.nanmean(), shown=True),
+    "miou": Metric("mIoU", "high", lambda shares: mean(shares.iou), shown=True),
     # over the foreground classes
-    "mean_fp": Metric("FP", "low", lambda shares: shares.fp[1:].nanmean(), shown=True),
-    "mean_fn": Metric("FN", "low", lambda shares: shares.fn[1:].nanmean(), shown=True),
-    "pixel_accuracy": Metric("pixel accuracy", "high", lambda shares: shares.right.sum() / shares.true.sum()),
-    "f1": Metric(
-        "F1", "high", lambda shares: (2 * shares.right / (shares.true + shares.predicted)).nanmean()
+    "mean_fp": Metric("FP", "low", lambda shares: mean(shares.fp[1:]), shown=True),
+    "mean_fn": Metric("FN", "low", lambda shares: mean(shares.fn[1:]), shown=True),
+    "pixel_accuracy": Metric(
+        "pixel accuracy", "high", lambda shares: ratio(shares.right.sum(), shares.true.sum())
     ),
+    "f1": Metric("F1", "high", lambda shares: mean(ratio(2 * shares.right, shares.true + shares.predicted))),
 }
 SHOWN: dict[str, Metric] = {name: metric for name, metric in METRICS.items() if metric.shown}
 

@@ -6,17 +6,15 @@ truth nor prediction has no score (NaN) and no part in a mean. Counts are int64 
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from numpy.typing import ArrayLike, NDArray
 
-from wsss.methods.metric_table import METRICS, Shares
+from wsss.methods.metric_table import METRICS, Floats, Shares, ratio
 from wsss.methods.void import VOID
 
-Labels = Tensor | NDArray[np.integer]
+Integers: TypeAlias = NDArray[np.integer[Any]]
 
 
 class Scores(NamedTuple):
@@ -29,13 +27,15 @@ class Scores(NamedTuple):
         means: The scores of :data:`wsss.methods.metric_table.METRICS`, by name.
     """
 
-    iou: Tensor
-    fp: Tensor
-    fn: Tensor
+    iou: Floats
+    fp: Floats
+    fn: Floats
     means: dict[str, float]
 
 
-def confusion(prediction: Labels, truth: Labels, num_classes: int, ignore: int = VOID) -> Tensor:
+def confusion(
+    prediction: ArrayLike, truth: ArrayLike, num_classes: int, ignore: int = VOID
+) -> NDArray[np.int64]:
     """Count pixels by true and predicted label.
 
     Args:
@@ -47,20 +47,19 @@ def confusion(prediction: Labels, truth: Labels, num_classes: int, ignore: int =
     Returns:
         Counts, rows truth, columns prediction, int64 (C, C).
     """
-    prediction, truth = _tensor(prediction), _tensor(truth)
+    prediction, truth = np.asarray(prediction), np.asarray(truth)
     if prediction.shape != truth.shape:
-        raise ValueError(f"prediction: expected {tuple(truth.shape)}, found {tuple(prediction.shape)}")
+        raise ValueError(f"prediction: expected {truth.shape}, found {prediction.shape}")
     counted = truth != ignore
-    rows, columns = truth[counted].long(), prediction[counted].long()
-    columns = torch.where(columns == ignore, 0, columns)
+    rows, columns = truth[counted].astype(np.int64), prediction[counted].astype(np.int64)
+    columns[columns == ignore] = 0
     _check_labels("truth", rows, num_classes)
     _check_labels("prediction", columns, num_classes)
-    return torch.bincount(rows * num_classes + columns, minlength=num_classes**2).view(
-        num_classes, num_classes
-    )
+    shape = (num_classes, num_classes)
+    return np.bincount(rows * num_classes + columns, minlength=prod(shape)).reshape(shape)
 
 
-def scores(confusion: Labels) -> Scores:
+def scores(confusion: ArrayLike) -> Scores:
     """Derive all scores from counts.
 
     Args:
@@ -69,24 +68,24 @@ def scores(confusion: Labels) -> Scores:
     Returns:
         Scores per class and their means.
     """
-    counts = _tensor(confusion)
-    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.is_floating_point():
-        raise ValueError(f"confusion: expected integers (C, C), found {counts.dtype} {tuple(counts.shape)}")
+    counts = np.asarray(confusion)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.dtype.kind not in "iu":
+        raise ValueError(f"confusion: expected integers (C, C), found {counts.dtype} {counts.shape}")
     right, true, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
     union = true + predicted - right
-    iou, fp, fn = ((part.double() / union) for part in (right, predicted - right, true - right))
-    shares = Shares(iou, fp, fn, right.double(), true.double(), predicted.double())
+    iou, fp, fn = (ratio(part, union) for part in (right, predicted - right, true - right))
+    shares = Shares(iou, fp, fn, *(part.astype(np.float64) for part in (right, true, predicted)))
     return Scores(iou, fp, fn, {name: float(metric.of(shares)) for name, metric in METRICS.items()})
 
 
 def threshold_counts(
-    maps: Tensor,
+    maps: NDArray[np.floating[Any]],
     classes: Sequence[int],
-    truth: Labels,
-    thresholds: Sequence[float] | Tensor,
+    truth: ArrayLike,
+    thresholds: ArrayLike,
     num_labels: int,
     ignore: int = VOID,
-) -> Tensor:
+) -> NDArray[np.int64]:
     """Count pixels by true and predicted label for every background score at once.
 
     As the background score rises a pixel keeps its strongest class until the score reaches the pixel's own,
@@ -104,47 +103,47 @@ def threshold_counts(
     Returns:
         Counts, rows truth, columns prediction, int64 (T, C, C).
     """
-    truth = _tensor(truth).to(maps.device)
+    truth = np.asarray(truth)
     if maps.ndim != 3 or len(maps) != len(classes) or maps.shape[1:] != truth.shape:
         expected = (len(classes), *truth.shape)
-        raise ValueError(f"maps: expected (K, H, W) = {expected}, found {tuple(maps.shape)}")
-    levels = torch.as_tensor(thresholds, dtype=maps.dtype, device=maps.device)
-    if levels.ndim != 1 or (levels.diff() < 0).any():
+        raise ValueError(f"maps: expected (K, H, W) = {expected}, found {maps.shape}")
+    levels = np.asarray(thresholds, dtype=maps.dtype)
+    if levels.ndim != 1 or (np.diff(levels) < 0).any():
         raise ValueError(f"thresholds: expected ascending (T,), found {levels.tolist()}")
     counted = truth != ignore
-    rows = truth[counted].long()
+    rows = truth[counted].astype(np.int64)
     _check_labels("truth", rows, num_labels)
-    label, below = _strongest(maps[:, counted], classes, levels)
+    # (K, P); an index by the mask is slower
+    values = maps.reshape(len(maps), truth.size).compress(counted.ravel(), axis=1)
+    label, below = _strongest(values, classes, levels)
     _check_labels("classes", label, num_labels)
     shape = (num_labels, num_labels, len(levels) + 1)
     key = (rows * num_labels + label) * shape[2] + below
-    return _sweep(torch.bincount(key, minlength=prod(shape)).view(shape))
+    return _sweep(np.bincount(key, minlength=prod(shape)).reshape(shape))
 
 
-def _strongest(values: Tensor, classes: Sequence[int], levels: Tensor) -> tuple[Tensor, Tensor]:
+def _strongest(
+    values: NDArray[np.floating[Any]], classes: Sequence[int], levels: NDArray[np.floating[Any]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Label of each pixel's strongest class, and how many levels lie below its score, both (P,)."""
     if len(values) == 0:
-        none = torch.zeros(values.shape[1], dtype=torch.long, device=values.device)
+        none = np.zeros(values.shape[1], np.int64)
         return none, none
-    best, index = values.max(0)
-    label = torch.tensor([int(c) + 1 for c in classes], device=values.device)[index]
-    return label, torch.searchsorted(levels, best)
+    label = np.array([int(c) + 1 for c in classes])[values.argmax(0)]
+    return label, np.searchsorted(levels, values.max(0))
 
 
-def _sweep(histogram: Tensor) -> Tensor:
+def _sweep(histogram: NDArray[np.int64]) -> NDArray[np.int64]:
     """Counts (T, C, C) from pixels by truth, strongest class and thresholds below, (C, C, T + 1)."""
-    above = histogram.flip(2).cumsum(2).flip(2)[..., 1:]  # pixels that keep their class at each threshold
-    counts = above.permute(2, 0, 1).contiguous()
-    counts[:, :, 0] += histogram.sum((1, 2)) - above.sum(1).t()
+    above = histogram[..., ::-1].cumsum(2)[..., ::-1][
+        ..., 1:
+    ]  # those that keep their class at each threshold
+    counts = np.ascontiguousarray(above.transpose(2, 0, 1))
+    counts[:, :, 0] += histogram.sum((1, 2)) - above.sum(1).T
     return counts
 
 
-def _tensor(labels: Labels) -> Tensor:
-    # a copy, because torch complains of arrays that may not be written, as image readers give them
-    return labels if isinstance(labels, Tensor) else torch.tensor(labels)
-
-
-def _check_labels(name: str, labels: Tensor, num_labels: int) -> None:
-    if labels.numel() and (labels.min() < 0 or labels.max() >= num_labels):
+def _check_labels(name: str, labels: Integers, num_labels: int) -> None:
+    if labels.size and (labels.min() < 0 or labels.max() >= num_labels):
         found = f"{int(labels.min())} to {int(labels.max())}"
         raise ValueError(f"{name}: expected labels 0 to {num_labels - 1}, found {found}")

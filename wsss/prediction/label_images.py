@@ -8,12 +8,12 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from wsss.artefacts.formats import Labels, PathLike, Record, read_image
 from wsss.methods.crf import dense_crf
 from wsss.runtime.process_pool import parallel_map
+from wsss.runtime.threads import thread_count
 
 if TYPE_CHECKING:
     from wsss.config.networks import Crf
@@ -57,7 +57,7 @@ def labelled(
     answers: Iterable[Scored], crf: Crf | None, *, probabilities: bool = False
 ) -> Iterator[Labelled]:
     """As :func:`most_probable`, with the probabilities beside the labels if they are asked for."""
-    workers = torch.get_num_threads() if crf is not None else 0
+    workers = thread_count() if crf is not None else 0
     return parallel_map(partial(_labelled, crf, probabilities), answers, workers)
 
 

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-import torch
+from wsss.runtime.threads import limit_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -63,7 +63,7 @@ def _ordered(
 
 def _start_worker(parent: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # its parent alone has files to tidy up
-    torch.set_num_threads(1)
+    limit_threads(1)
     threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
 
 

@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from wsss.artefacts.formats import write_table
 from wsss.data.sampler import PositionSampler
 from wsss.runtime.device import device
+from wsss.runtime.threads import thread_count
 from wsss.training.checkpoints import Checkpoint, WholeCheckpoints, newest_whole
 from wsss.training.distributed import agree, as_one, joined, own_part, share_of, shared
 from wsss.training.hooks import AtIteration, History, Progress, Reseed, Restart, TrainingError
@@ -162,7 +163,7 @@ def _loader(
         dataset,
         batch_size=share_of(schedule.batch),
         sampler=own_part(PositionSampler(len(dataset), seed, done * schedule.batch), schedule.batch),  # type: ignore[arg-type]
-        num_workers=torch.get_num_threads() if on_gpu else 0,
+        num_workers=thread_count() if on_gpu else 0,
         pin_memory=on_gpu,
         worker_init_fn=obey_parent_only,
     )

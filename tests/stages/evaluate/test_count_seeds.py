@@ -15,6 +15,7 @@ from wsss.artefacts.formats import (
     read_tensors,
     write_tensors,
 )
+from wsss.labelling.thresholds import sweep_values
 from wsss.methods.cam import upsample_maps
 from wsss.methods.labels import pseudo_labels
 from wsss.methods.metrics import confusion
@@ -44,7 +45,7 @@ def test_counts_equal_a_loop_over_images_and_thresholds(shard: str, tmp_path: Pa
             for row, threshold in enumerate(tensors["thresholds"].tolist()):
                 cut = torch.cat([torch.full((1, *scenes.SIZE), threshold), scores]).argmax(0)
                 labels = torch.tensor([0, *(index + 1 for index in record.classes)])[cut]
-                expected[row] += confusion(labels, read_mask(str(record.mask)), 3)
+                expected[row] += torch.from_numpy(confusion(labels, read_mask(str(record.mask)), 3))
     assert torch.equal(tensors["counts"], expected)
     assert tensors["images"].tolist() == [len(records)]
 
@@ -95,7 +96,7 @@ def test_rules_cut_each_image_at_its_own_threshold(shard: str, rule: str, tmp_pa
                 steps.append(round(threshold * STEPS))
                 scores = upsample_maps(stored.float(), 4, scenes.SIZE).numpy()
                 label = pseudo_labels(scores, record.classes, threshold)
-            expected += confusion(label, read_mask(str(record.mask)), 3)
+            expected += torch.from_numpy(confusion(label, read_mask(str(record.mask)), 3))
     place = list(RULES).index(rule)
     assert torch.equal(tensors["rules"][place], expected)
     assert tensors["rule_steps"][place].tolist() == [len(steps), sum(steps), sum(step**2 for step in steps)]
@@ -139,9 +140,9 @@ def test_maps_of_other_images_are_refused_by_name(tmp_path: Path) -> None:
         )
 
 
-def test_threshold_values_are_the_decimals_themselves() -> None:
-    values = count_seeds.threshold_values({"start": 0.0, "stop": 0.99, "step": 0.01})
+def test_the_sweep_s_values_are_the_decimals_themselves() -> None:
+    values = sweep_values({"start": 0.0, "stop": 0.99, "step": 0.01})
     assert values == [index / 100 for index in range(100)]
-    np.testing.assert_allclose(count_seeds.threshold_values({"start": 0.1, "stop": 0.1, "step": 1}), [0.1])
+    np.testing.assert_allclose(sweep_values({"start": 0.1, "stop": 0.1, "step": 1}), [0.1])
     with pytest.raises(ValueError, match="step > 0"):
-        count_seeds.threshold_values({"start": 0, "stop": 1, "step": 0})
+        sweep_values({"start": 0, "stop": 1, "step": 0})

@@ -8,7 +8,7 @@ import torch
 from tests.support.builders import APC, SHARD, Data, folder_bytes, make_data, write_weights
 from tests.support.networks import build_apc
 from wsss.artefacts.class_maps import read_maps, stream_maps
-from wsss.artefacts.formats import ArtefactError, open_tensors, read_tensors, write_tensors
+from wsss.artefacts.formats import ArtefactError, open_arrays, read_tensors, write_tensors
 from wsss.single_stage.registry import SCORES
 from wsss.stages.pseudo import make_pseudo_labels
 from wsss.stages.single_stage import extract_patch_maps
@@ -40,11 +40,11 @@ def run(data: Data, weights: Path, name: str = "maps", side: int = 48) -> Path:
 
 
 def test_the_readers_of_class_maps_take_them(data: Data, weights: Path) -> None:
-    with open_tensors(run(data, weights), "maps") as shard:
+    with open_arrays(run(data, weights), "maps") as shard:
         assert shard.params == {"stride": 4, "settings": {"kind": "patches", "side": 48}}
         assert set(shard.inputs) == {"manifest", "weights"}
         for record, item in zip(data.records, stream_maps(shard, data.records), strict=True):
-            maps = read_maps(shard, record)  # checks classes and size
+            maps = torch.from_numpy(read_maps(shard, record))  # checks classes and size
             assert maps.dtype == torch.float16
             assert item.upsampled().shape == (len(record.classes), record.height, record.width)
             assert maps.min() >= 0 if len(maps) else maps.shape[0] == 0
@@ -75,8 +75,10 @@ def test_patches_lie_where_the_image_has_them(
     scores = torch.zeros(1, 4, 2, 2)
     scores[0, 2, 0, 1], scores[0, 3, 1, 0], scores[:, 0] = 0.4, 0.8, 0.2
     monkeypatch.setitem(SCORES, "apc", lambda *_: scores)
-    with open_tensors(run(data, weights), "maps") as shard:
-        first, second = read_maps(shard, data.records[1]).float()  # 10 x 13 cells of a 40 x 52 image
+    with open_arrays(run(data, weights), "maps") as shard:
+        first, second = torch.from_numpy(
+            read_maps(shard, data.records[1])
+        ).float()  # 10 x 13 cells of a 40 x 52 image
     assert first[0, -1] == second[-1, 0] == 1  # each is divided by its own maximum
     assert first[-1].max() == first[:, 0].max() == second[0].max() == second[:, -1].max() == 0
     # Centres of rows in patches of 5 cells, of columns in patches of 6.5 cells: bilinear between the two.

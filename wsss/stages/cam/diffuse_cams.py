@@ -109,8 +109,9 @@ def _tensors(
     views: TensorShard, neighbours: TensorShard, record: Record, kind: str, settings: ViewsMethod
 ) -> dict[str, Tensor]:
     """What is stored of one image, by name."""
+    check_classes(views, record)
     return {
-        f"{record.id}/classes": check_classes(views, record),
+        f"{record.id}/classes": torch.tensor(record.classes, dtype=torch.int64),
         f"{record.id}/maps": _maps(views, neighbours, record, kind, settings).half(),
     }
 

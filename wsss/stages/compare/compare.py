@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from pydantic import validate_call
 
-from wsss.artefacts.formats import PathLike, Values, open_tensors, read_json, read_manifest, write_table
+from wsss.artefacts.formats import PathLike, Values, open_arrays, read_json, read_manifest, write_table
 from wsss.artefacts.identity import identity_of
 from wsss.artefacts.networks import names_of
 from wsss.config.systems import System
@@ -247,10 +247,10 @@ def _networks(
 
 
 def _network(path: PathLike) -> tuple[int, dict[str, Any]]:
-    with open_tensors(path, "weights") as shard:
+    with open_arrays(path, "weights") as shard:
         names = [name for name in names_of(shard) if not name.endswith(STATISTICS)]
         kind = identity_of(path).settings.get("kind")  # of a single-stage method
-        return sum(shard.get(name).numel() for name in names), {**shard.params, "kind": kind}
+        return sum(map(shard.size, names)), {**shard.params, "kind": kind}
 
 
 def _parameters(trained: Mapping[str, tuple[int, Any]], system: System) -> Row:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import validate_call
 
-from wsss.artefacts.class_maps import MAP_STRIDE, read_maps, size_of
+from wsss.artefacts.class_maps import ImageMaps, read_maps, size_of
 from wsss.artefacts.formats import (
     ArtefactError,
     Manifest,
@@ -17,7 +17,7 @@ from wsss.artefacts.formats import (
     Record,
     Values,
     label_path,
-    open_tensors,
+    open_arrays,
     palette,
     read_image,
     read_json,
@@ -38,7 +38,6 @@ from wsss.evaluation.systems import (
     map_chain,
     prediction_chain,
 )
-from wsss.methods.cam import upsample_maps
 from wsss.report.charts import Chart, class_chart, cost_chart, curve_chart, sensitivity_chart
 from wsss.report.example_images import choose, spaced
 from wsss.report.figures import CURVES
@@ -257,7 +256,7 @@ def _map_places(paths: Sequence[PathLike]) -> dict[str, PathLike]:
     """The shard that holds each image's maps; each shard is opened once."""
     places: dict[str, PathLike] = {}
     for path in paths:
-        with open_tensors(path, "maps") as shard:
+        with open_arrays(path, "maps") as shard:
             names = [name for name in shard.keys() if name.endswith(MAPS)]  # noqa: SIM118 (not a mapping)
             places |= {name.removesuffix(MAPS): path for name in names}
     return places
@@ -267,9 +266,9 @@ def _heat(places: Mapping[str, PathLike], record: Record) -> NDArray[np.float32]
     """The highest of the present classes' maps at each pixel; None where no shard holds the image."""
     if record.id not in places:
         return None
-    with open_tensors(places[record.id], "maps") as shard:
-        maps = upsample_maps(read_maps(shard, record).float(), MAP_STRIDE, size_of(record))
-    highest: NDArray[np.float32] = maps.amax(dim=0).numpy()
+    with open_arrays(places[record.id], "maps") as shard:
+        maps = ImageMaps(record, read_maps(shard, record)).upsampled()
+    highest: NDArray[np.float32] = maps.max(axis=0)
     return highest
 
 

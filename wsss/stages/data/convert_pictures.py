@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -29,6 +28,7 @@ from wsss.data.remarks import of_files
 from wsss.data.working_size import Size, labels_at, picture_at, working_size
 from wsss.runtime.process_pool import parallel_map
 from wsss.runtime.progress import progress
+from wsss.runtime.threads import thread_count
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def run(*, source: PathLike, settings: Mapping[str, Any]) -> None:
     limit = settings.get("largest_image", PIXELS)
     with atomic_folder(source) as folder:
         wanted = _Wanted(folder, len(listing.classes), table, settings.get("long_side"), limit)
-        results = parallel_map(partial(_convert, wanted), listing.entries, torch.get_num_threads())
+        results = parallel_map(partial(_convert, wanted), listing.entries, thread_count())
         done = list(progress(results, len(listing.entries), "converting pictures"))
         if found := [finding for one in done for finding in one.findings]:
             raise data_error(str(settings["root"]), found)

@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from wsss.artefacts.decoding import PIXELS
 from wsss.artefacts.files import PathLike
 from wsss.artefacts.formats import Manifest, Record, write_manifest
@@ -29,6 +27,7 @@ from wsss.data.records import Entry, Finding, Listing
 from wsss.data.remarks import remarks
 from wsss.runtime.process_pool import parallel_map
 from wsss.runtime.progress import progress
+from wsss.runtime.threads import thread_count
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ def run(
 
 def _examine(listing: Listing, limit: int) -> list[Examined]:
     function = partial(examine, num_classes=len(listing.classes), limit=limit)
-    results = parallel_map(function, listing.entries, torch.get_num_threads())
+    results = parallel_map(function, listing.entries, thread_count())
     return list(progress(results, len(listing.entries), "checking images"))
 
 

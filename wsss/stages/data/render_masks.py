@@ -7,14 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from wsss.artefacts.files import PathLike, atomic_folder
 from wsss.artefacts.formats import write_mask
 from wsss.data.checks import data_error
 from wsss.data.coco import Drawing, check_paths, coco_splits, mask_path, read_annotations, render_mask
 from wsss.runtime.process_pool import parallel_map
 from wsss.runtime.progress import progress
+from wsss.runtime.threads import thread_count
 
 
 def run(*, source: PathLike, settings: Mapping[str, Any]) -> None:
@@ -31,7 +30,7 @@ def run(*, source: PathLike, settings: Mapping[str, Any]) -> None:
         for split in coco_splits(settings):
             drawings = list(read_annotations(settings, split).drawings.values())
             draw = partial(_draw, folder, split)
-            results = parallel_map(draw, drawings, torch.get_num_threads())
+            results = parallel_map(draw, drawings, thread_count())
             for _ in progress(results, len(drawings), f"masks of {split}"):
                 pass
 

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from wsss.artefacts.formats import Manifest, PathLike, read_label_index, read_manifest
-from wsss.evaluation.counts import Counts, Shard, count_labels, count_shards, scored
-
-SPLIT = "masked"
+from wsss.evaluation.counts import MASKED, Counts, Shard, count_labels, count_shards, scored
 
 
 def run(
@@ -34,7 +32,7 @@ def run(
 
 
 def _count(data: Manifest, shard: Shard) -> Counts:
-    records = scored(data.shard("train", shard.name), SPLIT)
+    records = scored(data.shard("train", shard.name), MASKED)
     matrices = count_labels(records, shard.file, data.num_classes + 1)
-    params = {"split": SPLIT, "labels": read_label_index(shard.labels).params}
+    params = {"split": MASKED, "labels": read_label_index(shard.labels).params}
     return Counts(matrices, [], len(records), params, {})

@@ -6,17 +6,15 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from wsss.artefacts.class_maps import MAP_STRIDE, read_maps, size_of
-from wsss.artefacts.formats import Manifest, PathLike, Record, open_tensors, read_manifest
-from wsss.evaluation.counts import Counts, Shard, count_shards, read_truth, scored
-from wsss.methods.cam import upsample_maps
+import wsss.methods.cam  # noqa: F401 (with it torch, once, before the worker processes fork)
+from wsss.artefacts.class_maps import ImageMaps, read_maps
+from wsss.artefacts.formats import Manifest, PathLike, open_arrays, read_manifest
+from wsss.evaluation.counts import MASKED, Counts, Shard, count_shards, read_truth, scored
+from wsss.labelling.thresholds import sweep_values
 from wsss.methods.metrics import threshold_counts
 from wsss.methods.thresholds import BINS, RULES, STEPS, threshold_by, value_histogram
-
-SPLIT = "masked"
 
 
 def run(
@@ -48,24 +46,24 @@ def run(
 
 def _count_shard(data: Manifest, thresholds: Mapping[str, float], shard: Shard) -> Counts:
     records = data.shard("train", shard.name)
-    masked = {record.id for record in scored(records, SPLIT)}
-    sweep = threshold_values(thresholds)
+    masked = {record.id for record in scored(records, MASKED)}
+    sweep = sweep_values(thresholds)
     labels = data.num_classes + 1
-    total = torch.zeros(len(sweep), labels, labels, dtype=torch.int64)
+    total = np.zeros((len(sweep), labels, labels), np.int64)
     more = _empty(labels)
-    with open_tensors(shard.file, "maps") as source:
+    with open_arrays(shard.file, "maps") as source:
         for record in records:
-            scores = read_maps(source, record)
-            values = value_histogram(scores.numpy())
-            more["values"] += torch.from_numpy(values)
+            maps = ImageMaps(record, read_maps(source, record))
+            values = value_histogram(maps.maps)
+            more["values"] += values
             if record.id in masked:
                 own = [threshold_by(rule, values) if record.classes else 0.0 for rule in RULES]
-                counted = _count(record, scores.float(), sweep, own, labels)
+                counted = _count(maps, sweep, own, labels)
                 total += counted[: len(sweep)]
                 more["rules"] += counted[len(sweep) :]
                 more["rule_steps"] += _steps(own) if record.classes else 0
         params = {
-            "split": SPLIT,
+            "split": MASKED,
             "thresholds": dict(thresholds),
             "rules": list(RULES),
             "maps": source.params,
@@ -73,33 +71,22 @@ def _count_shard(data: Manifest, thresholds: Mapping[str, float], shard: Shard) 
     return Counts(total, sweep, len(masked), params, more)
 
 
-def _empty(labels: int) -> dict[str, Tensor]:
+def _empty(labels: int) -> dict[str, NDArray[np.int64]]:
     shapes = {"rules": (len(RULES), labels, labels), "rule_steps": (len(RULES), 3), "values": (BINS,)}
-    return {name: torch.zeros(shape, dtype=torch.int64) for name, shape in shapes.items()}
+    return {name: np.zeros(shape, np.int64) for name, shape in shapes.items()}
 
 
-def _steps(thresholds: Sequence[float]) -> Tensor:
+def _steps(thresholds: Sequence[float]) -> NDArray[np.int64]:
     """One, each threshold in half bins and its square, int64 (R, 3)."""
     steps = [round(threshold * STEPS) for threshold in thresholds]
-    return torch.tensor([[1, step, step * step] for step in steps], dtype=torch.int64).reshape(-1, 3)
+    return np.array([[1, step, step * step] for step in steps], np.int64).reshape(-1, 3)
 
 
-def threshold_values(thresholds: Mapping[str, float]) -> list[float]:
-    """The sweep's thresholds as the decimals they are meant to be, so that ties with maps are ties."""
-    start, stop, step = thresholds["start"], thresholds["stop"], thresholds["step"]
-    if step <= 0 or stop < start:
-        raise ValueError(f"thresholds: expected step > 0 and stop >= start, found {dict(thresholds)}")
-    steps = int(np.floor((stop - start) / step + 1e-6))
-    return [round(start + step * index, 10) for index in range(steps + 1)]
-
-
-def _count(
-    record: Record, scores: Tensor, sweep: Sequence[float], own: Sequence[float], labels: int
-) -> Tensor:
+def _count(maps: ImageMaps, sweep: Sequence[float], own: Sequence[float], labels: int) -> NDArray[np.int64]:
     """Counts of one image at all thresholds of the sweep, then at its own ones, int64 (T + R, C+1, C+1)."""
-    truth = read_truth(record, labels)
-    maps = upsample_maps(scores, MAP_STRIDE, size_of(record))
+    record = maps.record
     thresholds = np.array([*sweep, *own])
     order = thresholds.argsort(kind="stable")
-    counts = threshold_counts(maps, record.classes, truth, thresholds[order].tolist(), labels)
-    return counts[torch.from_numpy(order.argsort())]
+    truth = read_truth(record, labels)
+    counts = threshold_counts(maps.upsampled(), record.classes, truth, thresholds[order], labels)
+    return counts[order.argsort()]

@@ -9,9 +9,16 @@ from pydantic import validate_call
 
 from wsss.artefacts.formats import PathLike, Values, read_manifest, write_json
 from wsss.config.refiners import Pseudo
-from wsss.evaluation.counts import CONFIGURED, add_counts, chain_weights, score_fields, statement, view_scales
+from wsss.evaluation.counts import (
+    CONFIGURED,
+    MASKED,
+    add_counts,
+    chain_weights,
+    score_fields,
+    statement,
+    view_scales,
+)
 from wsss.labelling.thresholds import rule_chosen
-from wsss.stages.evaluate.count_pseudo import SPLIT
 
 
 @validate_call
@@ -36,7 +43,7 @@ def run(
     """
     data = read_manifest(manifest)
     total = add_counts(counts)
-    result = statement(data, SPLIT, total.images, chain_weights(weights, irn_weights))
+    result = statement(data, MASKED, total.images, chain_weights(weights, irn_weights))
     write_json(
         scores,
         {

@@ -12,6 +12,7 @@ from wsss.artefacts.formats import ArtefactError, PathLike, Values, read_manifes
 from wsss.config.thresholds import of_data_set
 from wsss.evaluation.counts import (
     CONFIGURED,
+    MASKED,
     Counts,
     add_counts,
     chain_weights,
@@ -22,7 +23,6 @@ from wsss.evaluation.counts import (
 from wsss.labelling.thresholds import data_set_threshold, rule_chosen, rule_names, spread_of_steps
 from wsss.methods.metric_table import METRICS
 from wsss.methods.metrics import scores as derive_scores
-from wsss.stages.evaluate.count_seeds import SPLIT
 
 BEST = "highest mIoU of the sweep, chosen on this very truth"
 
@@ -53,7 +53,7 @@ def run(
     """
     data = read_manifest(manifest)
     total = add_counts(counts)
-    result = statement(data, SPLIT, total.images, chain_weights(weights, irn_weights))
+    result = statement(data, MASKED, total.images, chain_weights(weights, irn_weights))
     table = _curve(total)
     write_table(curve, table)
     rules = {name: _by_rule(total, name, result["classes"]) for name in rule_names()}

@@ -8,15 +8,8 @@ import torch
 from pydantic import validate_call
 from torch import Tensor
 
-from wsss.artefacts.class_maps import MAP_STRIDE, check_classes, read_maps, size_of
-from wsss.artefacts.formats import (
-    PathLike,
-    Record,
-    TensorShard,
-    open_tensors,
-    read_image,
-    read_manifest,
-)
+from wsss.artefacts.class_maps import MAP_STRIDE, read_maps, size_of
+from wsss.artefacts.formats import ArrayShard, PathLike, Record, open_arrays, read_image, read_manifest
 from wsss.artefacts.networks import load_network
 from wsss.artefacts.shard_writer import Provenance, again_if_overtaken, tensor_shard
 from wsss.config.networks import Coloured
@@ -61,7 +54,7 @@ def run(
     network = with_colours(network)
     data = read_manifest(manifest)
     records = data.shard("train", shard)
-    with open_tensors(maps, "maps") as source:
+    with open_arrays(maps, "maps") as source:
         provenance = Provenance(
             "walk_cams",
             settings={"network": network.model_dump(), "walk": walk.model_dump(), "shard": shard},
@@ -76,12 +69,12 @@ def run(
 
 
 def _tensors(
-    model: IRNet, record: Record, source: TensorShard, network: Coloured, walk: Walk
+    model: IRNet, record: Record, source: ArrayShard, network: Coloured, walk: Walk
 ) -> dict[str, Tensor]:
     """What is stored of one image, by name."""
-    scores = read_maps(source, record).float()
+    scores = torch.from_numpy(read_maps(source, record)).float()
     return {
-        f"{record.id}/classes": check_classes(source, record),
+        f"{record.id}/classes": torch.tensor(record.classes, dtype=torch.int64),
         f"{record.id}/maps": _walk(model, record, scores, network, walk).half(),
     }
 

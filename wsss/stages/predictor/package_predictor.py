@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from wsss.artefacts.formats import Manifest, PathLike, Values, open_tensors, read_json, read_manifest
+from wsss.artefacts.formats import Manifest, PathLike, Values, open_arrays, read_json, read_manifest
 from wsss.artefacts.predictors import label_entries, write_predictor
 from wsss.config.inferences import checked_inference, checked_network
 from wsss.methods.metric_table import SHOWN
@@ -65,7 +65,7 @@ def run(
 
 
 def _training(weights: PathLike) -> dict[str, Any]:
-    with open_tensors(weights, "weights") as shard:
+    with open_arrays(weights, "weights") as shard:
         return shard.params
 
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from wsss.artefacts.formats import PathLike, write_json
 from wsss.evaluation.counts import add_counts
-from wsss.labelling.thresholds import FORM, VERSION, data_set_threshold, rule_chosen
-from wsss.stages.evaluate.count_seeds import threshold_values
+from wsss.labelling.thresholds import FORM, VERSION, data_set_threshold, rule_chosen, sweep_values
 
 
 def run(*, counts: Sequence[PathLike], chosen: PathLike, rule: str, thresholds: Mapping[str, float]) -> None:
@@ -20,7 +19,7 @@ def run(*, counts: Sequence[PathLike], chosen: PathLike, rule: str, thresholds: 
         thresholds: ``start``, ``stop`` and ``step`` of the sweep; the nearest of its steps is taken.
     """
     total = add_counts(counts)
-    threshold, _ = data_set_threshold(rule, total.matrices[0], threshold_values(thresholds))
+    threshold, _ = data_set_threshold(rule, total.matrices[0], sweep_values(thresholds))
     write_json(
         chosen,
         {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
+import numpy as np
 
 from wsss.artefacts.class_maps import read_maps
-from wsss.artefacts.formats import PathLike, open_tensors, read_manifest
+from wsss.artefacts.formats import PathLike, open_arrays, read_manifest
 from wsss.evaluation.counts import write_counts
 from wsss.methods.thresholds import BINS, value_histogram
 from wsss.runtime.progress import progress
@@ -21,8 +21,8 @@ def run(*, manifest: PathLike, maps: PathLike, counts: PathLike, shard: str) -> 
         shard: Which part of the split ``train``, such as ``002of048``.
     """
     records = [record for record in read_manifest(manifest).shard("train", shard) if record.classes]
-    total = torch.zeros(1, BINS, dtype=torch.int64)
-    with open_tensors(maps, "maps") as source:
+    total = np.zeros((1, BINS), np.int64)
+    with open_arrays(maps, "maps") as source:
         for record in progress(records, len(records), "counting values"):
-            total += torch.from_numpy(value_histogram(read_maps(source, record).numpy()))
+            total += value_histogram(read_maps(source, record))
         write_counts(counts, total, len(records), {"maps": source.params})

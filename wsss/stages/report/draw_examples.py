@@ -8,12 +8,12 @@ from typing import TypeAlias
 import numpy as np
 from pydantic import validate_call
 
-from wsss.artefacts.class_maps import MAP_STRIDE, read_maps, size_of
+from wsss.artefacts.class_maps import ImageMaps, read_maps, size_of
 from wsss.artefacts.formats import (
     ArtefactError,
     PathLike,
     Record,
-    open_tensors,
+    open_arrays,
     read_image,
     read_label,
     read_label_index,
@@ -22,7 +22,6 @@ from wsss.artefacts.formats import (
 )
 from wsss.config.datasets import Examples
 from wsss.config.segmenters import Inference, SegmenterNetwork
-from wsss.methods.cam import upsample_maps
 from wsss.methods.class_maps.registry import TITLES as METHOD_TITLES
 from wsss.report.example_images import example_records
 from wsss.report.figures import Picture, heat_overlay, label_overlay, picture_grid, save
@@ -106,10 +105,10 @@ def _maps_column(paths: Sequence[PathLike]) -> Column:
 
     def draw(record: Record, image: Picture) -> Picture:
         for path in paths:
-            with open_tensors(path, "maps") as shard:
+            with open_arrays(path, "maps") as shard:
                 if f"{record.id}/maps" in shard:
-                    maps = upsample_maps(read_maps(shard, record).float(), MAP_STRIDE, size_of(record))
-                    return heat_overlay(image, maps.amax(dim=0).numpy())
+                    maps = ImageMaps(record, read_maps(shard, record))
+                    return heat_overlay(image, maps.upsampled().max(axis=0))
         raise ArtefactError(f"{record.id}: none of the shards {list(map(str, paths))} holds its maps")
 
     return draw

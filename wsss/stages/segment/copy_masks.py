@@ -35,4 +35,4 @@ def run(*, manifest: PathLike, labels: PathLike, index: PathLike, shard: str) ->
     records = scored(data.shard(SPLIT, shard), SPLIT)
     with label_shard(labels, index, records, provenance, "copying masks") as out:
         for record in out.missing:
-            out.write(read_truth(record, data.num_classes + 1).numpy())
+            out.write(read_truth(record, data.num_classes + 1))
