@@ -185,7 +185,7 @@ class Used(Settings):
 
 
 class LabelledImages(Settings):
-    """What defines the images and labels of data sets of every kind."""
+    """What data sets of every kind have to define their images and labels."""
 
     allow_empty_classes: bool = False
     """Whether a class without a training image is no error."""
@@ -197,7 +197,7 @@ class LabelledImages(Settings):
 
 
 class Pictures(LabelledImages):
-    """The same of pictures from elsewhere."""
+    """What those of pictures from elsewhere have besides."""
 
     largest_image: Count = 178_956_970
     """Pixels that an image may have; each takes three bytes decoded, and more in every stage."""
@@ -289,13 +289,14 @@ class FolderData(Pictures):
     class maps, pseudo labels and scores are of this size. The predictor sees new pictures so, too, and its
     labels have the pictures' own size. None: as they are."""
     classes: Annotated[list[Text], Field(min_length=1)] | Path | None = None
-    """Names in order, or a text file with one name per line; None takes the table's."""
+    """Names in order, or a text file with one name per line; a first ``background`` is left out. None takes
+    the table's."""
     splits: Annotated[dict[Split, Path], AfterValidator(in_order)] = {}
     """List files of ids; empty: the table's column split, or all images are train."""
 
     @property
     def is_made(self) -> bool:
-        """Whether a rule first makes a folder for the data set: pictures of another size, masks of labels."""
+        """Whether a rule first makes a folder for the data set: pictures of another size, label maps."""
         return bool(self.masks_values or self.long_side)
 
     @model_validator(mode="after")
@@ -363,10 +364,10 @@ _DATA: TypeAdapter[Data] = TypeAdapter(Data)
 
 
 def data_settings(dataset: Config) -> dict[str, Any]:
-    """Of a data set's settings those that define its images and labels, not what is run on it, and how."""
+    """Those of a data set's settings that define its images and labels; not what is run on it, and how."""
     return {key: value for key, value in dataset.items() if key not in Used.model_fields}
 
 
 def data_of(dataset: Config) -> Data:
-    """The model of them."""
+    """The same as the model of the data set's kind."""
     return _DATA.validate_python(data_settings(dataset))

@@ -82,7 +82,7 @@ def largest_views(config: Config, dataset: Config) -> dict[str, View]:
         dataset: The data set's entry.
 
     Returns:
-        Views by the classifier's name.
+        The views by the classifiers' names.
     """
     compared = (dataset.get("compare") or {}).get("systems", [])
     named = {chain.get("classifier") for chain in (dataset["main"], *compared)}

@@ -62,8 +62,7 @@ def run(*, source: PathLike, settings: FolderData) -> None:
     if findings:
         raise data_error(settings.root, findings)
     with atomic_folder(source) as folder:
-        limits = (settings.long_side, settings.largest_image)
-        wanted = _Wanted(folder, len(listing.classes), table, *limits)
+        wanted = _Wanted(folder, len(listing.classes), table, settings.long_side, settings.largest_image)
         results = parallel_map(partial(_convert, wanted), listing.entries, torch.get_num_threads())
         done = list(progress(results, len(listing.entries), "converting pictures"))
         if found := [finding for one in done for finding in one.findings]:
