@@ -14,9 +14,9 @@ from tests.support.settings import ROOT
 from tests.support.tools import only_tools, put_tool
 from wsss.artefacts.formats import read_manifest
 from wsss.cli import main
+from wsss.config.datasets import data_of
 from wsss.config.reading import read_config
 from wsss.stages.data import prepare_manifest
-from wsss.workflow.plan import BOOKKEEPING
 
 
 @pytest.fixture
@@ -61,8 +61,7 @@ def test_what_it_says_is_what_the_run_will_find(place: Path, capsys: pytest.Capt
     status, text = init(capsys, "pets", "--images", "images", "--labels", "labels.csv", "--masks", "masks")
     assert status == 0, text
     settings = read_config([Path("pets.yaml")])["datasets"]["pets"]
-    data = {key: value for key, value in settings.items() if key not in BOOKKEEPING}
-    prepare_manifest.run(manifest="manifest.jsonl", dataset="pets", settings=data)
+    prepare_manifest.run(manifest="manifest.jsonl", dataset="pets", settings=data_of(settings))
     manifest = read_manifest("manifest.jsonl")
     assert line(text, "splits: ").startswith("splits: train 12, val 3; none were given: ")
     assert (len(manifest.split("train")), len(manifest.split("val"))) == (12, 3)

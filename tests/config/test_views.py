@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from tests.support.settings import CONFIG
-from wsss.config.views import MAX_TOKENS, cells, excesses, largest_views
+from wsss.config.views import MAX_TOKENS, View, cells, excesses, largest_views
 
-OWN = {"own": {"stride": 16, "scale": 2.0}}
+OWN = {"own": View(stride=16, scale=2.0)}
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def test_of_the_main_chain_and_of_all_compared(config: dict[str, Any]) -> None:
     dataset = config["datasets"]["voc"]
     found = largest_views(config, dataset)
     compared = {entry.get("classifier") for entry in dataset["compare"]["systems"]}
-    assert found["conformer_small"] == {"stride": 16, "scale": 2.0} and len(found) > 2
+    assert found["conformer_small"] == OWN["own"] and len(found) > 2
     assert set(found) <= {"conformer_small", *compared}
     assert "resnet50" in compared and "resnet50" not in found  # it has no attention
     dataset["compare"] = None
@@ -53,7 +53,7 @@ def test_the_limit_itself_is_taken() -> None:
 
 
 def test_each_classifier_is_judged_by_its_own_view() -> None:
-    views = {**OWN, "fine": {"stride": 8, "scale": 1.0}, "coarse": {"stride": 16, "scale": 1.0}}
+    views = {**OWN, "fine": View(stride=8, scale=1.0), "coarse": View(stride=16, scale=1.0)}
     found = list(excesses([(2500, 2500)], views))
     assert ["(own)" in one.found or "(fine)" in one.found for one in found] == [True, True]
 
@@ -65,8 +65,8 @@ def test_the_scale_that_is_offered_is_the_largest_tenth_that_fits(size: tuple[in
     assert cells(size, 16, tenths / 10) <= MAX_TOKENS < cells(size, 16, (tenths + 1) / 10)
 
 
-@pytest.mark.parametrize("view", [{"stride": 16, "scale": 2.0}, {"stride": 8, "scale": 1.5}])
-def test_the_side_that_is_offered_fits_a_square(view: dict[str, float]) -> None:
+@pytest.mark.parametrize("view", [View(stride=16, scale=2.0), View(stride=8, scale=1.5)])
+def test_the_side_that_is_offered_fits_a_square(view: View) -> None:
     (excess,) = excesses([(5000, 5000)], {"own": view})
     side = int(excess.fix.split("at most ")[1].split(";")[0])
     assert list(excesses([(side, side)], {"own": view})) == []

@@ -9,6 +9,7 @@ from PIL import Image
 
 from tests.support.datasets import mask, picture
 from wsss.artefacts.formats import read_image
+from wsss.config.datasets import FolderData, VocData
 from wsss.data.checks import (
     REMEDIES,
     Examined,
@@ -137,21 +138,26 @@ def listing(*classes: tuple[int, ...], names: tuple[str, ...] = ("cat", "dog")) 
     return Listing(names, tuple(entries))
 
 
+FULL = FolderData(kind="folder")
+SOME = FolderData(kind="folder", allow_empty_classes=True)
+COUNTED = VocData(kind="voc", root="x", sbd=None, counts={"train": 10582, "val": 0})
+
+
 def test_empty_classes() -> None:
-    (finding,) = check_listing(listing((0,), ()), False, {})
+    (finding,) = check_listing(listing((0,), ()), FULL)
     assert finding == Finding("empty class", "class 1 ('dog') of 2")
-    assert check_listing(listing((0,), ()), True, {}) == []
+    assert check_listing(listing((0,), ()), SOME) == []
 
 
 def test_counts_name_both_numbers() -> None:
-    (finding,) = check_listing(listing((0, 1)), False, {"train": 10582, "val": 0})
+    (finding,) = check_listing(listing((0, 1)), COUNTED)
     assert finding == Finding("wrong count", "split 'train': expected 10582 images, found 1")
 
 
 def test_no_training_image_and_no_class() -> None:
-    assert [found.kind for found in check_listing(Listing(), False, {})] == ["bad settings", "empty split"]
+    assert [found.kind for found in check_listing(Listing(), FULL)] == ["bad settings", "empty split"]
     many = listing((0,), names=tuple(map(str, range(255))))
-    assert [found.kind for found in check_listing(many, True, {})] == ["bad settings"]
+    assert [found.kind for found in check_listing(many, SOME)] == ["bad settings"]
 
 
 def misplaced(*images: tuple[tuple[int, ...], tuple[int, ...]]) -> list[str]:

@@ -8,20 +8,26 @@ from pycocotools import mask as rle
 
 from tests.support.datasets import coco_object, coco_set, real
 from wsss.artefacts.formats import read_mask
+from wsss.config.datasets import CocoData, CocoSplit
 from wsss.data.coco import list_coco, read_annotations, render_mask
 from wsss.data.records import DataError
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools
 
 
+def published(root: Path) -> CocoData:
+    split = CocoSplit(images="images", annotations="instances.json")
+    return CocoData(kind="coco", root=str(root), splits={"train": split})
+
+
 def rendered(tmp_path: Path, *objects: dict) -> np.ndarray:
     settings = coco_set(tmp_path, objects)
-    return render_mask(read_annotations(settings, "train").drawings["1"])
+    return render_mask(read_annotations(CocoData.model_validate(settings), "train").drawings["1"])
 
 
 def test_category_ids_become_labels_in_their_order(tmp_path: Path) -> None:
     settings = coco_set(tmp_path, [coco_object(1, 7, (0, 0, 2, 2), 1), coco_object(2, 3, (0, 0, 2, 2), 2)])
-    listing = list_coco(settings, tmp_path / "source")
+    listing = list_coco(CocoData.model_validate(settings), tmp_path / "source")
     assert listing.classes == ("cat", "dog")
     assert [(entry.id, entry.classes) for entry in listing.entries] == [("1", (1,)), ("2", (0,)), ("3", ())]
     assert listing.entries[0].splits == ("train", "masked")
@@ -70,7 +76,7 @@ def test_a_list_of_ids_restricts_the_split(tmp_path: Path) -> None:
     settings = coco_set(tmp_path, [])
     (tmp_path / "ids.txt").write_text("3\n1\n9\n")
     settings["splits"]["train"]["ids"] = "ids.txt"
-    listing = list_coco(settings, tmp_path / "source")
+    listing = list_coco(CocoData.model_validate(settings), tmp_path / "source")
     assert [entry.id for entry in listing.entries] == ["1", "3"]
     assert [found.kind for found in listing.findings] == ["id without labels"]
 
@@ -78,12 +84,14 @@ def test_a_list_of_ids_restricts_the_split(tmp_path: Path) -> None:
 def test_an_image_in_two_splits(tmp_path: Path) -> None:
     settings = coco_set(tmp_path, [])
     settings["splits"]["val"] = settings["splits"]["train"]
-    assert {found.kind for found in list_coco(settings, tmp_path).findings} == {"duplicate id"}
+    assert {found.kind for found in list_coco(CocoData.model_validate(settings), tmp_path).findings} == {
+        "duplicate id"
+    }
 
 
 def test_half_a_data_set_says_how_to_get_it(tmp_path: Path) -> None:
     (tmp_path / "train2014").mkdir()
-    findings = list_coco({"root": str(tmp_path)}, tmp_path / "source").findings
+    findings = list_coco(CocoData(kind="coco", root=str(tmp_path)), tmp_path / "source").findings
     assert [(found.kind, Path(found.detail.partition(":")[0]).name) for found in findings] == [
         ("missing folder", "val2014"),
         ("missing file", "instances_train2014.json"),
@@ -97,14 +105,13 @@ def test_damaged_annotations(tmp_path: Path, text: str) -> None:
     settings = coco_set(tmp_path, [])
     (tmp_path / "instances.json").write_text(text)
     with pytest.raises(DataError, match=r"instances\.json: not a whole file of COCO instances"):
-        read_annotations(settings, "train")
+        read_annotations(CocoData.model_validate(settings), "train")
 
 
 def test_masks_agree_with_published_ones() -> None:
     """The published masks were drawn by another library, whose outlines differ by a pixel."""
     root = real("coco128")
-    splits = {"train": {"images": "images", "annotations": "instances.json"}}
-    drawings = read_annotations({"root": str(root), "splits": splits}, "train").drawings
+    drawings = read_annotations(published(root), "train").drawings
     same = total = 0
     for name, drawing in drawings.items():
         truth = read_mask(root / "SegmentationClass" / f"{name}.png")
@@ -115,9 +122,8 @@ def test_masks_agree_with_published_ones() -> None:
 
 def test_classes_agree_with_published_ones() -> None:
     root = real("coco128")
-    splits = {"train": {"images": "images", "annotations": "instances.json"}}
-    listing = list_coco({"root": str(root), "splits": splits}, root)
+    listing = list_coco(published(root), root)
     lines = [line.split() for line in (root / "cls_labels.txt").read_text().splitlines()]
-    published = {line[0]: tuple(sorted(map(int, line[1:]))) for line in lines}
-    assert {entry.id: entry.classes for entry in listing.entries} == published
+    expected = {line[0]: tuple(sorted(map(int, line[1:]))) for line in lines}
+    assert {entry.id: entry.classes for entry in listing.entries} == expected
     assert ("background", *listing.classes) == tuple((root / "classes.txt").read_text().split("\n"))[:81]

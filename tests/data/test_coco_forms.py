@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.datasets import coco_object, coco_set
+from wsss.config.datasets import CocoData
 from wsss.data.coco import list_coco, read_annotations, render_mask
 from wsss.data.records import DataError
 
@@ -17,12 +18,13 @@ EXPECTED[1:3, 2:6] = 2
 
 
 def rendered(folder: Path, *objects: dict[str, Any]) -> np.ndarray:
-    return render_mask(read_annotations(coco_set(folder, objects), "train").drawings["1"])
+    settings = CocoData.model_validate(coco_set(folder, objects))
+    return render_mask(read_annotations(settings, "train").drawings["1"])
 
 
-def changed(folder: Path, change: Any) -> dict[str, Any]:
+def changed(folder: Path, change: Any) -> CocoData:
     """The settings of a data set whose annotations were changed."""
-    settings = coco_set(folder, [RECTANGLE])
+    settings = CocoData.model_validate(coco_set(folder, [RECTANGLE]))
     content = json.loads((folder / "instances.json").read_text())
     change(content)
     (folder / "instances.json").write_text(json.dumps(content))
@@ -105,7 +107,7 @@ def test_an_image_without_a_size_is_named(tmp_path: Path) -> None:
 
 
 def test_where_to_get_it_is_said_of_the_published_edition_alone(tmp_path: Path) -> None:
-    settings = coco_set(tmp_path, [])
+    settings = CocoData.model_validate(coco_set(tmp_path, []))
     (tmp_path / "instances.json").write_text("{")
     with pytest.raises(DataError, match=r"not a whole file of COCO instances .*; correct it$"):
         read_annotations(settings, "train")

@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 
 from tests.support.datasets import folder_set, mask, picture
-from wsss.data.folder import list_folder
+from wsss.config.datasets import FolderData
+from wsss.data import folder
 from wsss.data.image_index import ImageIndex
 from wsss.data.records import Listing
+
+
+def list_folder(settings: dict[str, Any]) -> Listing:
+    return folder.list_folder(FolderData.model_validate(settings))
 
 
 def kinds(listing: Listing) -> list[str]:
@@ -34,7 +39,13 @@ def test_any_file_name(tmp_path: Path, name: str) -> None:
     picture(tmp_path / "images" / f"{name}.PNG")
     mask(tmp_path / "masks" / f"{name}.png")
     (tmp_path / "labels.csv").write_text(f'"{name}",cat\n', encoding="utf-8")
-    settings = {"root": str(tmp_path), "images": "images", "labels": "labels.csv", "masks": "masks"}
+    settings = {
+        "kind": "folder",
+        "root": str(tmp_path),
+        "images": "images",
+        "labels": "labels.csv",
+        "masks": "masks",
+    }
     (entry,) = list_folder(settings).entries
     assert entry.id == name
     assert entry.mask == tmp_path / "masks" / f"{name}.png"
@@ -68,7 +79,7 @@ def test_split_lists_choose_the_images(tmp_path: Path) -> None:
     settings = folder_set(tmp_path, ["id,class", "a,cat", "b,cat", "not there,cat"])
     picture(tmp_path / "images" / "extra.jpg")
     (tmp_path / "train.txt").write_text("b.jpg\n\n")
-    settings["splits"] = {"train": "train.txt", "val": None}
+    settings["splits"] = {"train": "train.txt"}
     listing = list_folder(settings)
     assert [entry.id for entry in listing.entries] == ["b"]
     assert listing.findings == ()
@@ -124,16 +135,10 @@ def test_hidden_files_are_no_images(tmp_path: Path) -> None:
     assert list_folder(settings).findings == ()
 
 
-def test_unknown_split_names(tmp_path: Path) -> None:
-    settings = folder_set(tmp_path)
-    (tmp_path / "dev.txt").write_text("a\n")
-    assert kinds(list_folder(settings | {"splits": {"dev": "dev.txt"}})) == ["bad settings"]
-
-
 def in_folders(root: Path, *names: str) -> dict[str, Any]:
     for name in names:
         picture(root / "images" / name)
-    return {"root": str(root), "images": "images", "labels": None}
+    return {"kind": "folder", "root": str(root), "labels": None}
 
 
 def test_a_folder_a_class_is_a_table(tmp_path: Path) -> None:
@@ -150,7 +155,7 @@ def test_a_folder_a_class_is_a_table(tmp_path: Path) -> None:
 def test_folders_of_splits_around_those_of_classes(tmp_path: Path) -> None:
     settings = in_folders(tmp_path, "train/dog/1.jpg", "val/dog/2.jpg", "train/background/3.jpg")
     mask(tmp_path / "masks" / "val" / "dog" / "2.png")
-    listing = list_folder(settings | {"masks": "masks"})
+    listing = list_folder(settings)
     assert listing.classes == ("dog",)
     assert [(entry.id, entry.classes, entry.splits) for entry in listing.entries] == [
         ("train/background/3", (), ("train",)),
@@ -194,7 +199,7 @@ def test_ids_that_other_programs_have_changed(tmp_path: Path, written: str, file
     picture(tmp_path / "images" / file)
     picture(tmp_path / "images" / "other.png")
     (tmp_path / "labels.csv").write_text(f"{written},cat\nother,dog\n", encoding="utf-8")
-    listing = list_folder({"root": str(tmp_path), "images": "images", "labels": "labels.csv"})
+    listing = list_folder({"kind": "folder", "root": str(tmp_path)})
     assert listing.findings == ()
     assert {entry.image: entry.classes for entry in listing.entries} == {
         tmp_path / "images" / file: (0,),

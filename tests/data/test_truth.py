@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.datasets import folder_set, picture
-from wsss.config.datasets import Folder
+from wsss.config.datasets import FolderData
 from wsss.data.truth import unscored
 
 SPLIT_ROWS = ("id,split,class", "a,val,cat", "b,train,cat")
 
 
-def settings(root: Path, rows: tuple[str, ...] = ("a,cat", "b,dog"), **changed: Any) -> dict[str, Any]:
-    return Folder(**{**folder_set(root, rows), **changed}).model_dump()
+def settings(root: Path, rows: tuple[str, ...] = ("a,cat", "b,dog"), **changed: Any) -> FolderData:
+    return FolderData(**{**folder_set(root, rows), **changed})
 
 
 def test_masks_without_val_score_the_training_images_alone(tmp_path: Path) -> None:

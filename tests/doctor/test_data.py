@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.datasets import coco_object, coco_set, folder_set, mask, picture, voc_set
 from wsss.artefacts.formats import write_mask
+from wsss.config.datasets import SampleData, data_of
 from wsss.data.voc import VOC_CLASSES
 from wsss.doctor import data
 from wsss.doctor.data import check_dataset
@@ -23,7 +24,7 @@ VOC = {"kind": "voc", "sbd": None, "labels": None, "allow_empty_classes": True}
 def verdicts(
     settings: dict[str, Any], source: Path = Path("nowhere"), wanted: bool = True
 ) -> dict[str, Verdict]:
-    found, _ = check_dataset("it", settings, source, wanted)
+    found, _ = check_dataset("it", data_of(settings), source, wanted)
     return {verdict.subject.removeprefix("it: "): verdict for verdict in found}
 
 
@@ -92,7 +93,7 @@ def test_counts_are_compared_with_the_stated_ones(small: dict[str, Any]) -> None
     stated = verdicts({**small, "counts": {"train": 10582, "masked": 1464, "val": 1449}})["wrong count"]
     assert (
         stated.status == ERROR
-        and "split 'train': expected 10582 images, found 2 (and 2 more)" in stated.found
+        and "split 'masked': expected 1464 images, found 2 (and 2 more)" in stated.found
     )
     assert "the data set is incomplete" in stated.fix
 
@@ -189,15 +190,14 @@ def test_long_annotations_are_only_looked_at(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_generated_set_needs_nothing(tmp_path: Path) -> None:
-    settings = {"kind": "sample", "train": 240, "val": 60, "side": [64, 96]}
+    settings = SampleData(kind="sample", seed=0, train=240, val=60, side=[64, 96])
     found, facts = check_dataset("sample", settings, tmp_path, False)
     assert [verdict.status for verdict in found] == [OK]
     assert facts is not None and facts.images["train"] == 240
 
 
 def test_pictures_of_images_that_are_not_there(tmp_path: Path) -> None:
-    settings = folder_set(tmp_path) | {"examples": {"images": ["a", "c"]}}
-    verdicts, _ = check_dataset("mine", settings, tmp_path, True)
+    verdicts, _ = check_dataset("mine", data_of(folder_set(tmp_path)), tmp_path, True, ["a", "c"])
     (wrong,) = [verdict for verdict in verdicts if verdict.status == ERROR]
     assert (wrong.subject, wrong.found) == (
         "mine: examples",

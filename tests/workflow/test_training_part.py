@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.datasets import mask, picture
+from wsss.config.datasets import FolderData, data_of
 from wsss.config.reading import read_config
 from wsss.stages.data import prepare_manifest, select_training
 from wsss.workflow.training_part import training_unchanged
 
-Own = tuple[dict[str, Any], Path]
+Own = tuple[FolderData, Path]
 TABLE = "id,split,class\na,train,cat\nb,train,dog\nc,val,cat\n"
 
 
@@ -25,7 +25,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Own:
         mask(tmp_path / f"data/masks/{name}.png")
     Path("data/labels.csv").write_text(TABLE)
     Path("mine.yaml").write_text("datasets: {mine: {kind: folder, root: data, masks: masks}}")
-    settings = read_config([Path("mine.yaml")])["datasets"]["mine"]
+    settings = data_of(read_config([Path("mine.yaml")])["datasets"]["mine"])
+    assert isinstance(settings, FolderData)
     prepare_manifest.run(manifest="manifest.jsonl", dataset="mine", settings=settings)
     select_training.run(manifest="manifest.jsonl", training="train.jsonl")
     return settings, Path("train.jsonl")
@@ -64,6 +65,6 @@ def test_a_change_concerns_the_training_images(own: Own, change: Callable[[], ob
 
 
 def test_converted_masks_are_those_of_the_manifest(own: Own) -> None:
-    settings = own[0] | {"masks_values": {0: "background", 1: "cat"}}
+    settings = own[0].model_copy(update={"masks_values": {0: "background", 1: "cat"}})
     prepare_manifest.run(manifest="manifest.jsonl", dataset="mine", settings=own[0])
     assert not training_unchanged(settings, Path("source"), own[1])

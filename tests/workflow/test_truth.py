@@ -9,15 +9,15 @@ import yaml
 
 from tests.support.datasets import folder_set
 from tests.support.planning import snakemake
-from wsss.config.datasets import Folder
+from wsss.config.datasets import FolderData
 from wsss.config.errors import ConfigError
 from wsss.workflow.truth import check_scored
 
 SPLIT_ROWS = ("id,split,class", "a,val,cat", "b,train,cat")
 
 
-def settings(root: Path, rows: tuple[str, ...] = ("a,cat", "b,dog"), **changed: Any) -> dict[str, Any]:
-    return Folder(**{**folder_set(root, rows), **changed}).model_dump()
+def settings(root: Path, rows: tuple[str, ...] = ("a,cat", "b,dog"), **changed: Any) -> FolderData:
+    return FolderData(**{**folder_set(root, rows), **changed})
 
 
 def test_with_masks_and_a_split_there_is_nothing_to_refuse(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
+from wsss.artefacts.files import Values
 from wsss.config.checks import check_config
+from wsss.config.datasets import FolderData, data_settings
 from wsss.config.errors import ConfigError
 from wsss.config.reading import ROOT, lay_over, read_mapping, resolved
 from wsss.doctor.machine import gpu_names
@@ -75,7 +76,7 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _write(
-    options: argparse.Namespace, source: Mapping[str, Any], found: Look, split: str, files: dict[Path, str]
+    options: argparse.Namespace, source: Values, found: Look, split: str, files: dict[Path, str]
 ) -> int:
     """Choose, write, and say so."""
     gpus = gpu_names()
@@ -93,7 +94,7 @@ def _write(
     return 0
 
 
-def _settings(name: str, source: Mapping[str, Any]) -> Mapping[str, Any]:
+def _settings(name: str, source: Values) -> FolderData:
     """A data set's entry with all defaults, as a run reads it."""
     config = read_mapping(ROOT / "config.yaml")
     if name in config["datasets"]:
@@ -101,5 +102,4 @@ def _settings(name: str, source: Mapping[str, Any]) -> Mapping[str, Any]:
     lay_over(config, {"datasets": {name: source}})
     settled = resolved(config)
     check_config(settled)
-    settings: Mapping[str, Any] = settled["datasets"][name]
-    return settings
+    return FolderData.model_validate(data_settings(settled["datasets"][name]))

@@ -1,12 +1,15 @@
-"""Settings of data sets: where images and labels come from, and what is run on them."""
+"""Settings of data sets: where images and labels come from, and what is run on them.
+
+Each kind has two models. That of its data, such as :class:`VocData`, defines the images and labels, and is
+all that is read to list and check them; the data set, such as :class:`Voc`, adds what is run on it.
+"""
 
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, TypeAdapter, model_validator
 
 from wsss.config.errors import former
 from wsss.config.fields import (
@@ -26,6 +29,7 @@ from wsss.config.fields import (
     keys_of,
 )
 from wsss.config.methods import MapKind
+from wsss.config.systems import Config
 
 Shards = Annotated[int, Field(ge=1, le=999)]
 Split = Literal["train", "val", "test"]
@@ -158,8 +162,6 @@ class Used(Settings):
     """Parts of the split train, a job each."""
     val_shards: Shards
     """Parts of val and of test, a job each."""
-    allow_empty_classes: bool = False
-    """Whether a class without a training image is no error."""
     runs: Runs = [0]
     """Trainings of everything; each draws its random numbers from its own."""
     inferences: Names
@@ -182,19 +184,29 @@ class Used(Settings):
         return self
 
 
-class Pictures(Used):
-    """What data sets of pictures from elsewhere have besides."""
+class LabelledImages(Settings):
+    """What data sets of every kind have to define their images and labels."""
+
+    allow_empty_classes: bool = False
+    """Whether a class without a training image is no error."""
+
+    @property
+    def is_made(self) -> bool:
+        """Whether a rule first makes a folder for the data set."""
+        return False
+
+
+class Pictures(LabelledImages):
+    """What those of pictures from elsewhere have besides."""
 
     largest_image: Count = 178_956_970
     """Pixels that an image may have; each takes three bytes decoded, and more in every stage."""
 
 
-class Sample(Used):
+class SampleData(LabelledImages):
     """Generated pictures of animals; needs nothing."""
 
     kind: Literal["sample"]
-    shards: Shards = 1
-    val_shards: Shards = 1
     seed: Seed
     """Of the generator."""
     train: Count
@@ -206,13 +218,16 @@ class Sample(Used):
     side: PixelRange
     """Smallest and largest side of an image, pixels."""
 
+    @property
+    def is_made(self) -> bool:
+        """Whether a rule first makes a folder for the data set: all of it."""
+        return True
 
-class Voc(Pictures):
+
+class VocData(Pictures):
     """PASCAL VOC 2012: JPEGImages, Annotations, SegmentationClass, ImageSets/Segmentation."""
 
     kind: Literal["voc"]
-    shards: Shards = 48
-    val_shards: Shards = 8
     root: Path
     """Folder."""
     sbd: Path | None
@@ -236,24 +251,25 @@ class CocoSplit(Settings):
     """Text file below root, one id per line; None: all images."""
 
 
-class Coco(Pictures):
+class CocoData(Pictures):
     """COCO 2014: train2014, val2014, annotations/instances_{train,val}2014.json."""
 
     kind: Literal["coco"]
-    shards: Shards = 96
-    val_shards: Shards = 40
     root: Path
     """Folder."""
     splits: Annotated[dict[Split, CocoSplit], AfterValidator(in_order)] = {}
     """Empty: those of COCO 2014."""
 
+    @property
+    def is_made(self) -> bool:
+        """Whether a rule first makes a folder for the data set: its masks."""
+        return True
 
-class Folder(Pictures):
+
+class FolderData(Pictures):
     """Pictures of one's own: a folder of images and a table of labels; masks are optional."""
 
     kind: Literal["folder"]
-    shards: Shards = 4
-    val_shards: Shards = 2
     root: Path = "."
     """Folder that the other paths start at."""
     images: Path = "images"
@@ -273,20 +289,15 @@ class Folder(Pictures):
     class maps, pseudo labels and scores are of this size. The predictor sees new pictures so, too, and its
     labels have the pictures' own size. None: as they are."""
     classes: Annotated[list[Text], Field(min_length=1)] | Path | None = None
-    """Names in order, or a text file with one name per line; None takes the table's."""
+    """Names in order, or a text file with one name per line; a first ``background`` is left out. None takes
+    the table's."""
     splits: Annotated[dict[Split, Path], AfterValidator(in_order)] = {}
     """List files of ids; empty: the table's column split, or all images are train."""
-    inferences: Names = ["own", "own_crf"]
-    main: MainChain = MainChain(
-        classifier="own", method="adcam_n020", refiner="own", segmenter="own", inference="own_crf"
-    )
-    single_stage: SingleStages | None = SingleStages(
-        main="apc_own",
-        inferences=["own_320", "own_320_crf", "own_320_crf_tags"],
-        inference="own_320_crf",
-        pseudo=["own_320_crf_tags"],
-        ablation=["apc_own"],
-    )
+
+    @property
+    def is_made(self) -> bool:
+        """Whether a rule first makes a folder for the data set: pictures of another size, label maps."""
+        return bool(self.masks_values or self.long_side)
 
     @model_validator(mode="after")
     def _masks(self) -> Self:
@@ -304,9 +315,59 @@ class Folder(Pictures):
         return self
 
 
+Data = Annotated[SampleData | VocData | CocoData | FolderData, Field(discriminator="kind")]
+
+
+class Sample(SampleData, Used):
+    """Generated pictures of animals; needs nothing."""
+
+    shards: Shards = 1
+    val_shards: Shards = 1
+
+
+class Voc(VocData, Used):
+    """PASCAL VOC 2012: JPEGImages, Annotations, SegmentationClass, ImageSets/Segmentation."""
+
+    shards: Shards = 48
+    val_shards: Shards = 8
+
+
+class Coco(CocoData, Used):
+    """COCO 2014: train2014, val2014, annotations/instances_{train,val}2014.json."""
+
+    shards: Shards = 96
+    val_shards: Shards = 40
+
+
+class Folder(FolderData, Used):
+    """Pictures of one's own: a folder of images and a table of labels; masks are optional."""
+
+    shards: Shards = 4
+    val_shards: Shards = 2
+    inferences: Names = ["own", "own_crf"]
+    main: MainChain = MainChain(
+        classifier="own", method="adcam_n020", refiner="own", segmenter="own", inference="own_crf"
+    )
+    single_stage: SingleStages | None = SingleStages(
+        main="apc_own",
+        inferences=["own_320", "own_320_crf", "own_320_crf_tags"],
+        inference="own_320_crf",
+        pseudo=["own_320_crf_tags"],
+        ablation=["apc_own"],
+    )
+
+
 Dataset = Annotated[Sample | Voc | Coco | Folder, Field(discriminator="kind")]
 
 
-def is_converted(dataset: Mapping[str, Any]) -> bool:
-    """Whether a rule makes a data set's pictures or masks anew: at another size, or with other values."""
-    return bool(dataset.get("masks_values") or dataset.get("long_side"))
+_DATA: TypeAdapter[Data] = TypeAdapter(Data)
+
+
+def data_settings(dataset: Config) -> dict[str, Any]:
+    """Those of a data set's settings that define its images and labels; not what is run on it, and how."""
+    return {key: value for key, value in dataset.items() if key not in Used.model_fields}
+
+
+def data_of(dataset: Config) -> Data:
+    """The same as the model of the data set's kind."""
+    return _DATA.validate_python(data_settings(dataset))

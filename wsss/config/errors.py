@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 Keys = tuple[Any, ...]
 UNKNOWN = "unknown key"  # kind and beginning of an error of its own
@@ -114,7 +115,7 @@ def _by_path(error: ValidationError, config: Any) -> Iterator[tuple[Keys, str]]:
         yield path, f"expected {expected}, found {_found(wrong[0])}"
 
 
-def _path(error: Mapping[str, Any], config: Any) -> Keys:
+def _path(error: ErrorDetails, config: Any) -> Keys:
     """Keys of the configuration; pydantic's own names of alternatives are left out."""
     path: list[Any] = []
     value, absent = config, error["loc"][-1:] if error["type"] == "missing" else ()
@@ -132,14 +133,14 @@ def _path(error: Mapping[str, Any], config: Any) -> Keys:
     return (*path, *context.get("at", ()))
 
 
-def _expected(error: Mapping[str, Any]) -> str:
+def _expected(error: ErrorDetails) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in WORDS:
         return WORDS[kind].format(**context)
     return str(context.get("expected", error["msg"])).removeprefix("Input should be ")
 
 
-def _found(error: Mapping[str, Any]) -> str:
+def _found(error: ErrorDetails) -> str:
     context = error.get("ctx", {})
     if error["type"] in ("missing", "union_tag_not_found"):
         return "none"

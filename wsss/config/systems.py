@@ -104,7 +104,7 @@ def trained_as(config: Config, classifier: str) -> str:
     return config["classifiers"].get(classifier, {}).get("weights_of") or classifier
 
 
-def system_of(settings: Mapping[str, Any], dataset: Config) -> System:
+def system_of(settings: Config, dataset: Config) -> System:
     """Fill in what an entry of ``compare.systems`` leaves to its data set."""
     if "single_stage" in settings:
         variant = settings["single_stage"]

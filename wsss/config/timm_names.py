@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+
+from wsss.config.systems import Config
 
 REGISTERED = re.compile(r"@register_model\s*\ndef (\w+)\(")
 RENAMED = re.compile(r"register_model_deprecations\(__name__, \{(.*?)\}\)", re.DOTALL)
@@ -16,7 +17,7 @@ TRAINED = ("classifiers", "refiners", "segmenters", "single_stage")
 ELSEWHERE = (":", "/")  # in a name, of the hub or of a folder
 
 
-def check_timm_names(config: Mapping[str, Any]) -> list[str]:
+def check_timm_names(config: Config) -> list[str]:
     """Findings for networks that timm does not have, with the nearest that it has."""
     return [
         f"{section}.{variant}.network.{key}: timm has no network {name!r}{_nearest(name)}"
@@ -27,7 +28,7 @@ def check_timm_names(config: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _models(network: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+def _models(network: Config, path: str = "") -> Iterator[tuple[str, str]]:
     """The keys and values of all ``model`` in a network's settings."""
     for key, value in network.items():
         if isinstance(value, Mapping):

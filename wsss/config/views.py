@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from wsss.config.checks import COARSER_THAN_TOKENS, WITHOUT_ATTENTION
+from wsss.config.fields import Count, Positive, Settings
 from wsss.config.systems import Config
 
 MAX_TOKENS = 2**16  # of a view, as many as extract_maps can number
@@ -23,6 +24,15 @@ class Strides(NamedTuple):
 
     token: int | None
     cell: int
+
+
+class View(Settings):
+    """A view of images that a classifier takes class maps of."""
+
+    stride: Count
+    """Pixels a token."""
+    scale: Positive
+    """Of the image's sides."""
 
 
 class Excess(NamedTuple):
@@ -64,7 +74,7 @@ def cells(size: Size, stride: int, scale: float) -> int:
     return math.ceil(height / stride) * math.ceil(width / stride)
 
 
-def largest_views(config: Config, dataset: Config) -> dict[str, dict[str, Any]]:
+def largest_views(config: Config, dataset: Config) -> dict[str, View]:
     """The largest view of each classifier with attention that a data set's chains use.
 
     Args:
@@ -72,20 +82,20 @@ def largest_views(config: Config, dataset: Config) -> dict[str, dict[str, Any]]:
         dataset: The data set's entry.
 
     Returns:
-        ``stride``, pixels a token, and ``scale``, of the image's sides, by the classifier's name.
+        The views by the classifiers' names.
     """
     compared = (dataset.get("compare") or {}).get("systems", [])
     named = {chain.get("classifier") for chain in (dataset["main"], *compared)}
     variants = {name: config["classifiers"][name] for name in sorted(named & set(config["classifiers"]))}
     strided = {name: strides(variant["network"]).token for name, variant in variants.items()}
     return {
-        name: {"stride": stride, "scale": max(variants[name]["views"]["scales"])}
+        name: View(stride=stride, scale=max(variants[name]["views"]["scales"]))
         for name, stride in strided.items()
         if stride is not None
     }
 
 
-def excesses(sizes: Iterable[Size], views: Mapping[str, Mapping[str, Any]]) -> Iterator[Excess]:
+def excesses(sizes: Iterable[Size], views: Mapping[str, View]) -> Iterator[Excess]:
     """Where the largest of some images has more tokens than can be numbered, one for each classifier.
 
     Args:
@@ -94,7 +104,7 @@ def excesses(sizes: Iterable[Size], views: Mapping[str, Mapping[str, Any]]) -> I
     """
     known = list(sizes)
     for name, view in views.items() if known else ():
-        stride, scale = view["stride"], view["scale"]
+        stride, scale = view.stride, view.scale
         height, width = largest = max(known, key=lambda size: cells(size, stride, scale))
         if (tokens := cells(largest, stride, scale)) <= MAX_TOKENS:
             continue

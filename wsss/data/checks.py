@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from wsss.artefacts.decoding import PIXELS, Picture, orientation_of, read_picture
 from wsss.artefacts.files import ArtefactError
 from wsss.artefacts.formats import read_mask
+from wsss.config.datasets import Data, Pictures, VocData
 from wsss.data.records import DataError, Entry, Finding, Listing
 from wsss.methods.void import VOID
 
@@ -191,13 +192,13 @@ def _misplaced(
     )
 
 
-def check_listing(listing: Listing, allow_empty_classes: bool, counts: Mapping[str, int]) -> list[Finding]:
+def check_listing(listing: Listing, settings: Data) -> list[Finding]:
     """Findings about the lists as a whole: sizes of splits, classes that no training image shows, ids.
 
     Args:
         listing: What the data set's reader found.
-        allow_empty_classes: Accept classes without a training image.
-        counts: Expected number of images a split; splits that are not named may have any number.
+        settings: Whether classes may have no training image, and how many images each split must have;
+            splits that are not named may have any number.
 
     Returns:
         The reader's findings and these.
@@ -208,13 +209,19 @@ def check_listing(listing: Listing, allow_empty_classes: bool, counts: Mapping[s
     if len(listing.classes) > MAX_CLASSES or not listing.classes:
         text = f"expected 1 to {MAX_CLASSES} classes, found {len(listing.classes)}"
         findings.append(Finding("bad settings", text))
-    findings += _check_splits(listing.entries, counts)
-    if not allow_empty_classes:
+    findings += _check_splits(listing.entries, settings)
+    if not settings.allow_empty_classes:
         findings += _check_classes(listing)
     return findings
 
 
-def _check_splits(entries: Iterable[Entry], counts: Mapping[str, int]) -> list[Finding]:
+def pixel_limit(settings: Data) -> int:
+    """Pixels that an image of a data set may have."""
+    return settings.largest_image if isinstance(settings, Pictures) else PIXELS
+
+
+def _check_splits(entries: Iterable[Entry], settings: Data) -> list[Finding]:
+    counts = settings.counts if isinstance(settings, VocData) else {}
     sizes = Counter(split for entry in entries for split in entry.splits)  # also of names that are no split
     found = [] if sizes["train"] else [Finding("empty split", "no image is in the split 'train'")]
     return found + [

@@ -1,8 +1,7 @@
 """COCO 2014, or any data set of images with COCO's instance annotations.
 
-Settings: ``root`` and optionally ``splits``, which names per split the folder of ``images``, the file of
-``annotations`` and optionally a list of ``ids`` to take, all relative to ``root``. Category ids, which have
-gaps, become 0-based classes in their order. Masks are rendered once, by the stage render_masks.
+Category ids, which have gaps, become 0-based classes in their order. Masks are rendered once, by the stage
+render_masks.
 """
 
 from __future__ import annotations
@@ -18,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle
 
-from wsss.data.records import SPLITS, DataError, Entry, Finding, Listing, duplicates, missing, read_ids
+from wsss.artefacts.files import Values
+from wsss.config.datasets import CocoData, CocoSplit, Split
+from wsss.data.records import DataError, Entry, Finding, Listing, duplicates, missing, read_ids
 from wsss.methods.void import VOID
 
-DEFAULT_SPLITS = {
-    split: {"images": f"{split}2014", "annotations": f"annotations/instances_{split}2014.json"}
-    for split in ("train", "val")
+DEFAULT_SPLITS: dict[Split, CocoSplit] = {
+    "train": CocoSplit(images="train2014", annotations="annotations/instances_train2014.json"),
+    "val": CocoSplit(images="val2014", annotations="annotations/instances_val2014.json"),
 }
 HINT = (
     "train2014.zip, val2014.zip and annotations_trainval2014.zip from https://cocodataset.org/#download, "
@@ -31,13 +32,23 @@ HINT = (
 )
 
 
+class Object(NamedTuple):
+    """What is drawn of an annotation."""
+
+    label: int
+    segmentation: Any  # polygons, or run lengths
+    crowd: bool
+    area: float | None  # as the annotation says
+    order: tuple[int, str]  # of its id
+
+
 class Drawing(NamedTuple):
-    """All that is needed to render one image's mask; its objects are annotations with ``label``."""
+    """All that is needed to render one image's mask."""
 
     id: str
     height: int
     width: int
-    objects: list[dict[str, Any]]
+    objects: list[Object]
 
 
 @dataclass(frozen=True)
@@ -50,30 +61,23 @@ class Annotations:
     findings: tuple[Finding, ...]
 
 
-def coco_splits(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def coco_splits(settings: CocoData) -> dict[Split, CocoSplit]:
     """The splits with their files; by default those of COCO 2014."""
-    return dict(settings.get("splits") or DEFAULT_SPLITS)
+    return settings.splits or DEFAULT_SPLITS
 
 
-def check_paths(settings: Mapping[str, Any]) -> list[Finding]:
+def check_paths(settings: CocoData) -> list[Finding]:
     """Findings for folders and files of the data set that do not exist."""
-    root = Path(settings["root"])
-    splits = coco_splits(settings)
-    folders = [root / files["images"] for files in splits.values()]
-    lists = [
-        root / files[key] for files in splits.values() for key in ("annotations", "ids") if files.get(key)
-    ]
-    wrong = sorted(set(splits) - set(SPLITS))
-    return missing(folders, lists, HINT) + [
-        Finding("bad settings", f"splits: expected {', '.join(SPLITS)}, found {split!r}") for split in wrong
-    ]
+    root, splits = Path(settings.root), coco_splits(settings).values()
+    lists = [name for files in splits for name in (files.annotations, files.ids) if name]
+    return missing([root / files.images for files in splits], [root / name for name in lists], HINT)
 
 
-def read_annotations(settings: Mapping[str, Any], split: str) -> Annotations:
+def read_annotations(settings: CocoData, split: Split) -> Annotations:
     """Read one split's annotation file; raises :class:`DataError` where it is not of COCO's form."""
-    root, files = Path(settings["root"]), coco_splits(settings)[split]
-    path = root / files["annotations"]
-    fix = "correct it" if settings.get("splits") else f"get it again: {HINT}"
+    root, files = Path(settings.root), coco_splits(settings)[split]
+    path = root / files.annotations
+    fix = "correct it" if settings.splits else f"get it again: {HINT}"
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
         annotations = _parse(content, path)
@@ -81,7 +85,7 @@ def read_annotations(settings: Mapping[str, Any], split: str) -> Annotations:
         raise DataError(f"{path}: {error}; correct it") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a whole file of COCO instances ({error!r}); {fix}") from error
-    return _restrict(annotations, read_ids(root / files["ids"])) if files.get("ids") else annotations
+    return _restrict(annotations, read_ids(root / files.ids)) if files.ids else annotations
 
 
 def _parse(content: dict[str, Any], path: Path) -> Annotations:
@@ -119,13 +123,11 @@ class CocoError(ValueError):
     """A part of an annotation file that is not of COCO's form; the message names it and its key."""
 
 
-def _named(part: str, item: Mapping[str, Any], number: int) -> str:
+def _named(part: str, item: Values, number: int) -> str:
     return f"{part} {item['id']!r}" if item.get("id") is not None else f"{part} number {number}"
 
 
-def _check_keys(
-    part: str, item: Mapping[str, Any], number: int, kinds: Mapping[str, type | tuple[type, ...]]
-) -> None:
+def _check_keys(part: str, item: Values, number: int, kinds: Mapping[str, type | tuple[type, ...]]) -> None:
     for key, kind in kinds.items():
         if not isinstance(item.get(key), kind):
             raise CocoError(f"{_named(part, item, number)}: {key}: found {item.get(key)!r}")
@@ -137,10 +139,7 @@ def _number(identifier: int | str) -> tuple[int, str]:
     return (int(text), "") if text.isdecimal() else (sys.maxsize, text)
 
 
-def _object(
-    item: Mapping[str, Any], number: int, labels: Mapping[str, int], drawing: Drawing
-) -> dict[str, Any]:
-    """What is drawn of an annotation; ``area`` is None where it has none."""
+def _object(item: Values, number: int, labels: Mapping[str, int], drawing: Drawing) -> Object:
     name = _named("annotation", item, number)
     if str(item.get("category_id")) not in labels:
         raise CocoError(f"{name}: category_id: found {item.get('category_id')!r}, no category")
@@ -152,8 +151,8 @@ def _object(
     except CocoError as error:
         raise CocoError(f"{name}: segmentation: {error}") from error
     order = _number(item["id"]) if item.get("id") is not None else (number, "")
-    drawn = {"iscrowd": item.get("iscrowd") or 0, "area": area, "id": order}
-    return drawn | {"segmentation": segmentation, "label": labels[str(item["category_id"])]}
+    label, crowd = labels[str(item["category_id"])], bool(item.get("iscrowd"))
+    return Object(label, segmentation, crowd, area, order)
 
 
 def _segmentation(found: Any, drawing: Drawing) -> Any:
@@ -213,16 +212,16 @@ def render_mask(drawing: Drawing) -> NDArray[np.uint8]:
         Label map, uint8 (H, W).
     """
     mask = np.zeros((drawing.height, drawing.width), np.uint8)
-    drawn = [(item, _region(item["segmentation"], drawing)) for item in drawing.objects]
+    drawn = [(item, _region(item.segmentation, drawing)) for item in drawing.objects]
     for item, region in sorted(drawn, key=lambda pair: _depth(*pair)):
-        mask[region] = VOID if item["iscrowd"] else item["label"]
+        mask[region] = VOID if item.crowd else item.label
     return mask
 
 
-def _depth(item: Mapping[str, Any], region: NDArray[np.bool_]) -> tuple[Any, ...]:
+def _depth(item: Object, region: NDArray[np.bool_]) -> tuple[bool, float, tuple[int, str]]:
     """Where an object lies below others; its area is counted where the annotation has none."""
-    area = region.sum() if item["area"] is None else item["area"]
-    return (-item["iscrowd"], -float(area), item["id"])
+    area = region.sum() if item.area is None else item.area
+    return (not item.crowd, -float(area), item.order)
 
 
 def _region(segmentation: Any, drawing: Drawing) -> NDArray[np.bool_]:
@@ -245,11 +244,11 @@ def mask_path(source: Path, split: str, name: str) -> Path:
     return source / "masks" / split / f"{name}.png"
 
 
-def list_coco(settings: Mapping[str, Any], source: Path | None = None) -> Listing:
+def list_coco(settings: CocoData, source: Path | None = None) -> Listing:
     """List a data set with COCO's annotations; every image has a mask, so all of train is scored.
 
     Args:
-        settings: The data set's entry in the config.
+        settings: Where its parts lie.
         source: Folder with the rendered masks.
 
     Returns:
@@ -258,7 +257,8 @@ def list_coco(settings: Mapping[str, Any], source: Path | None = None) -> Listin
     absent = check_paths(settings)
     if absent or source is None:
         return Listing(findings=tuple(absent or missing([Path("masks")], [], "made by render_masks")))
-    read = {split: read_annotations(settings, split) for split in coco_splits(settings)}
+    splits = coco_splits(settings)
+    read = {split: read_annotations(settings, split) for split in splits}
     classes = next(iter(read.values())).classes
     findings = [found for annotations in read.values() for found in annotations.findings]
     findings += duplicates(
@@ -270,17 +270,15 @@ def list_coco(settings: Mapping[str, Any], source: Path | None = None) -> Listin
         if annotations.classes != classes
     ]
     entries = [
-        _entry(
-            Path(settings["root"]), source, split, coco_splits(settings)[split]["images"], annotations, name
-        )
+        _entry(Path(settings.root, splits[split].images), source, split, annotations, name)
         for split, annotations in read.items()
         for name in sorted(annotations.files)
     ]
     return Listing(classes, tuple(entries), tuple(findings))
 
 
-def _entry(root: Path, source: Path, split: str, images: str, annotations: Annotations, name: str) -> Entry:
-    labels = {item["label"] - 1 for item in annotations.drawings[name].objects}
+def _entry(images: Path, source: Path, split: str, annotations: Annotations, name: str) -> Entry:
+    labels = {item.label - 1 for item in annotations.drawings[name].objects}
     splits = ("train", "masked") if split == "train" else (split,)
-    image = root / images / annotations.files[name]
+    image = images / annotations.files[name]
     return Entry(name, image, mask_path(source, split, name), tuple(sorted(labels)), splits)

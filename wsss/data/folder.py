@@ -1,24 +1,23 @@
 """A data set of one's own: a folder of images, a table of labels, optional masks, optional split lists.
 
-Settings: ``images``, ``labels``, optional ``masks``, ``classes`` (a list of names, or a text file with a name
-a line; a first name ``background`` is left out) and ``splits`` (a list file of ids a split). Paths are
-relative to ``root``, by default the folder Snakemake runs in. Ids are paths relative to the image folder,
-with or without extension. Where ``labels`` is null the image folder has a folder a class, perhaps within one
-a split, and each image is of the class in whose folder it lies. Without list files the table's column
-``split`` tells train, val and test apart, and without that column all images are train.
+Ids are paths relative to the image folder, with or without extension. Where ``labels`` is null the image
+folder has a folder a class, perhaps within one a split, and each image is of the class in whose folder it
+lies. Without list files the table's column ``split`` tells train, val and test apart, and without that column
+all images are train.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from wsss.config.datasets import MASKS, FolderData, Split
 from wsss.data.image_index import ImageIndex
 from wsss.data.label_table import LabelTable, Row, read_label_table, table_of_folders
-from wsss.data.records import SPLITS, Entry, Finding, Listing, Remark, duplicates, missing, read_ids
+from wsss.data.records import Entry, Finding, Listing, Remark, duplicates, missing, read_ids
 
 HINT = "named by the data set's entry in the config (paths are relative to its root)"
 
@@ -28,7 +27,7 @@ class _Paths(NamedTuple):
     labels: Path | None
     masks: Path | None
     classes: Path | None
-    splits: dict[str, Path]
+    splits: dict[Split, Path]
 
 
 class _Members(NamedTuple):
@@ -39,11 +38,12 @@ class _Members(NamedTuple):
     findings: list[Finding]
 
 
-def list_folder(settings: Mapping[str, Any], source: Path | None = None) -> Listing:
+def list_folder(settings: FolderData, source: Path | None = None) -> Listing:
     """List a data set of the kind ``folder``.
 
     Args:
-        settings: The data set's entry in the config.
+        settings: Where its parts lie; paths are relative to ``root``, which is by default the folder that
+            Snakemake runs in.
         source: Folder with the converted pictures and masks, where ``long_side`` says at which size they are
             read, or ``masks_values`` what the masks hold.
 
@@ -54,7 +54,7 @@ def list_folder(settings: Mapping[str, Any], source: Path | None = None) -> List
     absent = _check_paths(paths)
     if absent:
         return Listing(findings=tuple(absent))
-    names, findings = read_classes(settings.get("classes"), paths.classes)
+    names, findings = read_classes(read_ids(paths.classes) if paths.classes else settings.classes or ())
     index = ImageIndex(paths.images)
     table = _table(paths, index, names)
     if any(found.kind == "bad table" for found in table.findings):
@@ -64,15 +64,14 @@ def list_folder(settings: Mapping[str, Any], source: Path | None = None) -> List
     unlabelled = _without_labels(members, index, paths)
     findings = [*findings, *table.findings, *members.findings, *unlabelled]
     remarks = (*table.remarks, *_respelt(index), *_unused(entries, paths.masks))
-    if source is not None and (settings.get("masks_values") or settings.get("long_side")):
-        relabelled = bool(settings.get("masks_values"))
-        entries = [_converted(entry, source, relabelled) for entry in entries]
+    if source is not None and settings.is_made:
+        entries = [_converted(entry, source, bool(settings.masks_values)) for entry in entries]
     return Listing(table.classes, tuple(entries), tuple(findings), remarks)
 
 
-def list_sample(settings: Mapping[str, Any], source: Path | None = None) -> Listing:
+def list_sample(source: Path | None) -> Listing:
     """List the generated data set, which is a ``folder`` data set in ``source``."""
-    return list_folder({"root": source, "images": "images", "masks": "masks", "labels": "labels.csv"})
+    return list_folder(FolderData(kind="folder", root=str(source or "."), masks=MASKS))
 
 
 def _table(paths: _Paths, index: ImageIndex, classes: tuple[str, ...] | None) -> LabelTable:
@@ -81,38 +80,29 @@ def _table(paths: _Paths, index: ImageIndex, classes: tuple[str, ...] | None) ->
     return table_of_folders(index.folder, index.names(), classes)
 
 
-def _paths(settings: Mapping[str, Any]) -> _Paths:
-    root = Path(settings.get("root") or ".")
-    labels, masks, classes = (settings.get(key) for key in ("labels", "masks", "classes"))
+def _paths(settings: FolderData) -> _Paths:
+    root = Path(settings.root)
     return _Paths(
-        root / settings["images"],
-        root / labels if labels else None,
-        root / masks if masks else None,
-        root / classes if isinstance(classes, str) else None,
-        {split: root / path for split, path in (settings.get("splits") or {}).items() if path},
+        root / settings.images,
+        root / settings.labels if settings.labels else None,
+        root / settings.masks if settings.masks else None,
+        root / settings.classes if isinstance(settings.classes, str) else None,
+        {split: root / path for split, path in settings.splits.items()},
     )
 
 
 def _check_paths(paths: _Paths) -> list[Finding]:
     folders = [paths.images, *([paths.masks] if paths.masks else [])]
     files = [path for path in (paths.labels, paths.classes) if path] + [*paths.splits.values()]
-    return missing(folders, files, HINT) + [
-        Finding("bad settings", f"splits: expected {', '.join(SPLITS)}, found {split!r}")
-        for split in sorted(set(paths.splits) - set(SPLITS))
-    ]
+    return missing(folders, files, HINT)
 
 
-def read_classes(classes: Any, path: Path | None) -> tuple[tuple[str, ...] | None, list[Finding]]:
-    """Foreground class names of a config.
-
-    Args:
-        classes: The config's value: a list of names, or None to leave them to the table of labels.
-        path: A text file with one name per line, used instead of ``classes``.
+def read_classes(names: Sequence[str]) -> tuple[tuple[str, ...] | None, list[Finding]]:
+    """Foreground class names that a config or its text file gives; none leave them to the table of labels.
 
     Returns:
         The names without a leading ``background``, or None; and findings.
     """
-    names = read_ids(path) if path else [str(name) for name in classes or []]
     names = names[1:] if names and names[0].lower() == "background" else names
     twice = duplicates(names, "the class list")
     return tuple(names) or None, [Finding("bad settings", f"classes: {found.detail}") for found in twice]

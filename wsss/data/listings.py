@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import assert_never
 
+from wsss.config.datasets import CocoData, Data, FolderData, SampleData, VocData
 from wsss.data.coco import list_coco
 from wsss.data.folder import list_folder, list_sample
 from wsss.data.records import Listing
 from wsss.data.voc import list_voc
 
-# By the kind; they take the data set's entry in the config and the folder that a rule made for it, if any.
-LISTINGS: dict[str, Callable[[Mapping[str, Any], Path | None], Listing]] = {
-    "sample": list_sample,
-    "voc": list_voc,
-    "coco": list_coco,
-    "folder": list_folder,
-}
+
+def list_images(settings: Data, source: Path | None = None) -> Listing:
+    """List a data set.
+
+    Args:
+        settings: What defines its images and labels.
+        source: The folder that a rule made for it, if any.
+
+    Returns:
+        Its images and classes, and what is wrong with its lists.
+    """
+    match settings:
+        case SampleData():
+            return list_sample(source)
+        case VocData():
+            return list_voc(settings)
+        case CocoData():
+            return list_coco(settings, source)
+        case FolderData():
+            return list_folder(settings, source)
+        case _:
+            assert_never(settings)

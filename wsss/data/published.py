@@ -8,11 +8,13 @@ from typing import Any
 
 import yaml
 
+from wsss.artefacts.files import Values
+
 RESOURCES = ("published.yaml",)
 STAGES = ("seed", "pseudo", "segmentation")
 
 
-def published_system(kind: str, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+def published_system(kind: str, facts: Values) -> dict[str, Any] | None:
     """Find the published figures of a system.
 
     Args:
@@ -46,7 +48,7 @@ def published_others(kind: str) -> list[dict[str, Any]]:
     return rows
 
 
-def fits(where: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+def fits(where: Values, facts: Values) -> bool:
     """Whether the facts have every key of a condition with an equal value, nested mappings likewise.
 
     A list in the condition names several values, of which any will do.

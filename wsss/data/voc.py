@@ -1,8 +1,4 @@
-"""PASCAL VOC 2012, extended by the SBD annotations' image lists (train_aug).
-
-Settings: ``root`` (a VOC2012 folder), ``labels`` (null: object names of ``Annotations/*.xml``; or a table,
-see ``label_table``), ``sbd`` (a folder with SBD's ``train.txt`` and ``val.txt``, or null) and ``counts``.
-"""
+"""PASCAL VOC 2012, extended by the SBD annotations' image lists (train_aug)."""
 
 from __future__ import annotations
 
@@ -10,9 +6,9 @@ import logging
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
+from wsss.config.datasets import VocData
 from wsss.data.label_table import read_label_table
 from wsss.data.records import Entry, Finding, Listing, duplicates, missing, read_ids
 
@@ -51,17 +47,16 @@ READERS = 16  # threads for thousands of small files, each of which a file serve
 log = logging.getLogger(__name__)
 
 
-def list_voc(settings: Mapping[str, Any], source: Path | None = None) -> Listing:
+def list_voc(settings: VocData) -> Listing:
     """List VOC 2012: train (train_aug), masked (VOC's train), val, and test where its list is there.
 
     Args:
-        settings: The data set's entry in the config.
-        source: Not used; all kinds share this signature.
+        settings: Where its parts lie.
 
     Returns:
         Entries sorted by id, and findings.
     """
-    root = Path(settings["root"])
+    root = Path(settings.root)
     absent = _check_paths(root, settings)
     if absent:
         return Listing(findings=tuple(absent))
@@ -89,15 +84,15 @@ def _list_path(root: Path, split: str) -> Path:
     return root / "ImageSets" / "Segmentation" / f"{split}.txt"
 
 
-def _check_paths(root: Path, settings: Mapping[str, Any]) -> list[Finding]:
+def _check_paths(root: Path, settings: VocData) -> list[Finding]:
     folders = [root / "JPEGImages", root / "SegmentationClass"]
     findings = missing(folders, [_list_path(root, split) for split in ("train", "val")], HINT)
-    if settings.get("labels"):
-        findings += missing([], [Path(settings["labels"])], "named by `labels`; null reads Annotations")
+    if settings.labels:
+        findings += missing([], [Path(settings.labels)], "named by `labels`; null reads Annotations")
     else:
         findings += missing([root / "Annotations"], [], f"{HINT}; or let `labels` name a table of labels")
-    if settings.get("sbd"):
-        folder = _sbd_folder(settings["sbd"])
+    if settings.sbd:
+        folder = _sbd_folder(settings.sbd)
         findings += missing([], [folder / "train.txt", folder / "val.txt"], SBD_HINT)
     return findings
 
@@ -117,10 +112,10 @@ def _read_lists(root: Path) -> tuple[dict[str, list[str]], list[Finding]]:
     return lists, findings + duplicates(whole, "the lists of train, val and test together")
 
 
-def _more_ids(root: Path, settings: Mapping[str, Any]) -> list[str]:
+def _more_ids(root: Path, settings: VocData) -> list[str]:
     """Ids that train_aug adds: SBD's lists, or the masks that others converted from it."""
-    if settings.get("sbd"):
-        folder = _sbd_folder(settings["sbd"])
+    if settings.sbd:
+        folder = _sbd_folder(settings.sbd)
         return [*read_ids(folder / "train.txt"), *read_ids(folder / "val.txt")]
     ids = sorted(path.stem for path in (root / "SegmentationClassAug").glob("*.png"))
     if not ids:
@@ -132,13 +127,13 @@ def _more_ids(root: Path, settings: Mapping[str, Any]) -> list[str]:
 
 
 def _read_labels(
-    root: Path, settings: Mapping[str, Any], train: list[str], val: list[str]
+    root: Path, settings: VocData, train: list[str], val: list[str]
 ) -> tuple[dict[str, tuple[int, ...]], list[Finding]]:
     """Class indices by id, and findings; only training images must have labels."""
-    if settings.get("labels"):
-        table = read_label_table(Path(settings["labels"]), VOC_CLASSES)
+    if settings.labels:
+        table = read_label_table(Path(settings.labels), VOC_CLASSES)
         labels, findings = {name: row.classes for name, row in table.rows.items()}, list(table.findings)
-        where = str(settings["labels"])
+        where = str(settings.labels)
     else:
         labels, findings = _read_annotations(root, [*train, *sorted(set(val))])
         where = str(root / "Annotations")

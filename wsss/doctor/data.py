@@ -9,15 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from wsss.artefacts.decoding import PIXELS
 from wsss.artefacts.files import ArtefactError
-from wsss.data.checks import REMEDIES, Examined, check_listing, examine, mapped_sizes
+from wsss.config.datasets import CocoData, Data, FolderData, SampleData
+from wsss.data.checks import REMEDIES, Examined, check_listing, examine, mapped_sizes, pixel_limit
 from wsss.data.class_numbers import check_masks
 from wsss.data.coco import check_paths, coco_splits
 from wsss.data.image_index import EXTENSIONS
-from wsss.data.listings import LISTINGS
+from wsss.data.listings import list_images
 from wsss.data.records import Entry, Finding, Listing, Remark
 from wsss.data.remarks import of_files, ubiquitous
 from wsss.data.working_size import working_size
@@ -41,45 +41,48 @@ class Facts(NamedTuple):
 
 
 def check_dataset(
-    name: str, settings: Mapping[str, Any], source: Path, wanted: bool
+    name: str, settings: Data, source: Path, wanted: bool, examples: Sequence[str] = ()
 ) -> tuple[list[Verdict], Facts | None]:
     """Check a data set without reading all of it.
 
     Args:
         name: Name of the data set.
-        settings: Its entry in the config.
+        settings: What defines its images and labels.
         source: Folder that a rule makes or will make for it.
         wanted: Whether its absence is an error.
+        examples: Ids of images to be drawn.
 
     Returns:
         Verdicts, and what is known about its size; None if it cannot be listed.
     """
     subject = f"{name}: data"
-    if settings["kind"] == "sample":
+    if isinstance(settings, SampleData):
         return [Verdict(OK, subject, "generated, needs nothing")], _generated(settings)
-    root = Path(settings.get("root") or ".", settings["images"] if settings["kind"] == "folder" else "")
+    root = Path(settings.root, settings.images if isinstance(settings, FolderData) else "")
     if not wanted and not root.exists():
         fix = "get it if you want it; README, Data, says from where"
         return [Verdict(WARNING, subject, f"not here: {root}", fix)], None
     try:
-        return _check(name, settings, source)
+        return _check(name, settings, source, examples)
     except (ArtefactError, OSError) as error:
         return [Verdict(ERROR, subject, str(error), "fix it and ask again")], None
 
 
-def _generated(settings: Mapping[str, Any]) -> Facts:
-    low, high = settings["side"]
+def _generated(settings: SampleData) -> Facts:
+    low, high = settings.side
     sides = (low, (low + high) // 2, high)
-    images = {split: settings.get(split, 0) for split in SPLITS}
+    images = {"train": settings.train, "val": settings.val, "test": settings.test}
     return Facts(images, [(height, width) for height in sides for width in sides], ASSUMED_CLASSES["sample"])
 
 
-def _check(name: str, settings: Mapping[str, Any], source: Path) -> tuple[list[Verdict], Facts | None]:
+def _check(
+    name: str, settings: Data, source: Path, examples: Sequence[str]
+) -> tuple[list[Verdict], Facts | None]:
     """All lists and labels, the names of all files, and some files whole."""
     listing, findings = _listed(settings, source)
     if not listing.entries:
         return list(_faults(name, findings)), None
-    some, examined = _sample(listing, settings.get("largest_image", PIXELS))
+    some, examined = _sample(listing, pixel_limit(settings))
     findings += _absent(listing.entries)
     findings += [found for one in examined for found in one.findings if "missing" not in found.kind]
     findings += check_masks(some, examined)
@@ -88,17 +91,20 @@ def _check(name: str, settings: Mapping[str, Any], source: Path) -> tuple[list[V
     remarks = [*listing.remarks, *of_files(some.entries, examined), *ubiquitous(listing)]
     remarks += _disagreement(some.entries, examined)
     worth = [Verdict(WARNING, f"{name}: worth a look", *remark) for remark in remarks]
-    return [*fine, *_faults(name, findings), *worth, *_check_examples(name, settings, listing)], facts
+    return [*fine, *_faults(name, findings), *worth, *_check_examples(name, examples, listing)], facts
 
 
-def _listed(settings: Mapping[str, Any], source: Path) -> tuple[Listing, list[Finding]]:
+def _listed(settings: Data, source: Path) -> tuple[Listing, list[Finding]]:
     """The images, without masks where a rule is yet to make these, and what is wrong with the lists."""
-    if settings["kind"] == "coco" and _length(settings) > LONG:
+    if isinstance(settings, CocoData) and _length(settings) > LONG:
         listing = _glance(settings)
         return listing, [*listing.findings]
-    listing = LISTINGS[settings["kind"]](settings, source)
-    findings = check_listing(listing, bool(settings.get("allow_empty_classes")), settings.get("counts") or {})
-    if (settings["kind"] == "coco" or settings.get("masks_values")) and not source.exists():
+    listing = list_images(settings, source)
+    findings = check_listing(listing, settings)
+    makes_masks = isinstance(settings, CocoData) or (
+        isinstance(settings, FolderData) and settings.masks_values
+    )
+    if makes_masks and not source.exists():
         listing = replace(listing, entries=tuple(replace(entry, mask=None) for entry in listing.entries))
     return listing, findings
 
@@ -123,10 +129,9 @@ def _faults(name: str, findings: Iterable[Finding]) -> Iterator[Verdict]:
         yield Verdict(ERROR, f"{name}: {kind}", f"{first}{more}", REMEDIES[kind])
 
 
-def _check_examples(name: str, settings: Mapping[str, Any], listing: Listing) -> Iterator[Verdict]:
+def _check_examples(name: str, asked: Sequence[str], listing: Listing) -> Iterator[Verdict]:
     """An error where the pictures to be drawn name images that are not there."""
     known = {entry.id for entry in listing.entries}
-    asked = (settings.get("examples") or {}).get("images", [])
     if absent := [one for one in asked if one not in known]:
         found = f"examples.images: expected ids such as {min(known)}, found {listed(absent)}"
         yield Verdict(ERROR, f"{name}: examples", found, "correct them in the config")
@@ -160,13 +165,12 @@ def _sample(listing: Listing, limit: int) -> tuple[Listing, list[Examined]]:
     return replace(listing, entries=tuple(chosen[: len(examined)])), examined
 
 
-def _facts(
-    listing: Listing, some: Listing, examined: Sequence[Examined], settings: Mapping[str, Any]
-) -> Facts:
+def _facts(listing: Listing, some: Listing, examined: Sequence[Examined], settings: Data) -> Facts:
     images = {split: sum(split in entry.splits for entry in listing.entries) for split in SPLITS}
     classes = [len(entry.classes) for entry in listing.entries if "train" in entry.splits]
-    mean = sum(classes) / max(1, len(classes)) if listing.classes else ASSUMED_CLASSES[settings["kind"]]
-    read = partial(working_size, long_side=settings.get("long_side"))
+    mean = sum(classes) / max(1, len(classes)) if listing.classes else ASSUMED_CLASSES[settings.kind]
+    long_side = settings.long_side if isinstance(settings, FolderData) else None
+    read = partial(working_size, long_side=long_side)
     sizes = [read((one.height, one.width)) for one in examined if one.height]
     return Facts(images, sizes, mean, list(map(read, mapped_sizes(some.entries, examined))))
 
@@ -180,18 +184,18 @@ def _disagreement(entries: Iterable[Entry], examined: Iterable[Examined]) -> Ite
         yield Remark(found, "labels may leave out what masks show; otherwise compare both")
 
 
-def _length(settings: Mapping[str, Any]) -> int:
-    paths = [Path(settings["root"], files["annotations"]) for files in coco_splits(settings).values()]
+def _length(settings: CocoData) -> int:
+    paths = [Path(settings.root, files.annotations) for files in coco_splits(settings).values()]
     return sum(path.stat().st_size for path in paths if path.is_file())
 
 
-def _glance(settings: Mapping[str, Any]) -> Listing:
+def _glance(settings: CocoData) -> Listing:
     """COCO's own annotations take half a minute to read: the folders and the files' ends must do."""
     if findings := check_paths(settings):
         return Listing(findings=tuple(findings))
     entries = []
     for split, files in coco_splits(settings).items():
-        annotations, folder = (Path(settings["root"], files[key]) for key in ("annotations", "images"))
+        annotations, folder = Path(settings.root, files.annotations), Path(settings.root, files.images)
         if not _ends_whole(annotations):
             findings.append(
                 Finding("bad annotations", f"{annotations}: expected '}}' at its end: it was cut")

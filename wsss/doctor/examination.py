@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from wsss.config.datasets import data_of
 from wsss.config.errors import ConfigError
 from wsss.config.reading import ROOT, named_datasets, read_config
 from wsss.config.systems import Config
@@ -64,11 +65,12 @@ def _datasets(config: Config, names: Iterable[str], wanted: Collection[str]) -> 
     facts: dict[str, Facts] = {}
     for name in names:
         settings = config["datasets"][name]
-        found, known = check_dataset(name, settings, RESULTS / name / "source", name in wanted)
+        data, source = data_of(settings), RESULTS / name / "source"
+        found, known = check_dataset(name, data, source, name in wanted, settings["examples"]["images"])
         verdicts += found
         if known is not None:
             facts[name] = known
-            verdicts.append(check_runs(name, settings, unscored(settings, "val")))
+            verdicts.append(check_runs(name, settings, unscored(data, "val")))
     used = [name for name in names if name in facts or name in wanted]
     sized = check_views(config, facts)
     return [*verdicts, *sized, *check_weights(config, used), check_disk(config, facts, RESULTS)]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import yaml
 
+from wsss.artefacts.files import Values
 from wsss.setup.choices import Choice
 
 HEAD = "# By `wsss init`; change what you like. `wsss config {name}` prints all settings that this comes to."
 
 
-def draft(name: str, source: Mapping[str, Any], split: str, choices: list[Choice]) -> str:
+def draft(name: str, source: Values, split: str, choices: list[Choice]) -> str:
     """The text of the file.
 
     Args:
@@ -31,7 +29,7 @@ def draft(name: str, source: Mapping[str, Any], split: str, choices: list[Choice
     return f"{HEAD.format(name=name)}\ndatasets:\n  {name}: {{\n{body}\n  }}\n"
 
 
-def _line(settings: Mapping[str, Any], reason: str) -> str:
+def _line(settings: Values, reason: str) -> str:
     """Settings as they stand within braces, and a comment."""
     text: str = yaml.safe_dump(
         dict(settings), default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from wsss.data.listings import LISTINGS
+from wsss.config.datasets import FolderData
+from wsss.data.folder import list_folder
 from wsss.data.records import Entry
 from wsss.data.working_size import working_size
 from wsss.doctor.data import Facts as Sampled
@@ -27,7 +27,7 @@ class Look:
 
     Attributes:
         name: Of the data set.
-        settings: Its entry, with all defaults.
+        settings: Where its pictures lie, and as what they are read.
         classes: Foreground class names.
         entries: Its images.
         verdicts: Of the checks that ``wsss doctor`` makes, too.
@@ -35,7 +35,7 @@ class Look:
     """
 
     name: str
-    settings: Mapping[str, Any]
+    settings: FolderData
     classes: tuple[str, ...]
     entries: tuple[Entry, ...]
     verdicts: list[Verdict]
@@ -65,14 +65,14 @@ class Look:
         return Facts(times["train"], max(times["val"], times["test"]), side, self.scored, gpu, longest)
 
 
-def look(name: str, settings: Mapping[str, Any]) -> Look:
+def look(name: str, settings: FolderData) -> Look:
     """Read a data set's lists, all of them, and some of its files.
 
     Args:
         name: Name of the data set.
-        settings: Its entry in the config, with all defaults.
+        settings: Where its pictures lie, and as what they are read.
     """
-    listing = LISTINGS[settings["kind"]](settings, None)
+    listing = list_folder(settings)
     verdicts, sampled = check_dataset(name, settings, Path(), True)
     return Look(name, settings, listing.classes, listing.entries, verdicts, sampled)
 
@@ -94,7 +94,7 @@ def described(found: Look, split: str) -> Iterator[str]:
     low, high = (f"{width} x {height}" for height, width in ends)
     read = reading_side(max(map(max, found.sizes)))
     smaller = f"; larger ones are read at {read} pixels of the longer side (long_side)" if read else ""
-    yield f"images: {len(found.entries)} in {found.settings['images']}, {low} to {high} pixels{smaller}"
+    yield f"images: {len(found.entries)} in {found.settings.images}, {low} to {high} pixels{smaller}"
     yield f"classes: {_classes(found)}"
     yield f"splits: {_splits(found.entries)}" + (f"; {split}" if split else "")
     masks = sum(entry.mask is not None for entry in found.entries)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from wsss.config.datasets import data_of
 from wsss.config.errors import ConfigError
 from wsss.config.systems import Config
 from wsss.workflow.truth import check_scored
@@ -65,7 +66,7 @@ def shards(config: Config, dataset: str, split: str) -> list[str]:
 
 def counted_parts(config: Config, dataset: str, split: str) -> list[str]:
     """Names of the jobs that count a split; raises :class:`ConfigError` if there is nothing to score."""
-    check_scored(dataset, config["datasets"][dataset], split)
+    check_scored(dataset, data_of(config["datasets"][dataset]), split)
     return shard_names(math.ceil(len(shards(config, dataset, split)) / COUNTED))
 
 

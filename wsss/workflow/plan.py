@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.config.checks import check_config
-from wsss.config.datasets import Used, is_converted
+from wsss.config.datasets import Data, FolderData, data_of, data_settings
 from wsss.config.errors import ConfigError
 from wsss.config.systems import PATCHES, TRUTH, Chain, Config, System, system_of, trained_as
 from wsss.config.thresholds import UNREFINED, of_data_set, pseudo_settings, unsuited
@@ -30,8 +30,6 @@ from wsss.workflow.wildcards import Wildcards, alternatives
 
 __all__ = ["ConfigError", "Plan", "check_config", "fingerprint"]
 
-# Keys of a data set that say how work is cut and what is reported; they change no image and no label.
-BOOKKEEPING = set(Used.model_fields) - {"allow_empty_classes"}
 LIMITS = ("largest_image",)
 
 
@@ -60,8 +58,8 @@ class Plan:
 
     def converted(self) -> str:
         """Wildcard constraint: the data sets whose pictures or masks are read otherwise than they are."""
-        settings = self._config["datasets"]
-        return alternatives(name for name in settings if is_converted(settings[name]))
+        data = {name: data_of(settings) for name, settings in self._config["datasets"].items()}
+        return alternatives(name for name, one in data.items() if isinstance(one, FolderData) and one.is_made)
 
     def runs(self) -> str:
         """Wildcard constraint: the runs of all data sets."""
@@ -269,20 +267,18 @@ class Plan:
 
     def source(self, wildcards: Wildcards) -> str | list[str]:
         """The folder that a rule made for the data set, or no file where none did."""
-        dataset = self._dataset(wildcards)
-        made = dataset["kind"] in ("sample", "coco") or is_converted(dataset)
-        return f"results/{wildcards.dataset}/source" if made else []
+        return f"results/{wildcards.dataset}/source" if self._data(wildcards).is_made else []
 
     def tables(self, wildcards: Wildcards) -> list[str]:
         """An own data set's tables of labels, classes and splits; a change of one lists the images anew.
 
         Missing ones are left to the stage, which names all that is wrong at once.
         """
-        dataset = self._dataset(wildcards)
-        if dataset["kind"] != "folder":
+        data = self._data(wildcards)
+        if not isinstance(data, FolderData):
             return []
-        names = [dataset["labels"], dataset["classes"], *dataset["splits"].values()]
-        files = [Path(dataset["root"]) / name for name in names if isinstance(name, str)]
+        names = [data.labels, data.classes, *data.splits.values()]
+        files = [Path(data.root) / name for name in names if isinstance(name, str)]
         return [str(path) for path in files if path.is_file()]
 
     def listed(self, ancient: Callable[[str], str]) -> Callable[[Wildcards], str]:
@@ -296,11 +292,11 @@ class Plan:
 
     def _listed(self, ancient: Callable[[str], str], wildcards: Wildcards) -> str:
         manifest, training = (f"results/{wildcards.dataset}/{name}.jsonl" for name in ("manifest", "train"))
-        settings, source = self._dataset(wildcards), self.source(wildcards)
-        if settings["kind"] != "folder":
+        data, source = self._data(wildcards), self.source(wildcards)
+        if not isinstance(data, FolderData):
             return manifest
         made = Path(source) if isinstance(source, str) else None
-        return ancient(manifest) if training_unchanged(settings, made, Path(training)) else manifest
+        return ancient(manifest) if training_unchanged(data, made, Path(training)) else manifest
 
     def split_manifest(self, wildcards: Wildcards) -> str:
         """The manifest for stages that read one split: of the training images alone, or of all."""
@@ -308,12 +304,13 @@ class Plan:
 
     def data_settings(self, wildcards: Wildcards) -> dict[str, Any]:
         """What defines the data set's images and labels, without how the work on them is cut."""
-        return {key: value for key, value in self._dataset(wildcards).items() if key not in BOOKKEEPING}
+        return data_settings(self._dataset(wildcards))
 
     def largest_views(self, wildcards: Wildcards) -> dict[str, Any]:
         """What the sizes of the images are limited by, where they may be any; those of editions are known."""
         dataset = self._dataset(wildcards)
-        return largest_views(self._config, dataset) if dataset["kind"] == "folder" else {}
+        views = largest_views(self._config, dataset) if dataset["kind"] == "folder" else {}
+        return {name: view.model_dump() for name, view in views.items()}
 
     def source_settings(self, wildcards: Wildcards) -> dict[str, Any]:
         """The same without limits that change nothing in the folder that a rule makes."""
@@ -364,6 +361,9 @@ class Plan:
     def shard_threads(self, wildcards: Wildcards) -> int:
         """Threads of a shard's job; one on the sample, so that two jobs run side by side on two cores."""
         return 1 if self._dataset(wildcards)["kind"] == "sample" else 4
+
+    def _data(self, wildcards: Wildcards) -> Data:
+        return data_of(self._dataset(wildcards))
 
     def _dataset(self, wildcards: Wildcards) -> Config:
         settings: Config = self._config["datasets"][wildcards.dataset]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from wsss.config.datasets import data_of
 from wsss.config.systems import Chain, Config, trained_as
 from wsss.config.thresholds import pseudo_settings
 from wsss.data.truth import unscored
@@ -29,7 +30,7 @@ class PredictorPlan:
 
     def scores(self, wildcards: Wildcards) -> str | list[str]:
         """The network's score, or no file where the data set has nothing to score it by."""
-        nothing = unscored(self._config["datasets"][wildcards.dataset], "val")
+        nothing = unscored(data_of(self._config["datasets"][wildcards.dataset]), "val")
         return [] if nothing else f"{self._folder(wildcards)}/seg_miou.json"
 
     def ancestors(self, wildcards: Wildcards) -> list[str]:

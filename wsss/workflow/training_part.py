@@ -6,22 +6,22 @@ Told while planning, so that images which are added to val or test are no reason
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from wsss.artefacts.files import ArtefactError
+from wsss.config.datasets import FolderData
 from wsss.data.folder import list_folder
 from wsss.data.records import Entry
 
 FIELDS = ("id", "image", "mask", "classes", "splits")
 
 
-def training_unchanged(settings: Mapping[str, Any], source: Path | None, training: Path) -> bool:
+def training_unchanged(settings: FolderData, source: Path | None, training: Path) -> bool:
     """Compare the lists with a manifest of the training images; no image is opened.
 
     Args:
-        settings: The entry of a data set of the kind ``folder`` in the config.
+        settings: What defines the data set's images and labels.
         source: Folder of the converted masks, if there is one.
         training: The manifest of its training images, ``train.jsonl``.
 

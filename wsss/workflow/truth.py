@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from wsss.config.datasets import Data
 from wsss.config.errors import ConfigError
 from wsss.data.truth import unscored
 
 
-def check_scored(name: str, settings: Mapping[str, Any], split: str) -> None:
+def check_scored(name: str, settings: Data, split: str) -> None:
     """Refuse a score of a data set that has nothing to score.
 
     Args:
         name: Name of the data set.
-        settings: Its entry in the config.
+        settings: What defines its images and labels.
         split: What the score is measured on, ``train`` or ``val``.
 
     Raises:

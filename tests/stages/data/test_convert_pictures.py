@@ -9,6 +9,7 @@ from PIL import Image
 
 from tests.support.datasets import folder_set, mask, picture
 from wsss.artefacts.formats import read_image, read_manifest, read_mask
+from wsss.config.datasets import FolderData
 from wsss.data.folder import list_folder
 from wsss.data.records import DataError
 from wsss.stages.data import convert_pictures, prepare_manifest
@@ -69,7 +70,7 @@ def test_unreadable_masks_are_named(tmp_path: Path, settings: dict[str, Any]) ->
 def test_an_image_without_a_mask_keeps_none(tmp_path: Path, settings: dict[str, Any]) -> None:
     (tmp_path / "masks" / "b.png").unlink()
     convert_pictures.run(source=tmp_path / "source", settings=settings)
-    a, b = list_folder(settings, tmp_path / "source").entries
+    a, b = list_folder(FolderData(**settings), tmp_path / "source").entries
     assert (a.mask, b.mask) == (tmp_path / "source/masks/a.png", None)
 
 
@@ -119,7 +120,10 @@ def test_values_become_labels_before_masks_are_made_smaller(tmp_path: Path, larg
     values = {0: "background", 7: "dog", 255: "cat"}
     settings = {**large, "masks_values": values}
     convert_pictures.run(source=tmp_path / "source", settings=settings)
-    a, b = (read_mask(str(entry.mask)) for entry in list_folder(settings, tmp_path / "source").entries)
+    a, b = (
+        read_mask(str(entry.mask))
+        for entry in list_folder(FolderData(**settings), tmp_path / "source").entries
+    )
     assert a.shape == (30, 40) and np.unique(a).tolist() == [0, 1]
     assert b.shape == (6, 8) and np.unique(b).tolist() == [0, 2]
 

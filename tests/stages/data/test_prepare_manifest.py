@@ -247,7 +247,7 @@ def test_missing_voc_says_how_to_get_it(tmp_path: Path) -> None:
 
 def test_wrong_counts_name_both_numbers(tmp_path: Path) -> None:
     voc_set(tmp_path / "VOC2012", {"train": ["t"], "val": ["v"]}, {"t": ["dog"]})
-    settings = {"kind": "voc", "root": str(tmp_path / "VOC2012"), "allow_empty_classes": True}
+    settings = {"kind": "voc", "root": str(tmp_path / "VOC2012"), "sbd": None, "allow_empty_classes": True}
     settings["counts"] = {"train": 10582, "masked": 1464, "val": 1449, "test": 1456}
     text = "\n".join(refused(tmp_path, settings))
     assert "split 'train': expected 10582 images, found 1" in text

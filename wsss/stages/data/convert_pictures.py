@@ -7,19 +7,21 @@ become label maps.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import compress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import validate_call
 
-from wsss.artefacts.decoding import PIXELS, read_picture
+from wsss.artefacts.decoding import read_picture
 from wsss.artefacts.files import PathLike, atomic_file, atomic_folder
 from wsss.artefacts.formats import Labels, read_mask, write_mask
+from wsss.config.datasets import FolderData
 from wsss.data.checks import MAX_CLASSES, Examined, data_error, examine
 from wsss.data.folder import converted_path, list_folder, scaled_path
 from wsss.data.mask_values import label_table, relabelled
@@ -41,30 +43,30 @@ class _Wanted(NamedTuple):
     limit: int
 
 
-def run(*, source: PathLike, settings: Mapping[str, Any]) -> None:
+@validate_call
+def run(*, source: PathLike, settings: FolderData) -> None:
     """Write ``images/<id>.png`` of pictures that are too large, ``masks/<id>.png`` of masks that change.
 
     Args:
         source: Folder to write.
-        settings: The data set's entry in the config.
+        settings: Where its parts lie, and as what they are read.
 
     Raises:
         DataError: If a picture or a mask cannot be read, they differ in size, or a mask holds a value that
             has no meaning; all of them are named.
     """
-    listing, values = list_folder(settings), settings.get("masks_values")
+    listing, values = list_folder(settings), settings.masks_values
     if not listing.entries:
-        raise data_error(str(settings["root"]), list(listing.findings))
+        raise data_error(settings.root, list(listing.findings))
     table, findings = label_table(values, listing.classes) if values else (None, [])
     if findings:
-        raise data_error(str(settings["root"]), findings)
-    limit = settings.get("largest_image", PIXELS)
+        raise data_error(settings.root, findings)
     with atomic_folder(source) as folder:
-        wanted = _Wanted(folder, len(listing.classes), table, settings.get("long_side"), limit)
+        wanted = _Wanted(folder, len(listing.classes), table, settings.long_side, settings.largest_image)
         results = parallel_map(partial(_convert, wanted), listing.entries, thread_count())
         done = list(progress(results, len(listing.entries), "converting pictures"))
         if found := [finding for one in done for finding in one.findings]:
-            raise data_error(str(settings["root"]), found)
+            raise data_error(settings.root, found)
     _tell(listing.entries, done, wanted.long_side)
 
 

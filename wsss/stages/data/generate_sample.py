@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from pydantic import validate_call
 
 from wsss.artefacts.files import PathLike, atomic_folder
 from wsss.artefacts.formats import write_mask
+from wsss.config.datasets import SampleData
 from wsss.data.generated import SAMPLE_CLASSES, Scene, sample_scenes
 from wsss.data.records import SPLITS
 from wsss.runtime.progress import progress
 
 
-def run(*, source: PathLike, settings: Mapping[str, Any]) -> None:
+@validate_call
+def run(*, source: PathLike, settings: SampleData) -> None:
     """Write ``images/``, ``masks/`` and ``labels.csv``; the same settings give the same bytes.
 
     Args:
         source: Folder to write.
-        settings: The data set's entry in the config: seed, number of images a split, and side.
+        settings: Seed, number of images a split, and side.
     """
-    total = sum(settings.get(split, 0) for split in SPLITS)
+    total = settings.train + settings.val + settings.test
     with atomic_folder(source) as folder:
         (folder / "images").mkdir()
         rows = []
@@ -34,9 +37,10 @@ def run(*, source: PathLike, settings: Mapping[str, Any]) -> None:
         _write_rows(folder / "labels.csv", rows)
 
 
-def _scenes(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, Scene]]:
-    for number, split in enumerate(SPLITS):
-        scenes = sample_scenes(settings["seed"], number, settings.get(split, 0), settings["side"])
+def _scenes(settings: SampleData) -> Iterator[tuple[str, str, Scene]]:
+    counts = (settings.train, settings.val, settings.test)
+    for number, (split, count) in enumerate(zip(SPLITS, counts, strict=True)):
+        scenes = sample_scenes(settings.seed, number, count, settings.side)
         for position, scene in enumerate(scenes):
             yield f"{split}_{position:04d}", split, scene
 

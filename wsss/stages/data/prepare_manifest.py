@@ -6,12 +6,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from wsss.artefacts.decoding import PIXELS
+from pydantic import validate_call
+
 from wsss.artefacts.files import PathLike
 from wsss.artefacts.formats import Manifest, Record, write_manifest
-from wsss.config.views import excesses
+from wsss.config.datasets import Data
+from wsss.config.views import View, excesses
 from wsss.data.checks import (
     SHOWN,
     Examined,
@@ -19,10 +20,11 @@ from wsss.data.checks import (
     data_error,
     examine,
     mapped_sizes,
+    pixel_limit,
     report,
 )
 from wsss.data.class_numbers import check_masks
-from wsss.data.listings import LISTINGS
+from wsss.data.listings import list_images
 from wsss.data.records import Entry, Finding, Listing
 from wsss.data.remarks import remarks
 from wsss.runtime.process_pool import parallel_map
@@ -32,12 +34,13 @@ from wsss.runtime.threads import thread_count
 log = logging.getLogger(__name__)
 
 
+@validate_call
 def run(
     *,
     manifest: PathLike,
     dataset: str,
-    settings: Mapping[str, Any],
-    views: Mapping[str, Any] | None = None,
+    settings: Data,
+    views: Mapping[str, View] | None = None,
     source: PathLike | None = None,
 ) -> None:
     """Write the manifest of a data set, or stop with one error that lists all that is wrong with it.
@@ -45,14 +48,14 @@ def run(
     Args:
         manifest: Manifest to write.
         dataset: Name of the data set.
-        settings: Its entry in the config.
+        settings: What defines its images and labels.
         views: The classifiers' largest views, by :func:`wsss.config.views.largest_views`; their class maps
             are taken of each training image that shows a class.
         source: Folder made by generate_sample, render_masks or convert_pictures, where the kind needs one.
     """
-    listing = LISTINGS[settings["kind"]](settings, None if source is None else Path(source))
-    examined = _examine(listing, settings.get("largest_image", PIXELS))
-    findings = check_listing(listing, bool(settings.get("allow_empty_classes")), settings.get("counts") or {})
+    listing = list_images(settings, None if source is None else Path(source))
+    examined = _examine(listing, pixel_limit(settings))
+    findings = check_listing(listing, settings)
     findings += [found for one in examined for found in one.findings]
     findings += check_masks(listing, examined)
     findings += _check_views(listing, examined, views or {})
@@ -72,7 +75,7 @@ def _examine(listing: Listing, limit: int) -> list[Examined]:
     return list(progress(results, len(listing.entries), "checking images"))
 
 
-def _check_views(listing: Listing, examined: Sequence[Examined], views: Mapping[str, Any]) -> list[Finding]:
+def _check_views(listing: Listing, examined: Sequence[Examined], views: Mapping[str, View]) -> list[Finding]:
     """A finding for each classifier whose maps could not be taken of the largest image after its training."""
     sizes = mapped_sizes(listing.entries, examined)
     return [Finding("large image", f"{found}; {fix}") for found, fix in excesses(sizes, views)]

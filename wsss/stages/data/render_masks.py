@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+
+from pydantic import validate_call
 
 from wsss.artefacts.files import PathLike, atomic_folder
 from wsss.artefacts.formats import write_mask
+from wsss.config.datasets import CocoData
 from wsss.data.checks import data_error
 from wsss.data.coco import Drawing, check_paths, coco_splits, mask_path, read_annotations, render_mask
 from wsss.runtime.process_pool import parallel_map
@@ -16,16 +17,17 @@ from wsss.runtime.progress import progress
 from wsss.runtime.threads import thread_count
 
 
-def run(*, source: PathLike, settings: Mapping[str, Any]) -> None:
+@validate_call
+def run(*, source: PathLike, settings: CocoData) -> None:
     """Write ``masks/<split>/<id>.png`` for every annotated image, also for those without an object.
 
     Args:
         source: Folder to write.
-        settings: The data set's entry in the config.
+        settings: Where its parts lie.
     """
     absent = check_paths(settings)
     if absent:
-        raise data_error(str(settings["root"]), absent)
+        raise data_error(settings.root, absent)
     with atomic_folder(source) as folder:
         for split in coco_splits(settings):
             drawings = list(read_annotations(settings, split).drawings.values())
