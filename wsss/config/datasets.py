@@ -29,6 +29,7 @@ from wsss.config.methods import MethodKind
 
 Shards = Annotated[int, Field(ge=1, le=999)]
 Split = Literal["train", "val", "test"]
+Kept = Literal["attention", "maps"]
 MaskValue = Annotated[int, Field(ge=0, le=255)]
 LongSide = Annotated[int, Field(ge=1, le=1536)]  # pixels: as many as a predictor sees at once
 MASKS = "masks"  # folder of an own data set's masks, where it is not named
@@ -158,6 +159,10 @@ class Used(Settings):
     """Parts of the split train, a job each."""
     val_shards: Shards
     """Parts of val and of test, a job each."""
+    keep: Kept = "attention"
+    """What stays on the disk of a classifier's pass over the training images. ``attention``: all views, with
+    which any method, k and T is made without the network. ``maps``: one method's class maps, made shard by
+    shard; each method then takes a pass of its own. The maps are the same."""
     allow_empty_classes: bool = False
     """Whether a class without a training image is no error."""
     runs: Runs = [0]
@@ -242,6 +247,7 @@ class Coco(Pictures):
     kind: Literal["coco"]
     shards: Shards = 96
     val_shards: Shards = 40
+    keep: Kept = "maps"  # all views take 380 GB
     root: Path
     """Folder."""
     splits: Annotated[dict[Split, CocoSplit], AfterValidator(in_order)] = {}

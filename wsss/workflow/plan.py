@@ -63,6 +63,11 @@ class Plan:
         settings = self._config["datasets"]
         return alternatives(name for name in settings if is_converted(settings[name]))
 
+    def keeping(self, kept: str) -> str:
+        """Wildcard constraint: the data sets of which this stays of a classifier's pass, see ``keep``."""
+        settings = self._config["datasets"]
+        return alternatives(name for name in settings if settings[name]["keep"] == kept)
+
     def runs(self) -> str:
         """Wildcard constraint: the runs of all data sets."""
         runs = {run for settings in self._config["datasets"].values() for run in settings["runs"]}
