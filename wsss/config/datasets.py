@@ -32,6 +32,7 @@ Split = Literal["train", "val", "test"]
 Kept = Literal["attention", "maps"]
 MaskValue = Annotated[int, Field(ge=0, le=255)]
 LongSide = Annotated[int, Field(ge=1, le=1536)]  # pixels: as many as a predictor sees at once
+LARGE = 5000  # training images, above which all views of them are more than an ordinary disk has room for
 MASKS = "masks"  # folder of an own data set's masks, where it is not named
 LABELS = "labels.csv"  # and its table
 
