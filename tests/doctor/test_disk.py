@@ -240,7 +240,7 @@ def test_views_count_for_the_shard_at_hand_alone(tmp_path: Path) -> None:
 def test_the_doctor_says_what_either_way_takes(tmp_path: Path) -> None:
     found = check_disk(kept("coco", "maps"), {"coco": COCO}, tmp_path / "results").found
     assert "(keep: maps holds 8.8 GB" in found and "with keep: attention 48" in found
-    assert "each method is a pass of its classifier over train, 1 in the main chain, 9 in all" in found
+    assert "each method is a pass of its classifier over train, 1 in the main chain, 17 in all" in found
     found = check_disk(kept("voc", "attention"), {"voc": VOC}, tmp_path / "results").found
     assert ", with keep: maps 6.2 GB" in found and "pass" not in found
     few = VOC._replace(images={**VOC.images, "train": 5000})

@@ -97,11 +97,16 @@ class Estimate(NamedTuple):
 
     def everything(self, results: Path) -> float:
         """The same with the comparison and the ablations."""
-        methods = (self.dataset.get("compare") or {}).get("sensitivity", [])
-        swept = [f"{self.dataset['main']['classifier']}/{method}/{UNREFINED}" for method in methods]
-        classifier = self.dataset["main"]["classifier"]
-        items = {f"{maps}/maps": self._first_maps(classifier) for maps in swept}
+        items = {
+            f"{classifier}/{method}/{UNREFINED}/maps": self._first_maps(classifier)
+            for classifier, method in self._swept()
+        }
         return self._left(results, items | dict(self._items(all_systems(self.dataset))))
+
+    def _swept(self) -> set[tuple[str, str]]:
+        """Classifier and methods of which the comparison scores the unrefined maps alone."""
+        methods = (self.dataset.get("compare") or {}).get("sensitivity", [])
+        return {(self.dataset["main"]["classifier"], method) for method in methods}
 
     def said_of_keep(self, results: Path) -> str:
         """What the other value of the data set's ``keep`` would come to, where that matters; or nothing."""
@@ -112,8 +117,8 @@ class Estimate(NamedTuple):
         held = max((item.held for name, item in self._main_items() if name.endswith("/maps")), default=0.0)
         cached = gigabytes(self._keeping("attention").main(results))
         return (
-            f", with keep: attention {cached} (keep: maps holds {gigabytes(held)} for the job that makes maps, "
-            f"and as much for each one beside it; {self._passes(results)})"
+            f", with keep: attention {cached} (keep: maps holds {gigabytes(held)} for the job that makes "
+            f"maps, and as much for each one beside it; {self._passes(results)})"
         )
 
     def _keeping(self, kept: str) -> Estimate:
@@ -122,8 +127,12 @@ class Estimate(NamedTuple):
 
     def _passes(self, results: Path) -> str:
         """How often a classifier goes over the training images, and what that took before."""
-        main, whole = (len(self._made(systems)) for systems in (main_systems, all_systems))
-        text = f"each method is a pass of its classifier over train, {main} in the main chain, {whole} in all"
+        main, whole = (self._made(systems) for systems in (main_systems, all_systems))
+        whole |= {chain for chain in self._swept() if self._uncached(chain[0])}
+        text = (
+            f"each method is a pass of its classifier over train, {len(main)} in the main chain, "
+            f"{len(whole)} in all"
+        )
         tables = sorted((results / "benchmarks/make_maps" / self.name).rglob("*.tsv"))
         if not tables:
             return text
