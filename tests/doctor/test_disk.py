@@ -204,3 +204,53 @@ def test_a_pair_is_as_large_as_both_its_networks() -> None:
         for name in ("resnet50", "resnet50_dinov2")
     ]
     assert sizes == [disk.TIMM_NETWORK, 2 * disk.TIMM_NETWORK]
+
+
+COCO = Facts({"train": 82081, "masked": 82081, "val": 40137, "test": 0}, [(480, 640)], 2.9)
+
+
+def kept(name: str, keep: str, **more: Any) -> dict[str, Any]:
+    """The configuration with one run of a data set, which keeps this."""
+    settings = {**CONFIG["datasets"][name], "keep": keep, "runs": [0], **more}
+    return {**CONFIG, "datasets": {name: settings}}
+
+
+@pytest.mark.parametrize(("name", "facts", "most"), [("voc", VOC, 12e9), ("coco", COCO, 60e9)])
+def test_a_main_chain_that_keeps_maps_fits_an_ordinary_disk(
+    tmp_path: Path, name: str, facts: Facts, most: float
+) -> None:
+    """With APC beside it, and a shard's views while they are needed."""
+    maps, attention = (
+        Estimate(kept(name, keep), name, facts).main(tmp_path) for keep in ("maps", "attention")
+    )
+    assert maps < most < attention
+
+
+def test_views_count_for_the_shard_at_hand_alone(tmp_path: Path) -> None:
+    small, large = (
+        Estimate(kept("coco", "maps", shards=shards), "coco", COCO).main(tmp_path) for shards in (960, 96)
+    )
+    classifier = CONFIG["classifiers"]["conformer_small"]
+    network, views = classifier["network"], classifier["views"]
+    image = attention_bytes((480, 640), network, views) + cam_bytes((480, 640), 2.9, network, views)
+    held = 82081 * (2 * image + map_bytes((480, 640), 2.9)) / 96
+    assert large - small == pytest.approx(held - disk.CHECKPOINTS * disk.TIMM_NETWORK)
+
+
+def test_the_doctor_says_what_either_way_takes(tmp_path: Path) -> None:
+    found = check_disk(kept("coco", "maps"), {"coco": COCO}, tmp_path / "results").found
+    assert "(keep: maps holds 8.8 GB" in found and "with keep: attention 48" in found
+    assert "each method is a pass of its classifier over train, 1 in the main chain, 17 in all" in found
+    found = check_disk(kept("voc", "attention"), {"voc": VOC}, tmp_path / "results").found
+    assert ", with keep: maps 6.2 GB" in found and "pass" not in found
+    few = VOC._replace(images={**VOC.images, "train": 5000})
+    assert "keep" not in check_disk(kept("voc", "attention"), {"voc": few}, tmp_path / "results").found
+
+
+def test_a_pass_has_the_minutes_of_finished_shards(tmp_path: Path) -> None:
+    folder = tmp_path / "results/benchmarks/make_maps/coco/run0/conformer_small/adcam"
+    folder.mkdir(parents=True)
+    for shard, seconds in (("000of096", 60.0), ("001of096", 120.0)):
+        (folder / f"{shard}.tsv").write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:01:00\t500\n")
+    found = check_disk(kept("coco", "maps"), {"coco": COCO}, tmp_path / "results").found
+    assert "144 minutes each by results/benchmarks/make_maps" in found

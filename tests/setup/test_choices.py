@@ -23,6 +23,12 @@ def test_a_shard_has_so_many_images_at_most(images: int, shards: int) -> None:
     assert (settings["shards"], settings["val_shards"]) == (shards, shards)
 
 
+def test_a_cache_is_kept_of_few_images_alone() -> None:
+    few, many = work(facts(5000)), work(facts(5001))
+    assert "keep" not in few.settings and many.settings["keep"] == "maps"
+    assert "no cache of so many images' attention" in many.reasons
+
+
 def test_several_runs_where_a_gpu_makes_them_cheap_and_they_are_scored() -> None:
     assert work(facts(scored=True, gpu=True)).settings["runs"] == [0, 1, 2]
     for given in (facts(scored=True), facts(gpu=True)):

@@ -695,6 +695,8 @@ def test_dry_run_of_the_large_comparisons(tmp_path: Path, fewer: Path) -> None:
         2 * 8 + 4 + 2
     )  # the rivals' after IRNet, ViT-PCM's and the upper bound's
     assert planned["train_single_stage"] == 2 * 2 * 14
+    assert planned["extract_maps"] == 2 * 3 * 5  # of VOC's classifiers
+    assert planned["make_maps"] == 2 * 3 * 17  # of COCO's, each with each of its methods
     assert planned["derive_maps"] == 2 * 2 * 3 * 3  # AdvCAM, RIB and GETAM, three shards each
 
 

@@ -48,6 +48,10 @@ class Provenance:
     params: Values
     inputs: Inputs
 
+    def shape(self) -> dict[str, Any]:
+        """All that shapes the shard, for :func:`wsss.artefacts.files.work_folder`; reads the inputs."""
+        return {"params": self.settings, "inputs": digests(self.inputs), "code": fingerprint(self.stage)}
+
 
 class Overtaken(ArtefactError):
     """Another process finished the same shard meanwhile and removed its parts."""
@@ -167,15 +171,14 @@ def _shard(
     provenance: Provenance,
     doing: str,
 ) -> Iterator[ShardWriter[Unit, Result]]:
-    inputs = digests(provenance.inputs)
-    shape = {"params": provenance.settings, "inputs": inputs, "code": fingerprint(provenance.stage)}
+    shape = provenance.shape()
     with work_folder(artefact, shape) as work:
         parts = parts_in(work)
         try:
             writer = ShardWriter(parts, units, doing)
             yield writer
             writer.finish()
-            parts.join(units, provenance.params, inputs)
+            parts.join(units, provenance.params, shape["inputs"])
         except Unwritten as error:
             if error.errno != ENOENT:
                 raise

@@ -33,8 +33,10 @@ from wsss.config.systems import Config
 
 Shards = Annotated[int, Field(ge=1, le=999)]
 Split = Literal["train", "val", "test"]
+Kept = Literal["attention", "maps"]
 MaskValue = Annotated[int, Field(ge=0, le=255)]
 LongSide = Annotated[int, Field(ge=1, le=1536)]  # pixels: as many as a predictor sees at once
+LARGE = 5000  # training images, above which all views of them are more than an ordinary disk has room for
 MASKS = "masks"  # folder of an own data set's masks, where it is not named
 LABELS = "labels.csv"  # and its table
 
@@ -162,6 +164,10 @@ class Used(Settings):
     """Parts of the split train, a job each."""
     val_shards: Shards
     """Parts of val and of test, a job each."""
+    keep: Kept = "attention"
+    """What stays on the disk of a classifier's pass over the training images. ``attention``: all views, with
+    which any method, k and T is made without the network. ``maps``: one method's class maps, made shard by
+    shard; each method then takes a pass of its own. The maps are the same."""
     runs: Runs = [0]
     """Trainings of everything; each draws its random numbers from its own."""
     inferences: Names
@@ -337,6 +343,7 @@ class Coco(CocoData, Used):
 
     shards: Shards = 96
     val_shards: Shards = 40
+    keep: Kept = "maps"  # all views take 380 GB
 
 
 class Folder(FolderData, Used):

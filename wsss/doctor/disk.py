@@ -2,11 +2,15 @@
 
 The bytes of an image are those of ``sizes``, averaged over images of the data set. A network takes as much
 as its file of initial weights, or as the largest of timm's that the config names. While it runs, a job holds
-its newest checkpoints, or its shard besides the finished file.
+its newest checkpoints, or its shard besides the finished file. Where maps alone are kept, a job that makes
+them holds the views of its shard, twice while their file is written. One job at a time is counted, as the
+default profile runs them.
 """
 
 from __future__ import annotations
 
+import csv
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wsss.config.datasets import LARGE
 from wsss.config.systems import Config, System, asked_of
 from wsss.config.thresholds import UNREFINED
 from wsss.doctor.data import Facts
@@ -55,12 +60,15 @@ def check_disk(config: Config, facts: Mapping[str, Facts], results: Path) -> Ver
     estimates = [Estimate(config, name, known) for name, known in facts.items()]
     needs = {one.name: (one.main(results), one.everything(results)) for one in estimates}
     parts = [
-        f"{name} {gigabytes(main)} (with comparisons and ablations {gigabytes(whole)})"
-        for name, (main, whole) in needs.items()
+        f"{one.name} {gigabytes(needs[one.name][0])} (with comparisons and ablations "
+        f"{gigabytes(needs[one.name][1])}){one.said_of_keep(results)}"
+        for one in estimates
     ]
     free = shutil.disk_usage(place).free
     found = f"{gigabytes(free)} free in {place}; to be written: {'; '.join(parts) or 'nothing'}"
-    fix = "free some, start in another folder, or lower views.cached_neighbours or the number of runs"
+    fix = (
+        "free some, start in another folder, or take keep: maps, fewer views.cached_neighbours or fewer runs"
+    )
     for which, status in enumerate((ERROR, WARNING)):
         if sum(need[which] for need in needs.values()) > free:
             return Verdict(status, "disk", found, fix)
@@ -82,14 +90,64 @@ class Estimate(NamedTuple):
 
     def main(self, results: Path) -> float:
         """Bytes that the main chain and the single stage are still to write, over all runs."""
-        return self._left(results, dict(self._items(main_systems(self.dataset))))
+        return self._left(results, dict(self._main_items()))
+
+    def _main_items(self) -> Iterator[tuple[str, Item]]:
+        return self._items(main_systems(self.dataset))
 
     def everything(self, results: Path) -> float:
         """The same with the comparison and the ablations."""
-        methods = (self.dataset.get("compare") or {}).get("sensitivity", [])
-        swept = [f"{self.dataset['main']['classifier']}/{method}/{UNREFINED}" for method in methods]
-        items = {f"{maps}/maps": self._maps() for maps in swept}
+        items = {
+            f"{classifier}/{method}/{UNREFINED}/maps": self._first_maps(classifier)
+            for classifier, method in self._swept()
+        }
         return self._left(results, items | dict(self._items(all_systems(self.dataset))))
+
+    def _swept(self) -> set[tuple[str, str]]:
+        """Classifier and methods of which the comparison scores the unrefined maps alone."""
+        methods = (self.dataset.get("compare") or {}).get("sensitivity", [])
+        return {(self.dataset["main"]["classifier"], method) for method in methods}
+
+    def said_of_keep(self, results: Path) -> str:
+        """What the other value of the data set's ``keep`` would come to, where that matters; or nothing."""
+        if self.dataset["keep"] == "attention":
+            if self.facts.images["train"] <= LARGE:
+                return ""
+            return f", with keep: maps {gigabytes(self._keeping('maps').main(results))}"
+        held = max((item.held for name, item in self._main_items() if name.endswith("/maps")), default=0.0)
+        cached = gigabytes(self._keeping("attention").main(results))
+        return (
+            f", with keep: attention {cached} (keep: maps holds {gigabytes(held)} for the job that makes "
+            f"maps, and as much for each one beside it; {self._passes(results)})"
+        )
+
+    def _keeping(self, kept: str) -> Estimate:
+        datasets = {**self.config["datasets"], self.name: {**self.dataset, "keep": kept}}
+        return self._replace(config={**self.config, "datasets": datasets})
+
+    def _passes(self, results: Path) -> str:
+        """How often a classifier goes over the training images, and what that took before."""
+        main, whole = (self._made(systems) for systems in (main_systems, all_systems))
+        whole |= {chain for chain in self._swept() if self._uncached(chain[0])}
+        text = (
+            f"each method is a pass of its classifier over train, {len(main)} in the main chain, "
+            f"{len(whole)} in all"
+        )
+        tables = sorted((results / "benchmarks/make_maps" / self.name).rglob("*.tsv"))
+        if not tables:
+            return text
+        minutes = self.dataset["shards"] * math.fsum(map(_seconds, tables)) / len(tables) / 60
+        return f"{text}, {minutes:.0f} minutes each by results/benchmarks/make_maps"
+
+    def _made(self, systems: Callable[[Config], Sequence[System]]) -> set[tuple[str, str]]:
+        """Classifiers and methods whose maps are made without a cache."""
+        chains = {(one.classifier, one.method) for one in systems(self.dataset) if one.labels_by_itself}
+        return {chain for chain in chains if self._uncached(chain[0])}
+
+    def _uncached(self, classifier: str) -> bool:
+        """Whether a classifier's maps are of a forward pass that is not kept."""
+        settings = self.config["classifiers"].get(classifier)
+        return bool(settings) and not settings["maps"] and self.dataset["keep"] == "maps"
 
     def _left(self, results: Path, items: Mapping[str, Item]) -> float:
         """What is left of the items of all runs, by the parts that are there."""
@@ -115,26 +173,38 @@ class Estimate(NamedTuple):
     def _labelled(self, system: System) -> Iterator[tuple[str, Item]]:
         """Class maps and labels of the training images, and what these are made of."""
         yield from self._extracted(system)
-        yield f"{system.classifier}/{system.method}/{UNREFINED}/maps", self._maps()
+        maps = f"{system.classifier}/{system.method}/{UNREFINED}/maps"
+        yield maps, self._first_maps(system.classifier)
         if system.refiner != UNREFINED:
             yield f"{system.maps}/maps", self._maps()
             yield f"{system.maps}/labels", self._label_maps("train")
         yield system.labels, self._label_maps("train")
 
     def _extracted(self, system: System) -> Iterator[tuple[str, Item]]:
-        """Raw class maps and attention of a classifier."""
-        if settings := self.config["classifiers"].get(system.classifier):
-            network, views, classes = settings["network"], settings["views"], self.facts.classes
-            if maps := settings["maps"]:
-                made = partial(
-                    derived_bytes, classes=classes, network=network, views=views, kind=maps["kind"]
-                )
-                yield f"{system.classifier}/cams", self._tensors(made)
-                return
-            cams = self._tensors(lambda size: cam_bytes(size, classes, network, views))
-            yield f"{system.classifier}/cams", cams
-            attention = self._tensors(lambda size: attention_bytes(size, network, views))
-            yield f"{system.classifier}/attention", attention
+        """Raw class maps and attention of a classifier, where they are kept."""
+        if system.classifier in self.config["classifiers"] and not self._uncached(system.classifier):
+            for folder, item in self._views(system.classifier).items():
+                yield f"{system.classifier}/{folder}", item
+
+    def _views(self, classifier: str) -> dict[str, Item]:
+        """All views of the training images, by folder."""
+        settings, classes = self.config["classifiers"][classifier], self.facts.classes
+        network, views = settings["network"], settings["views"]
+        if maps := settings["maps"]:
+            made = partial(derived_bytes, classes=classes, network=network, views=views, kind=maps["kind"])
+            return {"cams": self._tensors(made)}
+        return {
+            "cams": self._tensors(lambda size: cam_bytes(size, classes, network, views)),
+            "attention": self._tensors(lambda size: attention_bytes(size, network, views)),
+        }
+
+    def _first_maps(self, classifier: str) -> Item:
+        """Unrefined maps, and what a job that makes them without a cache holds."""
+        maps = self._maps()
+        if not self._uncached(classifier):
+            return maps
+        views = sum(item.bytes / item.parts for item in self._views(classifier).values())
+        return maps._replace(held=maps.held + 2 * views)
 
     def _inferences(self, system: System) -> Sequence[str]:
         """How a system segments val."""
@@ -168,3 +238,9 @@ def _weight_bytes(initial: Mapping[str, Any]) -> float:
     if initial.get("file") and locate(initial["file"]).is_file():
         return locate(initial["file"]).stat().st_size
     return TIMM_NETWORK if initial.get("timm") else RANDOM_NETWORK
+
+
+def _seconds(benchmark: Path) -> float:
+    """Wall time of a finished job."""
+    with benchmark.open(encoding="utf-8") as file:
+        return float(next(csv.DictReader(file, delimiter="\t"))["s"])

@@ -23,6 +23,9 @@ class Cost(NamedTuple):
     memory: float | None
 
 
+NOTHING = Cost(0.0, 0.0)
+
+
 class Benchmarks:
     """The benchmark tables of one data set's jobs.
 
@@ -50,12 +53,14 @@ class Benchmarks:
         return self._first(job, run, [f"/{shard}" for shard in self._val_shards])
 
     def _first(self, job: Job, run: int, parts: Sequence[str]) -> Cost | None:
-        for rule in job.rules:
-            folder = self._folder / rule / self._dataset / f"run{run}"
-            cost = add(_read(Path(f"{folder}/{job.folder}{part}.tsv")) for part in parts)
-            if cost is not None:
-                return cost
-        return None
+        if job.within and self._all(*job.within, run, parts):
+            return NOTHING
+        costs = (self._all(rule, job.folder, run, parts) for rule in job.rules)
+        return next((cost for cost in costs if cost is not None), None)
+
+    def _all(self, rule: str, job: str, run: int, parts: Sequence[str]) -> Cost | None:
+        folder = self._folder / rule / self._dataset / f"run{run}"
+        return add(_read(Path(f"{folder}/{job}{part}.tsv")) for part in parts)
 
 
 class SystemCost(NamedTuple):

@@ -15,10 +15,17 @@ FilesByRun: TypeAlias = Mapping[tuple[str | None, str], Sequence[PathLike]]
 
 
 class Job(NamedTuple):
-    """A job of a system: the rules of which one ran it, and the folder that its benchmark is named after."""
+    """A job of a system.
+
+    Attributes:
+        rules: Those of which one ran it.
+        folder: What its benchmark is named after.
+        within: The rule and folder of a job that may have done its part, too; then it took nothing itself.
+    """
 
     rules: tuple[str, ...]
     folder: str
+    within: tuple[str, str] | None = None
 
 
 def networks(system: System) -> dict[str, str]:
@@ -69,9 +76,11 @@ def label_jobs(system: System, pseudo: bool) -> list[Job]:
     """
     if system.single or not system.labels_by_itself:
         return []
-    jobs = [Job(("extract_maps", "derive_maps", "extract_patch_maps"), system.classifier)]
+    maps = f"{system.classifier}/{system.method}"
+    makers = ("extract_maps", "derive_maps", "extract_patch_maps")
+    jobs = [Job(makers, system.classifier, within=("make_maps", maps))]
     if system.method != PATCHES:
-        jobs.append(Job(("diffuse_cams",), f"{system.classifier}/{system.method}"))
+        jobs.append(Job(("make_maps", "diffuse_cams"), maps))
     if system.refiner != UNREFINED:
         jobs += [Job((rule,), system.maps) for rule in ("make_irn_labels", "walk_cams")]
     return [*jobs, Job(("make_pseudo_labels",), system.maps)] if pseudo else jobs

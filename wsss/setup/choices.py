@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wsss.config.datasets import LARGE as LARGE_SET
 from wsss.config.views import USUAL
 
 SMALL = 128  # pixels of the shorter side, below which the sample's networks suit, made for 64 to 96
@@ -57,8 +58,10 @@ def work(facts: Facts) -> Choice:
     """How the work is cut and how often networks are trained."""
     runs = [0, 1, 2] if facts.scored and facts.gpu else [0]
     shards = {"shards": _shards(facts.train), "val_shards": _shards(facts.held_back)}
+    kept = {"keep": "maps"} if facts.train > LARGE_SET else {}
     why = [f"a job per {SHARD} images"] + (["scores over three runs"] if len(runs) > 1 else [])
-    return Choice({**shards, "runs": runs}, why)
+    why += ["no cache of so many images' attention"] if kept else []
+    return Choice({**shards, **kept, "runs": runs}, why)
 
 
 def _shards(images: int) -> int:

@@ -61,6 +61,11 @@ class Plan:
         data = {name: data_of(settings) for name, settings in self._config["datasets"].items()}
         return alternatives(name for name, one in data.items() if isinstance(one, FolderData) and one.is_made)
 
+    def keeping(self, kept: str) -> str:
+        """Wildcard constraint: the data sets of which this stays of a classifier's pass, see ``keep``."""
+        settings = self._config["datasets"]
+        return alternatives(name for name in settings if settings[name]["keep"] == kept)
+
     def runs(self) -> str:
         """Wildcard constraint: the runs of all data sets."""
         runs = {run for settings in self._config["datasets"].values() for run in settings["runs"]}

@@ -123,6 +123,16 @@ def test_minutes_are_those_of_the_chain_s_own_jobs(scene: Scene) -> None:
     assert pd.isna(table.loc["APC", "label_minutes"])
 
 
+def test_maps_made_without_a_cache_count_the_network_once(scene: Scene) -> None:
+    """Also where a cache was made before, for other methods."""
+    for shard in SHARDS:
+        scene.path(f"benchmarks/diffuse_cams/toy/run0/small/cam/{shard}.tsv").unlink()
+        write_benchmark(scene.path(f"benchmarks/make_maps/toy/run0/small/cam/{shard}.tsv"), 8.0, 50.0)
+    row = scene.compare().loc["CAM"]
+    assert row["label_minutes"] == pytest.approx(2 * 8 / 60 + minutes("make_pseudo_labels", parts=2))
+    assert row["peak_memory_mb"] == 100
+
+
 def test_a_classifier_with_another_s_weights_has_its_parameters_and_training(scene: Scene) -> None:
     systems = [asdict(SYSTEMS[0])]
     shared = {**systems[0], "name": "shared", "classifier": "mine", "trained": "small"}
