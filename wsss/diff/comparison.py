@@ -39,6 +39,7 @@ FORMS: dict[str, Callable[[Parts, Parts], Difference]] = {
     "files": compare_files,
 }
 ENDINGS = {".json": "results", ".csv": "table", ".png": "labels"}
+DRAWN = (".html", ".svg", "examples.png")  # ends of names
 
 
 class Cause(NamedTuple):
@@ -68,7 +69,7 @@ class Comparison:
 
     a: Path
     b: Path
-    findings: Sequence[Finding]  # one per output, in the order of the rules
+    findings: Sequence[Finding]  # one per output, in the order in which they are made
     scores: Sequence[Score]
 
     @property
@@ -175,7 +176,7 @@ def _explained(
 
 
 def _is_drawn(unit: Unit) -> bool:
-    return unit.rule.startswith("draw")
+    return unit.place.endswith(DRAWN)
 
 
 def _form(unit: Unit) -> str:

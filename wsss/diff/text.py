@@ -12,6 +12,7 @@ from tabulate import tabulate
 from wsss.diff.comparison import Comparison, Finding
 from wsss.diff.findings import AGREEING, Change, Verdict
 from wsss.diff.metrics import EQUAL, Score
+from wsss.diff.pairing import SOURCE
 from wsss.methods.metric_table import METRICS, SHOWN
 
 STAGES = ("stage", "artefact", "verdict", "difference")
@@ -21,7 +22,6 @@ NOISE = (
     "noise: half of the 95 % interval of a difference between means of so many runs (Student's t); "
     "a difference inside it is none"
 )
-DATA = ("prepare_manifest", "generate_sample")  # stages that make nothing but the data
 
 
 def format_comparison(comparison: Comparison) -> str:
@@ -96,7 +96,7 @@ def why(finding: Finding) -> str:
     }
     if reasons := [start + ", ".join(map(str, found)) for start, found in parts.items() if found]:
         return "; ".join(reasons)
-    if finding.unit.rule in DATA:
+    if finding.form == "manifest" or finding.unit.name == SOURCE:
         return "the data differ"
     if cause.known:
         return "same settings, inputs and code: chance, other versions of the packages, or another machine"
