@@ -72,7 +72,7 @@ def test_another_setting_is_named_where_it_was_first_used(tmp_path: Path) -> Non
     assert first(found) == ("diffuse_cams", MAPS, "settings: settings.steps 2 -> 4")
     assert len(found.origins) == 1  # what follows differs by its inputs
     assert verdicts(found)["run0/small/cams"] is Verdict.EQUAL
-    assert list(by_place(found)[PSEUDO].cause.inputs) == ["maps"]
+    assert list(by_place(found)[PSEUDO].inputs) == ["maps"]
     assert found.status == 1
     maps = by_place(found)[MAPS].difference
     assert maps.worst == {"img0": pytest.approx(0.125, abs=1e-3)}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, variance
-from typing import Any, NamedTuple
+from typing import Any
 
 from wsss.artefacts.formats import ArtefactError, Values, read_json
 from wsss.diff.pairing import Unit
@@ -19,7 +20,8 @@ OUTSIDE = "larger than the noise between runs"
 UNKNOWN = "not known: one run a side tells no noise"
 
 
-class Score(NamedTuple):
+@dataclass(frozen=True)
+class Score:
     """A score of one chain on both sides: the values of all runs, fractions of 1."""
 
     chain: str  # path of the metrics file without its run
