@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from statistics import fmean
 
 from pydantic_core import to_json
 from tabulate import tabulate
 
 from wsss.diff.comparison import Comparison, Finding
 from wsss.diff.findings import Change, Verdict
-from wsss.diff.metrics import EQUAL, Score
+from wsss.diff.metrics import EQUAL
 from wsss.diff.pairing import SOURCE
 from wsss.methods.metric_table import METRICS, SHOWN
 
@@ -52,18 +53,18 @@ def stage_rows(comparison: Comparison) -> list[tuple[str, str, str, str]]:
 
 def score_rows(comparison: Comparison) -> list[tuple[str, ...]]:
     """One row per score that differs, in percent."""
-    return [_score_row(score) for score in _differing(comparison)]
-
-
-def _differing(comparison: Comparison) -> list[Score]:
-    return [score for score in comparison.scores if score.verdict != EQUAL and score.name in SHOWN]
-
-
-def _score_row(score: Score) -> tuple[str, ...]:
-    means = [f"{100 * sum(runs) / len(runs):.2f}" for runs in (score.a, score.b)]
-    noise = "" if score.noise is None else f"{100 * score.noise:.2f}"
-    where = f"{score.chain} {score.part}".rstrip()
-    return where, METRICS[score.name].title, *means, f"{100 * score.difference:+.2f}", noise, score.verdict
+    scores = [score for score in comparison.scores if score.verdict != EQUAL and score.name in SHOWN]
+    return [
+        (
+            f"{score.chain} {score.part}".rstrip(),
+            METRICS[score.name].title,
+            *(f"{100 * fmean(runs):.2f}" for runs in (score.a, score.b)),
+            f"{100 * score.difference:+.2f}",
+            "" if score.noise is None else f"{100 * score.noise:.2f}",
+            score.verdict,
+        )
+        for score in scores
+    ]
 
 
 def sentences(comparison: Comparison) -> list[str]:
