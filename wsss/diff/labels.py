@@ -45,10 +45,10 @@ def compare_labels(a: Parts, b: Parts, classes: Sequence[str]) -> Difference:
     joint = torch.zeros(LEVELS, LEVELS, dtype=torch.int64)
     apart: dict[str, float] = {}
     for image in images:
-        labels = read_mask(one[image]), read_mask(other[image])
-        if labels[0].shape == labels[1].shape:
-            joint += confusion(*(label.astype(np.int64) for label in labels), LEVELS, ignore=NONE)
-            apart[image] = float(np.mean(labels[0] != labels[1]))
+        mine, theirs = (read_mask(files[image]).astype(np.int64) for files in (one, other))
+        if mine.shape == theirs.shape:
+            joint += confusion(mine, theirs, LEVELS, ignore=NONE)
+            apart[image] = float(np.mean(mine != theirs))
     notes += reshaped(len(images) - len(apart), "image")
     pixels, worst = int(joint.sum()), largest(apart)
     share = (pixels - int(joint.trace())) / max(pixels, 1)
