@@ -128,6 +128,18 @@ def test_a_change_is_found_behind_a_manifest_that_was_moved(tmp_path: Path) -> N
     assert first(found) == ("diffuse_cams", MAPS, "settings: settings.steps 2 -> 4")
 
 
+def test_an_input_that_is_listed_later_counts_as_the_same_content(tmp_path: Path) -> None:
+    for name, lr in (("a", 0.1), ("b", 0.2)):
+        labels, weights = (tmp_path / name / f"{part}.safetensors" for part in ("labels", "weights"))
+        with making(Identity("make_irn_labels", {"refiner": "irn"})):
+            write_tensors(labels, "maps", {}, {"made": name})
+        with making(Identity("train_irn", {"refiner": "irn"}, {"lr": lr})):
+            write_tensors(weights, "weights", {"w": torch.tensor(lr)}, {}, {"labels": labels})
+    found = compare(tmp_path / "a", tmp_path / "b")
+    assert [finding.verdict for finding in found.findings] == [Verdict.DIFFERS, Verdict.SAME]
+    assert first(found) == ("train_irn", "weights.safetensors", "settings: lr 0.1 -> 0.2")
+
+
 def test_other_shards_are_the_same_content(tmp_path: Path) -> None:
     found = compare(*pair(tmp_path, shards=3))
     assert found.status == 0

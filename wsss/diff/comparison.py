@@ -102,10 +102,15 @@ def compare(a: Path, b: Path) -> Comparison:
         one, other = map(_manifest_in, folders)
         if one and other:
             check_data(one, other)
-    same: dict[str, str] = {}
-    findings: list[Finding] = []
-    for unit in units:
-        findings.append(_finding(unit, same, findings))
+    findings = [_finding(unit) for unit in units]
+    same = {  # one name for the digests of files of one content
+        content_digest(path): unit.place
+        for unit in (finding.unit for finding in findings if finding.verdict is Verdict.SAME)
+        for path in (*unit.a.values(), *unit.b.values())
+    }
+    for place, finding in enumerate(findings):
+        if finding.verdict in (Verdict.SAME, Verdict.DIFFERS):
+            _explain(finding, same, findings[:place])
     differing = [finding for finding in findings if finding.verdict is Verdict.DIFFERS]
     if differing and not any(finding.origin for finding in findings):
         differing[0].origin = True  # what it was made from is not here
@@ -137,14 +142,8 @@ def classes_of(parts: Parts) -> Sequence[str]:
     return data.classes if data else ()
 
 
-def _finding(unit: Unit, same: dict[str, str], earlier: Iterable[Finding]) -> Finding:
-    """Compare one output.
-
-    Args:
-        unit: Its files.
-        same: One name for the digests of files of one content; this output's are added.
-        earlier: What was found of the outputs before.
-    """
+def _finding(unit: Unit) -> Finding:
+    """Compare one output."""
     if not unit.a or not unit.b:
         return Finding(unit, Verdict.ONLY_A if unit.a else Verdict.ONLY_B)
     form = ""
@@ -154,30 +153,30 @@ def _finding(unit: Unit, same: dict[str, str], earlier: Iterable[Finding]) -> Fi
             return Finding(unit, Verdict.EQUAL, form)
         if unit.place.endswith(DRAWN):
             return Finding(unit, Verdict.NOT_COMPARED, form)
-        return _explained(unit, form, FORMS[form](unit.a, unit.b), same, earlier)
+        difference = FORMS[form](unit.a, unit.b)
+        return Finding(unit, Verdict.SAME if difference.same else Verdict.DIFFERS, form, difference)
     except (ArtefactError, OSError) as error:
         return Finding(unit, Verdict.UNREADABLE, form, Difference(str(error)))
 
 
-def _explained(
-    unit: Unit, form: str, difference: Difference, same: dict[str, str], earlier: Iterable[Finding]
-) -> Finding:
-    """A difference, if only of the bytes, with its cause, and whether the two runs part here."""
+def _explain(finding: Finding, same: Mapping[str, str], earlier: Iterable[Finding]) -> None:
+    """Add to a difference, if only of the bytes, its cause, and whether the two runs part here.
+
+    Args:
+        finding: What was found of one output.
+        same: One name for the digests of files of one content.
+        earlier: What was found of the outputs before, one of which is the cause where no inputs are named.
+    """
+    unit = finding.unit
     one, other = (_inputs(parts, same) for parts in (unit.a, unit.b))
-    inputs = [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
-    found = Finding(unit, Verdict.DIFFERS, form, difference, inputs=inputs)
+    finding.inputs = [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
     a, b = unit.jobs
     if a and b:
-        found.settings = changes(a.settings, b.settings)
-        found.code = changes({"code": a.code}, {"code": b.code})
-    if difference.same:
-        same |= {content_digest(path): unit.place for path in (*unit.a.values(), *unit.b.values())}
-        found.verdict = Verdict.SAME
-    elif one and other:
-        found.origin = not inputs
-    else:
-        found.origin = all(before.agrees for before in earlier if unit.may_rest_on(before.unit))
-    return found
+        finding.settings = changes(a.settings, b.settings)
+        finding.code = changes({"code": a.code}, {"code": b.code})
+    if finding.verdict is Verdict.DIFFERS:
+        rests = (before for before in earlier if unit.may_rest_on(before.unit))
+        finding.origin = not finding.inputs if one and other else all(before.agrees for before in rests)
 
 
 def _form(unit: Unit) -> str:
