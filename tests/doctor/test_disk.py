@@ -13,11 +13,11 @@ from tests.support.builders import SHARD, make_data, write_weights
 from tests.support.networks import build_classifier
 from tests.support.settings import CONFIG
 from wsss.artefacts.formats import read_tensors, write_mask
+from wsss.config.systems import Network
 from wsss.config.views import strides
 from wsss.doctor import disk
 from wsss.doctor.data import Facts
 from wsss.doctor.disk import Estimate, check_disk
-from wsss.doctor.plans import Network
 from wsss.doctor.sizes import attention_bytes, cam_bytes, derived_bytes, label_bytes, map_bytes
 from wsss.doctor.verdict import ERROR, OK, WARNING
 from wsss.stages.cam import diffuse_cams

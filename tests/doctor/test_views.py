@@ -7,9 +7,8 @@ import pytest
 
 from tests.support.settings import CONFIG
 from wsss.config import views
-from wsss.doctor.data import Facts
+from wsss.doctor.data import Facts, check_views
 from wsss.doctor.verdict import ERROR
-from wsss.doctor.views import check_views
 from wsss.stages.classify import extract_maps
 
 

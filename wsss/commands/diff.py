@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,8 +58,4 @@ def _diff(options: argparse.Namespace) -> int:
 def _print(comparison: Comparison, as_values: bool) -> None:
     from wsss.diff.text import as_json, format_comparison
 
-    if as_values:
-        document = as_json(comparison)
-        print(json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=2))
-    else:
-        print(format_comparison(comparison))
+    print(as_json(comparison) if as_values else format_comparison(comparison))

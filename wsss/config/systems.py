@@ -104,6 +104,34 @@ def trained_as(config: Config, classifier: str) -> str:
     return config["classifiers"].get(classifier, {}).get("weights_of") or classifier
 
 
+class Network(NamedTuple):
+    """A network that is trained: its section and name in the config, and the run's folder of its weights."""
+
+    section: str
+    variant: str
+    folder: str
+
+
+def networks(config: Config, system: System) -> list[Network]:
+    """The networks that a system trains, in their order.
+
+    Args:
+        config: The whole configuration.
+        system: One of its systems.
+    """
+    segmenter = Network("segmenters", str(system.segmenter), system.segmentation)
+    if not system.labels_by_itself:
+        return [segmenter]
+    section = "single_stage" if system.classifier in config["single_stage"] else "classifiers"
+    trained = trained_as(config, system.classifier)
+    refines = "network" in config["refiners"][system.refiner]
+    return [
+        Network(section, trained, trained),
+        *([Network("refiners", system.refiner, f"{system.maps}/irn")] if refines else []),
+        *([segmenter] if system.segmenter else []),
+    ]
+
+
 def system_of(settings: Config, dataset: Config) -> System:
     """Fill in what an entry of ``compare.systems`` leaves to its data set."""
     if "single_stage" in settings:

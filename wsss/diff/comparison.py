@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
 
 from wsss.artefacts.formats import ArtefactError, Manifest, form_of, read_manifest
 from wsss.artefacts.identity import content_digest, read_header
@@ -39,27 +38,26 @@ FORMS: dict[str, Callable[[Parts, Parts], Difference]] = {
     "files": compare_files,
 }
 ENDINGS = {".json": "results", ".csv": "table", ".png": "labels"}
-
-
-class Cause(NamedTuple):
-    """What differs in how the two sides of an artefact were made."""
-
-    settings: Sequence[Change] = ()
-    inputs: Sequence[str] = ()  # names of those whose contents differ
-    code: Sequence[Change] = ()  # its digests, if they differ
-    known: bool = False  # whether both sides name the job that made them
+DRAWN = (".html", ".svg", "examples.png")  # ends of names
 
 
 @dataclass
 class Finding:
-    """What was found of one output of a rule."""
+    """What was found of one output of a rule, and what differs in how its two sides were made."""
 
     unit: Unit
     verdict: Verdict
     form: str = ""  # a key of FORMS
     difference: Difference = field(default_factory=Difference)
-    cause: Cause = field(default_factory=Cause)
+    settings: Sequence[Change] = ()
+    inputs: Sequence[str] = ()  # names of those whose contents differ
+    code: Sequence[Change] = ()  # its digests, if they differ
     origin: bool = False  # the two runs part here: it differs, and all that it was made from does not
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the two sides have no difference that counts."""
+        return self.verdict in AGREEING
 
 
 @dataclass(frozen=True)
@@ -68,14 +66,15 @@ class Comparison:
 
     a: Path
     b: Path
-    findings: Sequence[Finding]  # one per output, in the order of the rules
+    findings: Sequence[Finding]  # one per output, in the order in which they are made
     scores: Sequence[Score]
 
     @property
     def status(self) -> int:
         """0: all is equal; 1: something differs or is missing; 2: something could not be compared."""
-        verdicts = {finding.verdict for finding in self.findings}
-        return 2 if Verdict.UNREADABLE in verdicts else int(not verdicts <= set(AGREEING))
+        if any(finding.verdict is Verdict.UNREADABLE for finding in self.findings):
+            return 2
+        return int(not all(finding.agrees for finding in self.findings))
 
     @property
     def origins(self) -> list[Finding]:
@@ -103,10 +102,15 @@ def compare(a: Path, b: Path) -> Comparison:
         one, other = map(_manifest_in, folders)
         if one and other:
             check_data(one, other)
-    same: dict[str, str] = {}
-    findings: list[Finding] = []
-    for unit in units:
-        findings.append(_finding(unit, same, findings))
+    findings = [_finding(unit) for unit in units]
+    same = {  # one name for the digests of files of one content
+        content_digest(path): unit.place
+        for unit in (finding.unit for finding in findings if finding.verdict is Verdict.SAME)
+        for path in (*unit.a.values(), *unit.b.values())
+    }
+    for place, finding in enumerate(findings):
+        if finding.verdict in (Verdict.SAME, Verdict.DIFFERS):
+            _explain(finding, same, findings[:place])
     differing = [finding for finding in findings if finding.verdict is Verdict.DIFFERS]
     if differing and not any(finding.origin for finding in findings):
         differing[0].origin = True  # what it was made from is not here
@@ -138,14 +142,8 @@ def classes_of(parts: Parts) -> Sequence[str]:
     return data.classes if data else ()
 
 
-def _finding(unit: Unit, same: dict[str, str], earlier: Iterable[Finding]) -> Finding:
-    """Compare one output.
-
-    Args:
-        unit: Its files.
-        same: One name for the digests of files of one content; this output's are added.
-        earlier: What was found of the outputs before.
-    """
+def _finding(unit: Unit) -> Finding:
+    """Compare one output."""
     if not unit.a or not unit.b:
         return Finding(unit, Verdict.ONLY_A if unit.a else Verdict.ONLY_B)
     form = ""
@@ -153,34 +151,37 @@ def _finding(unit: Unit, same: dict[str, str], earlier: Iterable[Finding]) -> Fi
         form = _form(unit)
         if _equal(unit, form):
             return Finding(unit, Verdict.EQUAL, form)
-        if _is_drawn(unit):
+        if unit.place.endswith(DRAWN):
             return Finding(unit, Verdict.NOT_COMPARED, form)
-        return _explained(unit, form, FORMS[form](unit.a, unit.b), same, earlier)
+        difference = FORMS[form](unit.a, unit.b)
+        return Finding(unit, Verdict.SAME if difference.same else Verdict.DIFFERS, form, difference)
     except (ArtefactError, OSError) as error:
         return Finding(unit, Verdict.UNREADABLE, form, Difference(str(error)))
 
 
-def _explained(
-    unit: Unit, form: str, difference: Difference, same: dict[str, str], earlier: Iterable[Finding]
-) -> Finding:
-    """A difference, if only of the bytes, with its cause, and whether the two runs part here."""
+def _explain(finding: Finding, same: Mapping[str, str], earlier: Iterable[Finding]) -> None:
+    """Add to a difference, if only of the bytes, its cause, and whether the two runs part here.
+
+    Args:
+        finding: What was found of one output.
+        same: One name for the digests of files of one content.
+        earlier: What was found of the outputs before, one of which is the cause where no inputs are named.
+    """
+    unit = finding.unit
     one, other = (_inputs(parts, same) for parts in (unit.a, unit.b))
-    cause = _cause(unit, [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)])
-    if difference.same:
-        same |= {content_digest(path): unit.place for path in (*unit.a.values(), *unit.b.values())}
-        return Finding(unit, Verdict.SAME, form, difference, cause)
-    parted = any(before.verdict not in AGREEING for before in earlier if unit.may_rest_on(before.unit))
-    origin = not cause.inputs if one and other else not parted
-    return Finding(unit, Verdict.DIFFERS, form, difference, cause, origin)
-
-
-def _is_drawn(unit: Unit) -> bool:
-    return unit.rule.startswith("draw")
+    finding.inputs = [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
+    a, b = unit.jobs
+    if a and b:
+        finding.settings = changes(a.settings, b.settings)
+        finding.code = changes({"code": a.code}, {"code": b.code})
+    if finding.verdict is Verdict.DIFFERS:
+        rests = (before for before in earlier if unit.may_rest_on(before.unit))
+        finding.origin = not finding.inputs if one and other else all(before.agrees for before in rests)
 
 
 def _form(unit: Unit) -> str:
     """What the files of a unit are: the form that the artefact names, or what its ending tells."""
-    forms = ["files"] if _is_drawn(unit) else sorted({_form_of(parts) for parts in (unit.a, unit.b)})
+    forms = sorted({_form_of(parts) for parts in (unit.a, unit.b)})
     if len(forms) > 1:
         raise ArtefactError(f"expected two files of one form, found {forms[0]} and {forms[1]}")
     return forms[0]
@@ -190,18 +191,16 @@ def _form_of(parts: Parts) -> str:
     path = next(iter(parts.values()))
     if path.suffix in (".safetensors", ".jsonl"):
         return form_of(path)
-    return ENDINGS.get(path.suffix, "files") if "" in parts else "files"
+    whole = "" in parts and not path.name.endswith(DRAWN)
+    return ENDINGS.get(path.suffix, "files") if whole else "files"
 
 
 def _equal(unit: Unit, form: str) -> bool:
     """Whether all files of both sides have the same bytes, label maps included."""
-    if not _all_bytes(unit.a, unit.b):
-        return False
-    return form != "labels" or _all_bytes(label_files(unit.a), label_files(unit.b))
-
-
-def _all_bytes(a: Mapping[str, Path], b: Mapping[str, Path]) -> bool:
-    return a.keys() == b.keys() and all(same_bytes(a[name], b[name]) for name in a)
+    sides = [(unit.a, unit.b)]
+    if form == "labels":
+        sides.append((label_files(unit.a), label_files(unit.b)))
+    return all(a.keys() == b.keys() and all(same_bytes(a[name], b[name]) for name in a) for a, b in sides)
 
 
 def _inputs(parts: Parts, same: Mapping[str, str]) -> dict[str, set[str]]:
@@ -212,11 +211,3 @@ def _inputs(parts: Parts, same: Mapping[str, str]) -> dict[str, set[str]]:
             found = [value] if isinstance(value, str) else value
             inputs.setdefault(name, set()).update(same.get(digest, digest) for digest in found)
     return inputs
-
-
-def _cause(unit: Unit, inputs: Sequence[str]) -> Cause:
-    """Set the jobs of a unit's two sides beside each other."""
-    a, b = unit.jobs
-    if a is None or b is None:
-        return Cause(inputs=inputs)
-    return Cause(changes(a.settings, b.settings), inputs, changes({"code": a.code}, {"code": b.code}), True)

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 WORST = 6  # images that are kept of an artefact, the most different ones
 NAMED = 3  # of them in a line of text
@@ -28,7 +28,8 @@ class Verdict(StrEnum):
 AGREEING = (Verdict.EQUAL, Verdict.SAME, Verdict.NOT_COMPARED)
 
 
-class Change(NamedTuple):
+@dataclass(frozen=True)
+class Change:
     """A setting that differs: its name with dots between the levels, and its two values."""
 
     name: str

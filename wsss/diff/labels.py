@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from wsss.artefacts.formats import Labels, label_path, read_label_index, read_mask
+from wsss.artefacts.formats import label_path, read_label_index, read_mask
 from wsss.diff.findings import Difference, largest, named, paired, percent, reshaped
 from wsss.diff.pairing import Parts
+from wsss.methods.metrics import confusion, scores
 from wsss.methods.void import VOID
 
 LEVELS = 256  # values of a label map
+NONE = -1  # no value: void is a label as others here
 LOWEST = 3  # labels of lowest IoU that are named
 ALONE = "label map"  # stands for the image where a label map is compared without an index
 
@@ -42,43 +44,23 @@ def compare_labels(a: Parts, b: Parts, classes: Sequence[str]) -> Difference:
     joint = np.zeros((LEVELS, LEVELS), np.int64)
     apart: dict[str, float] = {}
     for image in images:
-        labels = read_mask(one[image]), read_mask(other[image])
-        if labels[0].shape == labels[1].shape:
-            counts = _joint(*labels)
-            joint += counts
-            apart[image] = _disagreement(counts)
+        mine, theirs = (read_mask(files[image]).astype(np.int64) for files in (one, other))
+        if mine.shape == theirs.shape:
+            joint += confusion(mine, theirs, LEVELS, ignore=NONE)
+            apart[image] = float(np.mean(mine != theirs))
     notes += reshaped(len(images) - len(apart), "image")
-    share, iou, worst = _disagreement(joint), _iou(joint, classes), largest(apart)
+    pixels, worst = int(joint.sum()), largest(apart)
+    share = (pixels - int(joint.trace())) / max(pixels, 1)
+    ious = enumerate(scores(joint).iou.tolist())
+    iou = {label_name(label, classes): value for label, value in ious if not math.isnan(value)}
     mean = sum(iou.values()) / len(iou) if iou else None
-    amounts = {"share_disagreeing": share, "mean_iou": mean, "iou": iou, "pixels": int(joint.sum())}
+    amounts = {"share_disagreeing": share, "mean_iou": mean, "iou": iou, "pixels": pixels}
     lowest = {label: iou[label] for label in sorted(iou, key=iou.__getitem__)[:LOWEST]}
     text = (
         f"{percent(share)} of the pixels disagree; IoU between the two {percent(mean or 0)}, "
         f"lowest {named(lowest, percent)}; worst {named(worst, percent)}"
     )
     return Difference(text if share else "", amounts, notes, worst)
-
-
-def _joint(a: Labels, b: Labels) -> NDArray[np.int64]:
-    """Pixels by their labels on both sides, int64 (256, 256)."""
-    pairs = a.astype(np.int64) * LEVELS + b
-    return np.bincount(pairs.ravel(), minlength=LEVELS**2).reshape(LEVELS, LEVELS)
-
-
-def _disagreement(counts: NDArray[np.int64]) -> float:
-    """Share of the pixels whose labels differ."""
-    total = int(counts.sum())
-    return (total - int(counts.trace())) / total if total else 0.0
-
-
-def _iou(joint: NDArray[np.int64], classes: Sequence[str]) -> dict[str, float]:
-    """IoU of each label that occurs, between the two sides."""
-    both = joint.diagonal()
-    either = joint.sum(0) + joint.sum(1) - both
-    return {
-        label_name(int(label), classes): float(both[label] / either[label])
-        for label in np.flatnonzero(either)
-    }
 
 
 def label_name(label: int, classes: Sequence[str]) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, variance
-from typing import Any, NamedTuple
+from typing import Any
 
-from wsss.artefacts.formats import ArtefactError, Values, read_json
+from wsss.artefacts.formats import Values
+from wsss.artefacts.identity import read_header
 from wsss.diff.pairing import Unit
 from wsss.methods.metric_table import METRICS
 
@@ -19,7 +21,8 @@ OUTSIDE = "larger than the noise between runs"
 UNKNOWN = "not known: one run a side tells no noise"
 
 
-class Score(NamedTuple):
+@dataclass(frozen=True)
+class Score:
     """A score of one chain on both sides: the values of all runs, fractions of 1."""
 
     chain: str  # path of the metrics file without its run
@@ -81,12 +84,8 @@ def compare_scores(units: Iterable[Unit]) -> list[Score]:
 
 def _document(path: Path | None) -> dict[str, Any]:
     """A metrics file; empty if it is another file, or damaged, which is said in its own line."""
-    try:
-        document = read_json(path) if path and path.suffix == ".json" else {}
-    except ArtefactError:
-        return {}
-    known = isinstance(document, dict) and document.get("form") in ("scores", "summary")
-    return document if known else {}
+    document = read_header(path) if path and path.suffix == ".json" else {}
+    return document if document.get("form") in ("scores", "summary") else {}
 
 
 def _values(document: Values) -> Iterator[tuple[str, str, list[Any]]]:

@@ -1,4 +1,4 @@
-"""Which files of two folders belong together, and which job made them."""
+"""Which files of two folders belong together, in which order they were made, and by which job."""
 
 from __future__ import annotations
 
@@ -6,36 +6,27 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from wsss.artefacts.formats import ArtefactError
-from wsss.artefacts.identity import Identity, read_identity
+from wsss.artefacts.identity import Identity, read_header, read_identity
 
 # An artefact's files by the name of their shard, or by "" where it is one file.
 Parts: TypeAlias = Mapping[str, Path]
 
-ROOT = Path(__file__).parents[2]  # of the checkout, where the Snakefile lies
-RULE = re.compile(r"^rule (\w+):\n(?:.*\n)*?    output:\n((?:        .*\n)+)", re.MULTILINE)
-LAST_PART = re.compile(r'"results/[^"]*/([^/"{}]+)"')  # of an output's path
+# Forms in the order in which one chain makes them; results are told by the ending, and are made at the end.
+FORMS = ("files", "manifest", "weights", "views", "attention", "maps", "labels", "counts", "result")
 SHARD = re.compile(r"\d{3}of\d{3}")
 # Folders of files without an index, which count as one.
-PLAIN_FOLDERS = ("source", "submission")
+SOURCE = "source"  # of the data set's images or masks
+PLAIN_FOLDERS = (SOURCE, "submission")
 # No artefacts: what Snakemake and TensorBoard keep for themselves, and unfinished work.
 IGNORED = re.compile(r"\..*|work-.*|events")
 BOOKKEEPING = ("logs", "benchmarks")  # beside the data sets' folders
 # Tables have no header; these are a job's second output.
 BESIDE = {"history.csv": "weights.safetensors", "seed_curve.csv": "seed_miou.json"}
-UNKNOWN = "other"
-
-
-@cache
-def outputs_of_rules() -> dict[str, list[str]]:
-    """The last parts of the outputs' paths by rule, in the order of the Snakefile and its files."""
-    included = re.findall(r'^include: "(.*)"', (ROOT / "Snakefile").read_text(encoding="utf-8"), re.MULTILINE)
-    texts = [(ROOT / name).read_text(encoding="utf-8") for name in included]
-    return {rule: LAST_PART.findall(output) for text in texts for rule, output in RULE.findall(text)}
 
 
 @dataclass(frozen=True)
@@ -53,10 +44,13 @@ class Unit:
 
     @cached_property
     def job(self) -> Identity:
-        """The one of them that is named; else the first rule with an output of this name."""
-        name = PurePosixPath(self.place).name
-        by_name = (rule for rule, outputs in outputs_of_rules().items() if name in outputs)
-        return self.jobs[0] or self.jobs[1] or Identity(next(by_name, UNKNOWN))
+        """The one of them that is named; what names none is called by its own name."""
+        return self.jobs[0] or self.jobs[1] or Identity(self.name)
+
+    @property
+    def name(self) -> str:
+        """The last part of its place."""
+        return PurePosixPath(self.place).name
 
     @property
     def rule(self) -> str:
@@ -70,18 +64,29 @@ class Unit:
         return (self.rule, PurePosixPath(self.place).parent, *named) if named else (self.rule, self.place)
 
     @cached_property
-    def rank(self) -> int:
-        """The rule's place in the Snakefile, where counts and scores come after what they rate."""
-        rules = list(outputs_of_rules())
-        return rules.index(self.rule) if self.rule in rules else len(rules)
+    def order(self) -> tuple[object, ...]:
+        """Sorts outputs as they are made: chains by their length, in each the forms, and results last.
 
-    def may_rest_on(self, upper: Unit) -> bool:
-        """Whether, by the order of the rules and by the wildcards, it may be made from another output."""
-        pairs = [(job.wildcards.get("dataset"), job.run) for job in (self.job, upper.job)]
+        Whether two runs part at an output its header's inputs decide, and this order where it names none.
+        """
+        form = "files" if self.name == SOURCE else "result"
+        if (header := read_header(headers(self.a or self.b)[0])).get("form") in FORMS:
+            form = header["form"]
+        chain, folder = PurePosixPath(self.job.chain), PurePosixPath(self.place).parent
+        place = (self.rule, folder, self.name in BESIDE, self.name)
+        last = (
+            form == "result",
+            form == "result" and not chain.parts,
+        )  # those of all chains after each one's
+        return (*last, len(chain.parts), FORMS.index(form), *place)
+
+    def may_rest_on(self, earlier: Unit) -> bool:
+        """Whether, by the wildcards, it may be made from an output that comes before it."""
+        pairs = [(job.wildcards.get("dataset"), job.run) for job in (self.job, earlier.job)]
         if any(None not in names and names[0] != names[1] for names in zip(*pairs, strict=True)):
             return False
-        chains = sorted((f"{self.job.chain}/".lstrip("/"), f"{upper.job.chain}/".lstrip("/")), key=len)
-        return upper.rank < self.rank and chains[1].startswith(chains[0])
+        chains = sorted((f"{self.job.chain}/".lstrip("/"), f"{earlier.job.chain}/".lstrip("/")), key=len)
+        return chains[1].startswith(chains[0])
 
 
 def headers(parts: Parts) -> list[Path]:
@@ -94,7 +99,7 @@ def _job(parts: Parts) -> Identity | None:
 
 
 def find_units(a: Path, b: Path) -> list[Unit]:
-    """Pair the artefacts of two folders, or two files, by their paths; in the order of the rules.
+    """Pair the artefacts of two folders, or two files, by their paths; in the order in which they are made.
 
     Raises:
         ArtefactError: If one does not exist, or one is a folder and the other a file.
@@ -108,12 +113,7 @@ def find_units(a: Path, b: Path) -> list[Unit]:
         return [Unit(a.name, {"": a}, {"": b})]
     one, other = _outputs(a), _outputs(b)
     units = [Unit(place, one.get(place, {}), other.get(place, {})) for place in one.keys() | other.keys()]
-    return sorted(units, key=_order)
-
-
-def _order(unit: Unit) -> tuple[int, str, bool, str]:
-    folder, _, name = unit.place.rpartition("/")
-    return unit.rank, folder, name in BESIDE, name
+    return sorted(units, key=lambda unit: unit.order)
 
 
 def _outputs(folder: Path) -> dict[str, dict[str, Path]]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import asdict
+from statistics import fmean
 
+from pydantic_core import to_json
 from tabulate import tabulate
 
 from wsss.diff.comparison import Comparison, Finding
-from wsss.diff.findings import AGREEING, Change, Verdict
-from wsss.diff.metrics import EQUAL, Score
+from wsss.diff.findings import Change, Verdict
+from wsss.diff.metrics import EQUAL
+from wsss.diff.pairing import SOURCE
 from wsss.methods.metric_table import METRICS, SHOWN
 
 STAGES = ("stage", "artefact", "verdict", "difference")
@@ -21,7 +23,6 @@ NOISE = (
     "noise: half of the 95 % interval of a difference between means of so many runs (Student's t); "
     "a difference inside it is none"
 )
-DATA = ("prepare_manifest", "generate_sample")  # stages that make nothing but the data
 
 
 def format_comparison(comparison: Comparison) -> str:
@@ -52,18 +53,18 @@ def stage_rows(comparison: Comparison) -> list[tuple[str, str, str, str]]:
 
 def score_rows(comparison: Comparison) -> list[tuple[str, ...]]:
     """One row per score that differs, in percent."""
-    return [_score_row(score) for score in _differing(comparison)]
-
-
-def _differing(comparison: Comparison) -> list[Score]:
-    return [score for score in comparison.scores if score.verdict != EQUAL and score.name in SHOWN]
-
-
-def _score_row(score: Score) -> tuple[str, ...]:
-    means = [f"{100 * sum(runs) / len(runs):.2f}" for runs in (score.a, score.b)]
-    noise = "" if score.noise is None else f"{100 * score.noise:.2f}"
-    where = f"{score.chain} {score.part}".rstrip()
-    return where, METRICS[score.name].title, *means, f"{100 * score.difference:+.2f}", noise, score.verdict
+    scores = [score for score in comparison.scores if score.verdict != EQUAL and score.name in SHOWN]
+    return [
+        (
+            f"{score.chain} {score.part}".rstrip(),
+            METRICS[score.name].title,
+            *(f"{100 * fmean(runs):.2f}" for runs in (score.a, score.b)),
+            f"{100 * score.difference:+.2f}",
+            "" if score.noise is None else f"{100 * score.noise:.2f}",
+            score.verdict,
+        )
+        for score in scores
+    ]
 
 
 def sentences(comparison: Comparison) -> list[str]:
@@ -88,17 +89,16 @@ def _origins(comparison: Comparison) -> Iterator[str]:
 
 def why(finding: Finding) -> str:
     """Why an output differs although what it was made from does not."""
-    cause = finding.cause
     parts = {
-        "inputs that are not here to compare: ": cause.inputs,
-        "settings: ": cause.settings,
-        "made with: ": cause.code,
+        "inputs that are not here to compare: ": finding.inputs,
+        "settings: ": finding.settings,
+        "made with: ": finding.code,
     }
     if reasons := [start + ", ".join(map(str, found)) for start, found in parts.items() if found]:
         return "; ".join(reasons)
-    if finding.unit.rule in DATA:
+    if finding.form == "manifest" or finding.unit.name == SOURCE:
         return "the data differ"
-    if cause.known:
+    if all(finding.unit.jobs):
         return "same settings, inputs and code: chance, other versions of the packages, or another machine"
     return "no job is named on both sides to tell whether settings or code differ"
 
@@ -108,10 +108,10 @@ def _further(comparison: Comparison) -> Iterator[str]:
     said: set[tuple[str, ...]] = set()  # later stages repeat some settings
     idle: dict[str, None] = {}
     for finding in comparison.findings:
-        if finding.verdict in AGREEING:
-            idle |= {finding.unit.rule: None} if finding.cause.code else {}
+        if finding.agrees:
+            idle |= {finding.unit.rule: None} if finding.code else {}
             continue
-        own = [change for change in finding.cause.settings if _last(change) not in said]
+        own = [change for change in finding.settings if _last(change) not in said]
         said |= {_last(change) for change in own}
         if own and not finding.origin:
             changed = ", ".join(map(str, own))
@@ -134,54 +134,38 @@ def _missing(comparison: Comparison) -> Iterator[str]:
             yield f"{lacking} is missing {', '.join(parts)}"
 
 
-def as_json(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as JSON values."""
+def as_json(comparison: Comparison) -> str:
+    """The comparison as JSON; numbers that JSON does not know are null."""
     document = {
         "form": "diff",
-        "a": str(comparison.a),
-        "b": str(comparison.b),
+        "a": comparison.a,
+        "b": comparison.b,
         "status": comparison.status,
-        "parted": [
-            {"stage": finding.unit.rule, "artefact": finding.unit.place, "why": why(finding)}
-            for finding in comparison.origins
-        ],
-        "stages": [_finding(finding) for finding in comparison.findings],
-        "scores": [
+        "parted": [{**_named(finding), "why": why(finding)} for finding in comparison.origins],
+        "stages": [
             {
-                **score._asdict(),
-                "difference": score.difference,
-                "noise": score.noise,
-                "verdict": score.verdict,
+                **_named(finding),
+                "form": finding.form or None,
+                "verdict": finding.verdict,
+                "agrees": finding.agrees,
+                "difference": finding.difference.text,
+                "amounts": finding.difference.amounts,
+                "notes": finding.difference.notes,
+                "worst": [{"image": key, "difference": far} for key, far in finding.difference.worst.items()],
+                "settings": finding.settings,
+                "inputs": finding.inputs,
+                "made_with": finding.code,
+                "origin": finding.origin,
             }
+            for finding in comparison.findings
+        ],
+        "scores": [
+            {**asdict(score), "difference": score.difference, "noise": score.noise, "verdict": score.verdict}
             for score in comparison.scores
         ],
     }
-    return dict(_finite(document))
+    return to_json(document, indent=2, inf_nan_mode="null").decode()
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
-    cause, difference = finding.cause, finding.difference
-    return {
-        "stage": finding.unit.rule,
-        "artefact": finding.unit.place,
-        "form": finding.form or None,
-        "verdict": finding.verdict.value,
-        "agrees": finding.verdict in AGREEING,
-        "difference": difference.text,
-        "amounts": difference.amounts,
-        "notes": difference.notes,
-        "worst": [{"image": image, "difference": apart} for image, apart in difference.worst.items()],
-        "settings": [change._asdict() for change in cause.settings],
-        "inputs": cause.inputs,
-        "made_with": [change._asdict() for change in cause.code],
-        "origin": finding.origin,
-    }
-
-
-def _finite(value: Any) -> Any:
-    """The same with null for numbers that JSON does not know."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _named(finding: Finding) -> dict[str, str]:
+    return {"stage": finding.unit.rule, "artefact": finding.unit.place}

@@ -105,7 +105,7 @@ def compare_results(a: Parts, b: Parts) -> Difference:
     scores = [f"mIoU {_score(change.a)} -> {_score(change.b)} %" for change in mious]
     words = [str(change) for change in found if isinstance(change.a, str) or isinstance(change.b, str)]
     text = "; ".join([f"differs in {several(len(found), 'value')}", *scores, *words[:SHOWN]])
-    return Difference(text if found else "", {"values": [change._asdict() for change in found]})
+    return Difference(text if found else "", {"values": found})
 
 
 def _score(value: float | None) -> str:

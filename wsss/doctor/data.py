@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from wsss.artefacts.files import ArtefactError
 from wsss.config.datasets import CocoData, Data, FolderData, SampleData
+from wsss.config.systems import Config
+from wsss.config.views import excesses, largest_views
 from wsss.data.checks import REMEDIES, Examined, check_listing, examine, mapped_sizes, pixel_limit
 from wsss.data.class_numbers import check_masks
 from wsss.data.coco import check_paths, coco_splits
@@ -66,6 +68,20 @@ def check_dataset(
         return _check(name, settings, source, examples)
     except (ArtefactError, OSError) as error:
         return [Verdict(ERROR, subject, str(error), "fix it and ask again")], None
+
+
+def check_views(config: Config, facts: Mapping[str, Facts]) -> list[Verdict]:
+    """An error for each data set with images whose views ``prepare_manifest`` refuses, and why.
+
+    Args:
+        config: The whole configuration.
+        facts: What is known of the data sets to be used, by name.
+    """
+    return [
+        Verdict(ERROR, f"{name}: views", *excess)
+        for name, known in facts.items()
+        for excess in excesses(known.mapped, largest_views(config, config["datasets"][name]))
+    ]
 
 
 def _generated(settings: SampleData) -> Facts:

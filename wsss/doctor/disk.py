@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wsss.config.datasets import LARGE
-from wsss.config.systems import Config, System, asked_of
+from wsss.config.systems import Config, Network, System, asked_of, networks
 from wsss.config.thresholds import UNREFINED
 from wsss.doctor.data import Facts
-from wsss.doctor.plans import Network, all_systems, main_systems, networks
+from wsss.doctor.plans import all_systems, main_systems
 from wsss.doctor.sizes import Size, attention_bytes, cam_bytes, derived_bytes, label_bytes, map_bytes
 from wsss.doctor.verdict import ERROR, OK, WARNING, Verdict, gigabytes
 from wsss.pretrained.files import locate, starts

@@ -12,12 +12,11 @@ from wsss.config.reading import ROOT, named_datasets, read_config
 from wsss.config.systems import Config
 from wsss.data.truth import unscored
 from wsss.doctor.cluster import check_cluster
-from wsss.doctor.data import Facts, check_dataset
+from wsss.doctor.data import Facts, check_dataset, check_views
 from wsss.doctor.disk import check_disk
 from wsss.doctor.machine import check_gpus, check_packages
 from wsss.doctor.plans import check_runs
 from wsss.doctor.verdict import ERROR, OK, Verdict
-from wsss.doctor.views import check_views
 from wsss.doctor.weights import check_weights
 
 RESULTS = Path("results")

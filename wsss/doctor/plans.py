@@ -1,20 +1,9 @@
-"""What the config asks of a data set: the networks to train, and the folders that a run fills."""
+"""What the config asks of a data set: the systems to run, and what can be had of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
-
-from wsss.config.systems import Chain, Config, System, system_of, trained_as
+from wsss.config.systems import Chain, Config, System, system_of
 from wsss.doctor.verdict import OK, Verdict
-
-
-class Network(NamedTuple):
-    """A network that is trained: its section and name in the config, and the run's folder of its weights."""
-
-    section: str
-    variant: str
-    folder: str
 
 
 def check_runs(name: str, dataset: Config, lacking: str | None) -> Verdict:
@@ -59,17 +48,3 @@ def all_systems(dataset: Config) -> list[System]:
     variants = (dataset.get("single_stage") or {}).get("ablation", [])
     ablation = [{"name": name, "single_stage": name} for name in variants]
     return [*main_systems(dataset), *(system_of(entry, dataset) for entry in [*compared, *ablation])]
-
-
-def networks(config: Config, system: System) -> Iterator[Network]:
-    """The networks that a system trains."""
-    if not system.labels_by_itself:
-        yield Network("segmenters", str(system.segmenter), system.segmentation)
-        return
-    first = "single_stage" if system.classifier in config["single_stage"] else "classifiers"
-    trained = trained_as(config, system.classifier)
-    yield Network(first, trained, trained)
-    if "network" in config["refiners"][system.refiner]:
-        yield Network("refiners", system.refiner, f"{system.maps}/irn")
-    if system.segmenter:
-        yield Network("segmenters", system.segmenter, system.segmentation)

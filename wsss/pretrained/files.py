@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from wsss.artefacts.files import PACKAGED, digest
 from wsss.pretrained.pickles import foreign_object
+from wsss.pretrained.published import how_to_fetch, how_to_get
 
 DATA = Path(__file__).parents[1] / "data"
 LONGEST_HEADER = 100_000_000  # bytes; what safetensors itself accepts
@@ -29,6 +30,17 @@ class Start(NamedTuple):
 
     network: Mapping[str, Any]
     initial: Mapping[str, Any]
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None where timm fetches it, or where the network starts from random numbers."""
+        return locate(self.initial["file"]) if self.initial.get("file") else None
+
+    @property
+    def name(self) -> str | None:
+        """The file as the config names it, or timm's name; None of random numbers."""
+        timm = backbone_name(self.network) if self.initial.get("timm") else None
+        return self.initial.get("file") or timm
 
 
 def starts(variant: Mapping[str, Any]) -> list[Start]:
@@ -50,6 +62,24 @@ def starts(variant: Mapping[str, Any]) -> list[Start]:
 def locate(file: str) -> Path:
     """Where a configured file lies; ``package:`` starts at the package's data folder."""
     return DATA / file.removeprefix(PACKAGED) if file.startswith(PACKAGED) else Path(file)
+
+
+def unusable(start: Start) -> str | None:
+    """What keeps a network from starting, told without reading tensors.
+
+    Returns:
+        What was expected, what was found and what to do; None if it can start, as far as that shows.
+    """
+    if path := start.path:
+        if not path.is_file():
+            return f"{fault(path, None)}; {how_to_get(path.name)}"
+        return fault(path, start.initial.get("sha256"))
+    if start.name is None or may_download() or in_hub_cache(start.name):
+        return None
+    return (
+        f"expected timm's weights in the cache of downloads {hub_cache()}, for HF_HUB_OFFLINE forbids to "
+        f"fetch them, found none; {how_to_fetch(start.name)}"
+    )
 
 
 def fault(path: Path, sha256: str | None) -> str | None:

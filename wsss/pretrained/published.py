@@ -23,3 +23,9 @@ def how_to_get(name: str) -> str:
             f"authors' project Conformer (Peng et al., ICCV 2021) as {name}; {OTHERWISE}"
         )
     return f"it is named by `file` of an `initial` in the configuration; {OTHERWISE}"
+
+
+def how_to_fetch(name: str) -> str:
+    """How weights of timm's come into the cache of downloads; ``name`` is timm's."""
+    command = f"import timm; timm.create_model('{name}', pretrained=True)"
+    return f'where there is a network: python -c "{command}"; or give a file in the config'

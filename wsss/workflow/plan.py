@@ -14,7 +14,7 @@ from typing import Any
 from wsss.config.checks import check_config
 from wsss.config.datasets import Data, FolderData, data_of, data_settings
 from wsss.config.errors import ConfigError
-from wsss.config.systems import PATCHES, TRUTH, Chain, Config, System, system_of, trained_as
+from wsss.config.systems import PATCHES, TRUTH, Chain, Config, System, networks, system_of, trained_as
 from wsss.config.thresholds import UNREFINED, of_data_set, pseudo_settings, unsuited
 from wsss.config.views import largest_views
 from wsss.pretrained.fit import Fits
@@ -256,15 +256,8 @@ class Plan:
 
     def compared_networks(self, wildcards: Wildcards) -> list[str]:
         """The folders of all networks that the systems train, each once."""
-        networks = (folder for system in self.systems(wildcards) for folder in self._networks(system))
-        return list(dict.fromkeys(networks))
-
-    def _networks(self, system: System) -> list[str]:
-        if not system.labels_by_itself:
-            return [system.segmentation]
-        refines = "network" in self._config["refiners"][system.refiner]
-        irn = [f"{system.maps}/irn"] if refines else []
-        return [system.first_weights, *irn, *([system.segmentation] if system.segmenter else [])]
+        trained = (one.folder for system in self.systems(wildcards) for one in networks(self._config, system))
+        return list(dict.fromkeys(trained))
 
     def seed(self, wildcards: Wildcards) -> int:
         """What the run's random numbers start from: its own number."""
