@@ -104,8 +104,8 @@ def test_an_unknown_key_is_refused_everywhere(config: dict[str, Any], path: tupl
             ("datasets", "voc", "main", "refiner"),
             "irn",
             "datasets.voc.main.refiner: the thresholds of 'irn' were chosen for maps of cam "
-            "(refiners.irn.maps), found method 'adcam', which makes maps of kind adcam; "
-            "take irn_rule",
+            "(refiners.irn.maps), found method 'adcam' of 'conformer_small', which makes maps of kind "
+            "adcam; take irn_rule",
         ),
         (
             ("datasets", "voc", "main", "refiner"),

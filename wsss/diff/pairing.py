@@ -74,10 +74,8 @@ class Unit:
             form = header["form"]
         chain, folder = PurePosixPath(self.job.chain), PurePosixPath(self.place).parent
         place = (self.rule, folder, self.name in BESIDE, self.name)
-        last = (
-            form == "result",
-            form == "result" and not chain.parts,
-        )  # those of all chains after each one's
+        result = form == "result"
+        last = (result, result and not chain.parts)  # those of all chains after each one's own
         return (*last, len(chain.parts), FORMS.index(form), *place)
 
     def may_rest_on(self, earlier: Unit) -> bool:

@@ -17,6 +17,7 @@ from tests.support.stored_views import GRID, asked_views, make_view
 from wsss.config.methods import KINDS
 from wsss.methods.class_maps import registry
 from wsss.methods.class_maps.contract import Held, ViewsMethod
+from wsss.methods.derived_maps.registry import MAKERS
 from wsss.workflow.fingerprint import PACKAGE, fingerprint
 
 # The settings that a kind cannot do without.
@@ -31,7 +32,7 @@ def test_each_method_is_listed_under_its_kind_and_module_s_name() -> None:
     for kind, method in registry.METHODS.items():
         assert method.Settings.model_fields["kind"].annotation == Literal[kind]
         assert method.__name__.rpartition(".")[2] == kind
-    assert (*registry.METHODS, "patches") == KINDS
+    assert (*registry.METHODS, *MAKERS, "patches") == KINDS
 
 
 @pytest.mark.parametrize("kind", registry.METHODS)
