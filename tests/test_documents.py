@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.imports import imports
 from tests.support.settings import CONFIG
-from tests.test_layers import imports
 
 ROOT = Path(__file__).parent.parent
 METHODS = ROOT / "docs" / "methods.md"

@@ -1,12 +1,13 @@
 """Each layer knows only those below it."""
 
-import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.imports import imports
 
 PACKAGE = Path(__file__).parent.parent / "wsss"
 PURE = sorted(
@@ -24,17 +25,6 @@ ABOVE = (
     "snakemake",
 )
 FILE_HANDLING = ("pathlib", "logging", "shutil", "safetensors")
-
-
-def imports(path: Path) -> Iterator[str]:
-    """Full names of all that a module imports, relative imports resolved."""
-    parents = path.relative_to(PACKAGE.parent).with_suffix("").parts
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join(parents[: -node.level]) + "." if node.level else ""
-            yield from (f"{base}{node.module or ''}.{name.name}" for name in node.names)
 
 
 def within(name: str, packages: tuple[str, ...]) -> bool:
@@ -64,3 +54,10 @@ def test_only_what_wraps_snakemake_knows_it() -> None:
 def test_planning_imports_no_torch() -> None:
     code = "import sys, wsss.workflow.plan; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_no_test_imports_another_test_file() -> None:
+    tests = Path(__file__).parent
+    text = {path: path.read_text(encoding="utf-8") for path in tests.rglob("*.py")}
+    pattern = re.compile(r"(?m)^(?:from|import) tests\.(?:\w+\.)*test_\w+")
+    assert [path for path, source in text.items() if pattern.search(source)] == []

@@ -11,8 +11,8 @@ from typing import Literal
 import pytest
 import torch
 
-from tests.stages.cam.test_diffuse_cams import Stored
 from tests.support.builders import SHARD, make_data
+from tests.support.stored_files import Stored
 from tests.support.stored_views import GRID, asked_views, make_view
 from wsss.config.methods import KINDS
 from wsss.methods.class_maps import registry
