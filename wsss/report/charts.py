@@ -266,7 +266,7 @@ def _figure(x: str, y: str) -> go.Figure:
             "height": 440,
             "xaxis": {**axis, "title": {"text": x}},
             "yaxis": {**axis, "title": {"text": y}, "rangemode": "tozero"},
-            "legend": {"orientation": "v"},
+            "legend": {"orientation": "v", "y": 0.94},
             "hoverlabel": {"font": {"family": FONT}},
             "showlegend": True,
             "bargap": 0.25,
