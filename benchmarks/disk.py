@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.nn.functional import interpolate
 
+from wsss.artefacts.class_maps import MAP_STRIDE, grid_size
 from wsss.artefacts.formats import Manifest, Record, read_manifest, write_manifest, write_tensors
 from wsss.config.classifiers import ConformerNetwork
 from wsss.config.reading import read_config
@@ -40,7 +41,6 @@ FEW = 2  # images that the network sees
 NAMES = ("one", "two", "three")  # classes
 BLOCK = 4096  # bytes of the disk that files are laid out in
 ARRAYS = ("cams", "attention", "maps")
-MAP_STRIDE = 4
 
 
 class Edition(NamedTuple):
@@ -130,8 +130,7 @@ def lay_maps(path: Path, records: Sequence[Record]) -> Path:
 
 def _maps(records: Sequence[Record]) -> Iterator[tuple[str, torch.Tensor]]:
     for number, record in enumerate(records):
-        grid = (-(-record.height // MAP_STRIDE), -(-record.width // MAP_STRIDE))
-        maps = [blobs(grid, len(NAMES) * number + part) ** 2 for part in record.classes]
+        maps = [blobs(grid_size(record), len(NAMES) * number + part) ** 2 for part in record.classes]
         yield f"{record.id}/maps", torch.from_numpy(np.stack(maps)).half()
         yield f"{record.id}/classes", torch.tensor(record.classes, dtype=torch.int64)
 

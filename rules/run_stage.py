@@ -48,7 +48,7 @@ def set_gpus(count: int, jobs_per_gpu: int) -> None:
 
 
 def set_threads(threads: int) -> None:
-    """Limit this process, before torch is imported if it is, to the threads that the rule asked for."""
+    """Limit this process to the threads that the rule asked for, before torch is imported and after."""
     from wsss.runtime.threads import limit_threads
 
     limit_threads(threads)
@@ -181,8 +181,9 @@ def main(snakemake: Any) -> None:
         if (size := sharing_gpus(snakemake)) > 1:
             return launch([sys.executable, *sys.argv], size, cluster_launcher(snakemake))
     with uncollected():
-        set_threads(own_threads(snakemake, here.size))
+        set_threads(threads := own_threads(snakemake, here.size))
         stage = importlib.import_module(module_of(snakemake.rule, root / "wsss"))
+        set_threads(threads)
     log_making(snakemake)
     groups = (snakemake.input, snakemake.output, snakemake.params)
     with making(identity_of(snakemake)):

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.imports import imports
+from tests.support.imports import PACKAGE, imports
 
-PACKAGE = Path(__file__).parent.parent / "wsss"
 PURE = sorted(
     path for name in ("methods", "models", "single_stage") for path in PACKAGE.glob(f"{name}/**/*.py")
 )

@@ -135,9 +135,8 @@ def _strongest(
 
 def _sweep(histogram: NDArray[np.int64]) -> NDArray[np.int64]:
     """Counts (T, C, C) from pixels by truth, strongest class and thresholds below, (C, C, T + 1)."""
-    above = histogram[..., ::-1].cumsum(2)[..., ::-1][
-        ..., 1:
-    ]  # those that keep their class at each threshold
+    from_here = histogram[..., ::-1].cumsum(2)[..., ::-1]
+    above = from_here[..., 1:]  # pixels that keep their class at each threshold
     counts = np.ascontiguousarray(above.transpose(2, 0, 1))
     counts[:, :, 0] += histogram.sum((1, 2)) - above.sum(1).T
     return counts

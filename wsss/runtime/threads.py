@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 import sys
 
-LIMITS = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-)  # read by torch and numpy when they start
+# Read by torch and numpy when they start.
+LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def thread_count() -> int:
-    """Threads of this process: torch's where it is imported, else those that it would take."""
+    """Threads of this process: torch's where it is imported, else its limit, or a thread a core."""
     if "torch" in sys.modules:
         return int(sys.modules["torch"].get_num_threads())
-    return int(os.environ.get(LIMITS[0]) or len(os.sched_getaffinity(0)))
+    if limit := os.environ.get(LIMITS[0]):
+        return int(limit.partition(",")[0])  # of nested levels the first
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def limit_threads(count: int) -> None:
-    """Compute with so many threads from here on, whatever is imported later."""
+    """Compute with so many threads; to be asked again after torch's import, which takes at most one a core."""
     os.environ |= dict.fromkeys(LIMITS, str(count))
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(count)

@@ -40,20 +40,16 @@ def check(classifier: Config) -> str | None:
 
 
 def groups(classifier: Any, settings: Config) -> list[dict[str, Any]]:
-    """Nothing learns; a first block that the transformer does not have is refused before the first image."""
-    depth, first = len(classifier.backbone.blocks), settings["first_block"]
-    if first > depth:
-        raise ConfigError(f"maps.first_block: expected a block from 1 to {depth}, found {first}")
+    """Nothing learns."""
     return []
 
 
 def maps(classifier: Any, subject: Subject, groups: list[dict[str, Any]], settings: Config) -> list[Tensor]:
     """Maps of each view, an image and its mirror image in one batch, (K, h, w)."""
-    return [
-        view
-        for image in subject.images
-        for view in _both(classifier, image, subject, settings["first_block"])
-    ]
+    first, depth = settings["first_block"], len(classifier.backbone.blocks)
+    if first > depth:
+        raise ConfigError(f"maps.first_block: expected a block from 1 to {depth}, found {first}")
+    return [view for image in subject.images for view in _both(classifier, image, subject, first)]
 
 
 def _both(classifier: Any, image: Tensor, subject: Subject, first: int) -> Tensor:
