@@ -19,7 +19,7 @@ def thread_count() -> int:
 
 
 def limit_threads(count: int) -> None:
-    """Compute with so many threads; to be asked again after torch's import, which takes at most one a core."""
+    """Compute with so many threads; ask again once torch is imported, which takes one a core at most."""
     os.environ |= dict.fromkeys(LIMITS, str(count))
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(count)
